@@ -1,0 +1,106 @@
+"""Runs rules over one submission: in order, isolated from each other, under every ruleset.
+
+A rule that raises is recorded as CRASHED with its traceback and never counts as a pass; the other rules still run. Each
+rule is asked once per ruleset, so that a report can show where strict reading and practice differ; facts are shared and
+cached on the submission, so that asking twice costs little.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Sequence
+
+from auditor.finding import Statements
+from auditor.report import HeadlineLine, HeadlineSummary, Outcome, Report, RuleResult, SubmissionSummary
+from auditor.rule import Rule, Ruleset, RulesetName
+from auditor.submission.submission import Submission
+
+
+def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset) -> Report:
+    """Ask every rule about `submission` and return the report; results are in the order of `rules`."""
+    results = tuple(run_rule(rule, submission, ruleset) for rule in rules)
+    return Report(
+        submission=summarize(submission),
+        headline=_headline(submission),
+        results=results,
+        unreadable=submission.unreadable,
+    )
+
+
+def run_rule(rule: Rule, submission: Submission, ruleset: Ruleset) -> RuleResult:
+    """One rule's result under `ruleset`, with its outcome under the other rulesets beside it."""
+    others = (Ruleset(name, ruleset.as_of) for name in RulesetName if name is not ruleset.name)
+    return _ask(rule, submission, ruleset, tuple(_other_outcomes(rule, submission, others)))
+
+
+def _other_outcomes(
+    rule: Rule, submission: Submission, rulesets: Iterable[Ruleset]
+) -> Iterable[tuple[RulesetName, Outcome]]:
+    for other in rulesets:
+        yield other.name, _ask(rule, submission, other, ()).outcome
+
+
+def _ask(
+    rule: Rule, submission: Submission, ruleset: Ruleset, others: tuple[tuple[RulesetName, Outcome], ...]
+) -> RuleResult:
+    statements = Statements()
+    crash = None
+    try:
+        for statement in rule.check(submission, ruleset):
+            statements.add(statement)
+    except Exception:  # the isolation point: one broken rule must not take the others down, and is never a pass
+        crash = traceback.format_exc()
+    return RuleResult(
+        rule_id=rule.id,
+        rule=rule.name,
+        required=rule.required,
+        findings=tuple(statements.findings),
+        evidence=tuple(statements.evidence),
+        unestablished=tuple(statements.unestablished),
+        not_applicable=tuple(statements.not_applicable),
+        crash=crash,
+        other_outcomes=others,
+    )
+
+
+def summarize(submission: Submission) -> SubmissionSummary:
+    """Which submission this is, for the report's head."""
+    script = submission.script
+    return SubmissionSummary(
+        path=submission.path,
+        pr=submission.pr,
+        commit=submission.commit,
+        script=script.path if script else None,
+        code_bytes=script.num_bytes if script else None,
+        unwrapped=tuple(layer.method for layer in script.layers) if script else (),
+        digest=submission.digest,
+        chosen_because=submission.chosen_because,
+    )
+
+
+def _headline(submission: Submission) -> HeadlineSummary:
+    headline = submission.headline
+    first = headline.lines[0] if headline.lines else None
+    return HeadlineSummary(
+        val_bpb=headline.val_bpb,
+        claimed_in=headline.claimed_in,
+        label=first.metric.label if first else None,
+        log=first.metric.log if first else None,
+        line=first.metric.line if first else None,
+        kind=headline.kind,
+        evaluation=first.evaluation if first else None,
+        printable_by_script=first.printable if first else None,
+        lines=tuple(
+            HeadlineLine(
+                log=line.metric.log,
+                line=line.metric.line,
+                label=line.metric.label,
+                seed=line.seed,
+                val_bpb=line.val_bpb,
+                val_loss=line.metric.val_loss,
+                printable_by_script=line.printable,
+            )
+            for line in headline.lines
+        ),
+        explanation=headline.explanation,
+    )

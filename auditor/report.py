@@ -1,0 +1,180 @@
+"""What the auditor says about one submission: outcomes, verdict and exit code, as frozen plain data.
+
+The verdict and the exit code are pure functions of the report. A PASS needs evidence on every basis that the rule
+requires; what was not looked at is OPEN. Schema and field names are a public contract (`output/report.schema.json`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from auditor.finding import Basis, Evidence, Finding, NotApplicable, Severity, Unestablished
+from auditor.rule import Ruleset, RulesetName
+
+SCHEMA_VERSION = 1
+
+
+class Outcome(StrEnum):
+    """What one rule came to; the words are SARIF's `kind` where it has one."""
+
+    FAIL = "fail"
+    REVIEW = "review"
+    OPEN = "open"
+    PASS = "pass"
+    NOT_APPLICABLE = "notApplicable"
+    CRASHED = "crashed"
+
+
+class Verdict(StrEnum):
+    """What a report comes to."""
+
+    VIOLATION = "violation"
+    REVIEW = "review"
+    CLEAN = "clean"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleResult:
+    """One rule's statements under the chosen ruleset, and its outcome under the others."""
+
+    rule_id: str
+    rule: str
+    required: frozenset[Basis]
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    unestablished: tuple[Unestablished, ...] = ()
+    not_applicable: tuple[NotApplicable, ...] = ()
+    crash: str | None = None
+    other_outcomes: tuple[tuple[RulesetName, Outcome], ...] = ()
+
+    @property
+    def checked(self) -> frozenset[Basis]:
+        """The bases on which evidence was established."""
+        return frozenset(item.basis for item in self.evidence)
+
+    @property
+    def outcome(self) -> Outcome:
+        """FAIL for any error, REVIEW for any warning, PASS only if every required basis has evidence."""
+        severities = {finding.severity for finding in self.findings}
+        if self.crash is not None:
+            return Outcome.CRASHED
+        if Severity.ERROR in severities:
+            return Outcome.FAIL
+        if Severity.WARNING in severities:
+            return Outcome.REVIEW
+        if self.not_applicable and not self.evidence and not self.unestablished:
+            return Outcome.NOT_APPLICABLE
+        if self.unestablished or not self.required <= self.checked:
+            return Outcome.OPEN
+        return Outcome.PASS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A file that could not be read, decoded or parsed, with the reason. `fatal`: the audit could not be done."""
+
+    path: str
+    reason: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionSummary:
+    """Which submission a report is about."""
+
+    path: str
+    pr: int | None
+    commit: str | None
+    script: str | None
+    code_bytes: int | None
+    unwrapped: tuple[str, ...]
+    digest: str | None
+    chosen_because: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadlineLine:
+    """One log line that carries the submitted number, or one seed's share of it."""
+
+    log: str
+    line: int
+    label: str
+    seed: int | None
+    val_bpb: float
+    val_loss: float | None
+    printable_by_script: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadlineSummary:
+    """Where the submitted val_bpb comes from. `None` is "could not be told", and `explanation` says why."""
+
+    val_bpb: float | None
+    claimed_in: str | None
+    label: str | None
+    log: str | None
+    line: int | None
+    kind: str | None
+    evaluation: str | None
+    printable_by_script: bool | None
+    lines: tuple[HeadlineLine, ...]
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything the auditor says about one submission."""
+
+    submission: SubmissionSummary
+    headline: HeadlineSummary | None
+    results: tuple[RuleResult, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """`violation` if any rule fails, else `review` if a person must look, else `clean`; `error` if unreadable."""
+        outcomes = {result.outcome for result in self.results}
+        if not self.results or any(item.fatal for item in self.unreadable):
+            return Verdict.ERROR
+        if Outcome.FAIL in outcomes:
+            return Verdict.VIOLATION
+        if Outcome.REVIEW in outcomes or Outcome.CRASHED in outcomes:
+            return Verdict.REVIEW
+        return Verdict.CLEAN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSet:
+    """The result of one invocation: reports in input order, under one ruleset."""
+
+    tool_version: str
+    ruleset: Ruleset
+    reports: tuple[Report, ...]
+
+
+class FailOn(StrEnum):
+    """From which outcome on the exit code is 1."""
+
+    VIOLATION = "violation"
+    REVIEW = "review"
+    OPEN = "open"
+
+
+_BLOCKING: Mapping[FailOn, frozenset[Outcome]] = {
+    FailOn.VIOLATION: frozenset({Outcome.FAIL}),
+    FailOn.REVIEW: frozenset({Outcome.FAIL, Outcome.REVIEW}),
+    FailOn.OPEN: frozenset({Outcome.FAIL, Outcome.REVIEW, Outcome.OPEN}),
+}
+
+
+def exit_code(reports: Iterable[Report], fail_on: FailOn) -> int:
+    """0 clean, 1 findings, 2 could not do the job (nothing audited, unreadable submission, crashed rule)."""
+    reports = tuple(reports)
+    outcomes = {result.outcome for report in reports for result in report.results}
+    broken = any(report.verdict is Verdict.ERROR for report in reports)
+    if not reports or broken or Outcome.CRASHED in outcomes:
+        return 2
+    return 1 if outcomes & _BLOCKING[fail_on] else 0

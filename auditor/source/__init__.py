@@ -1,0 +1,1 @@
+"""Source analysis: nothing is executed, everything is read from the syntax tree."""

@@ -1,0 +1,1 @@
+"""Training logs as typed facts with their file and true line number."""

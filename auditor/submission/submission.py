@@ -1,0 +1,143 @@
+"""One submission: its files, and the facts read from them, each established on first use and then kept."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+from auditor.headline import Headline, trace_headline
+from auditor.report import Unreadable
+from auditor.source.prints import PrintSite, find_print_sites
+from auditor.submission.entry import read_script
+from auditor.submission.errors import SubmissionError
+from auditor.submission.logs.model import Log, Run
+from auditor.submission.logs.reader import read_logs
+from auditor.submission.metadata import Metadata, read_metadata
+from auditor.submission.readme import Readme, read_readme
+from auditor.submission.script import Script
+from auditor.submission.tree import FileTree
+
+_DATE = re.compile(r"20\d\d-\d\d-\d\d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One path of the repository that a pull request touches; `kind` is added, modified, deleted or renamed."""
+
+    path: str
+    kind: str
+
+
+class Submission:
+    """One submission folder (or a lone script) and everything read from it.
+
+    `path` is how the user names it (a folder, or its path in the repository). `changes` is what the pull request
+    touches in the whole repository, None when the submission was not read from a change. `other_folders` are further
+    record folders of the same pull request, `chosen_because` says why this one was taken.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        files: FileTree,
+        *,
+        pr: int | None = None,
+        commit: str | None = None,
+        committed: date | None = None,
+        changes: tuple[Change, ...] | None = None,
+        other_folders: tuple[str, ...] = (),
+        chosen_because: str | None = None,
+        entry: str | None = None,
+    ) -> None:
+        self.path = path
+        self.files = files
+        self.pr = pr
+        self.commit = commit
+        self.committed = committed
+        self.changes = changes
+        self.other_folders = other_folders
+        self.chosen_because = chosen_because
+        self.entry = entry
+
+    @cached_property
+    def _script(self) -> tuple[Script | None, tuple[Unreadable, ...]]:
+        return read_script(self.files, self.entry)
+
+    @cached_property
+    def _metadata(self) -> tuple[Metadata | None, tuple[Unreadable, ...]]:
+        return read_metadata(self.files)
+
+    @cached_property
+    def _logs(self) -> tuple[tuple[Log, ...], tuple[Unreadable, ...]]:
+        return read_logs(self.files)
+
+    @cached_property
+    def _readme(self) -> tuple[Readme | None, tuple[Unreadable, ...]]:
+        return read_readme(self.files)
+
+    @property
+    def script(self) -> Script | None:
+        """The entry point, unwrapped and parsed; None if the folder has none."""
+        return self._script[0]
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """submission.json; None if there is none or it cannot be read."""
+        return self._metadata[0]
+
+    @property
+    def readme(self) -> Readme | None:
+        """The README with its run commands and claims."""
+        return self._readme[0]
+
+    @property
+    def logs(self) -> tuple[Log, ...]:
+        """Every training log, in path order."""
+        return self._logs[0]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run of every log that is not a copy of another."""
+        return tuple(run for log in self.logs if log.duplicate_of is None for run in log.runs)
+
+    @cached_property
+    def print_sites(self) -> tuple[PrintSite, ...]:
+        """Every place in the shipped script that can print a line."""
+        return find_print_sites(self.script) if self.script else ()
+
+    @cached_property
+    def headline(self) -> Headline:
+        """Where the submitted number comes from."""
+        return trace_headline(self.metadata, self.readme, self.logs, self.script, self.print_sites)
+
+    @cached_property
+    def day(self) -> date | None:
+        """The day that the submission is judged by: declared date, else the folder's date, else the commit's."""
+        declared = self.metadata.date if self.metadata else None
+        for text in (declared or "", self.path):
+            if match := _DATE.search(text):
+                try:
+                    return date.fromisoformat(match.group())
+                except ValueError:
+                    continue
+        return self.committed
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over path and content of every file, in path order; unreadable files count by path and size."""
+        whole = hashlib.sha256()
+        for path in self.files.paths():
+            try:
+                content = hashlib.sha256(self.files.read(path)).digest()
+            except SubmissionError:
+                content = str(self.files.size(path)).encode()
+            whole.update(path.encode("utf-8", "surrogateescape") + b"\0" + content)
+        return whole.hexdigest()
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Everything that could not be read, decoded or parsed."""
+        return self._script[1] + self._metadata[1] + self._readme[1] + self._logs[1]
