@@ -1,0 +1,1 @@
+"""Reports as text: one module per format, and no rule knows any of them."""
