@@ -1,0 +1,41 @@
+# Each target sets up what it needs: a virtual environment in .venv with the light core and the development tools.
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+REPO ?= $(PGOLF_CORPUS)
+
+.PHONY: demo test check types lint docs bench corpus clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: $(VENV)/.installed  ## audit fixtures: one report in full, then all of them in a table
+	$(PY) -m tools.demo
+
+test: check  ## static checks, then every test that needs no corpus
+	$(PY) -m pytest -q -n 2
+
+check: lint types  ## style, types, import direction, generated pages
+	$(PY) -m tools.gen_docs --check
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+
+types: $(VENV)/.installed
+	$(VENV)/bin/mypy
+
+docs: $(VENV)/.installed  ## write the rule pages from the rules
+	$(PY) -m tools.gen_docs
+
+corpus: $(VENV)/.installed  ## tests over real submissions: make corpus REPO=path/to/parameter-golf.git
+	PGOLF_CORPUS="$(REPO)" $(PY) -m pytest -q -m corpus
+
+bench: $(VENV)/.installed  ## the corpus table: make bench REPO=path/to/parameter-golf.git
+	$(PY) -m bench.corpus --repo "$(REPO)"
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
