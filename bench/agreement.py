@@ -1,0 +1,154 @@
+"""Agreement between the auditor and adjudicated facts about real pull requests.
+
+``python bench/agreement.py --repo GITDIR --truth FILE`` audits every pull request that the truth file lists and prints, for
+each column that some rule answers, true and false positives and negatives, precision, recall, and every disagreement.
+
+A truth column has a positive class ("over_cap", "no", "violation"). The auditor is positive where one of the column's rules
+fails or asks for a person. Rows whose truth is "unknown" count as negatives: where nobody could tell, a finding would
+be a false alarm. What is not covered: columns that need source analysis, until rules for them exist.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script: the repository's root is not on the path then
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from auditor.engine import audit
+from auditor.report import Outcome, Report, RuleResult
+from auditor.rule import Ruleset, RulesetName
+from auditor.submission.repository import Repository
+from auditor.submission.submission import Submission
+from rules import ALL_RULES
+from rules.limits import RULES_AS_OF
+
+Row = dict[str, str]
+Audited = Sequence[tuple[Row, Report | None]]
+
+
+def _speaks_up(result: RuleResult) -> bool:
+    return result.outcome in (Outcome.FAIL, Outcome.REVIEW)
+
+
+def _declared_differs(result: RuleResult) -> bool:
+    return any(finding.anchor.startswith("declared") for finding in result.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A truth column, its positive class, the rules that answer it, and what counts as a rule's yes."""
+
+    name: str
+    positive: Callable[[str], bool]
+    rules: tuple[str, ...]
+    speaks: Callable[[RuleResult], bool] = _speaks_up
+
+
+COLUMNS = (
+    Column("size", lambda truth: truth == "over_cap", ("PG201",)),
+    Column("code_bytes_claim", lambda truth: truth == "different", ("PG202",), _declared_differs),
+    Column("log_matches_script", lambda truth: truth == "no", ("PG001",)),
+    Column("json_matches_log", lambda truth: truth == "no", ("PG002",)),
+    Column("byte_count_bug", lambda truth: truth.startswith("violation"), ("PG901", "PG802")),
+)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one column and its disagreements."""
+
+    true_positives: int = 0
+    false_positives: int = 0
+    false_negatives: int = 0
+    true_negatives: int = 0
+    disagreements: list[str] = field(default_factory=list)
+
+    @property
+    def precision(self) -> float:
+        found = self.true_positives + self.false_positives
+        return self.true_positives / found if found else 1.0
+
+    @property
+    def recall(self) -> float:
+        there = self.true_positives + self.false_negatives
+        return self.true_positives / there if there else 1.0
+
+    def add(self, truth: bool, found: bool, row: str) -> None:
+        """Count one row; `row` describes it in the list of disagreements."""
+        if truth and found:
+            self.true_positives += 1
+        elif truth:
+            self.false_negatives += 1
+            self.disagreements.append(f"missed  {row}")
+        elif found:
+            self.false_positives += 1
+            self.disagreements.append(f"alarmed {row}")
+        else:
+            self.true_negatives += 1
+
+
+def audit_rows(repository: Repository, rows: Sequence[Row]) -> Iterable[tuple[Row, Report | None]]:
+    """Each truth row with the report on its pull request; None where there was nothing to audit."""
+    ruleset = Ruleset(RulesetName.PRACTICE, RULES_AS_OF.value)
+    for number, row in enumerate(rows, start=1):
+        print(f"\r{number}/{len(rows)}", end="", file=sys.stderr, flush=True)
+        opened = repository.pull_request(int(row["pr"]))
+        yield row, audit(opened, ALL_RULES, ruleset) if isinstance(opened, Submission) else None
+    print(file=sys.stderr)
+
+
+def tally(column: Column, audited: Audited) -> Tally:
+    """Hold the reports against one truth column."""
+    counts = Tally()
+    for row, report in audited:
+        results = [result for result in report.results if result.rule_id in column.rules] if report else []
+        found = any(column.speaks(result) for result in results)
+        messages = "; ".join(f"{f.rule_id} {f.severity}: {f.message}" for r in results for f in r.findings)
+        described = f"#{row['pr']} truth={row[column.name]!r} ours={messages or [str(r.outcome) for r in results]}"
+        counts.add(column.positive(row[column.name]), found, described)
+    return counts
+
+
+def print_tallies(tallies: dict[Column, Tally]) -> None:
+    """The table, then every disagreement."""
+    print(f"{'column':20} {'rules':14} {'TP':>4} {'FP':>4} {'FN':>4} {'TN':>4} {'precision':>10} {'recall':>7}")
+    for column, counts in tallies.items():
+        print(
+            f"{column.name:20} {'+'.join(column.rules):14} {counts.true_positives:4} {counts.false_positives:4} "
+            f"{counts.false_negatives:4} {counts.true_negatives:4} {counts.precision:10.3f} {counts.recall:7.3f}"
+        )
+    for column, counts in tallies.items():
+        for line in counts.disagreements:
+            print(f"{column.name}: {line}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table and the disagreements; 0 if every column reaches the target."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repo", required=True, type=Path, help="git directory of the contest with refs/pull/N/head")
+    parser.add_argument("--truth", required=True, type=Path, help="tab-separated truth file")
+    parser.add_argument("--target", type=float, default=0.95, help="least precision and recall (default 0.95)")
+    arguments = parser.parse_args(argv)
+    with arguments.truth.open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    audited = list(audit_rows(Repository(arguments.repo), rows))
+    elsewhere = [f"#{row['pr']}" for row, report in audited if not _same_folder(row, report)]
+    tallies = {column: tally(column, audited) for column in COLUMNS}
+    print_tallies(tallies)
+    print(f"headline folder other than the truth's: {' '.join(elsewhere) or 'none'}")
+    good = all(min(counts.precision, counts.recall) >= arguments.target for counts in tallies.values())
+    return 0 if good else 1
+
+
+def _same_folder(row: Row, report: Report | None) -> bool:
+    return report is not None and row["script"].startswith(f"{report.submission.path.rstrip('/')}/")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
