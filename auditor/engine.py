@@ -72,7 +72,9 @@ def summarize(submission: Submission) -> SubmissionSummary:
         commit=submission.commit,
         script=script.path if script else None,
         code_bytes=script.num_bytes if script else None,
+        packed=script.packed if script else False,
         unwrapped=tuple(layer.method for layer in script.layers) if script else (),
+        parsed=script is not None and all(module.tree is not None for module in script.modules),
         digest=submission.digest,
         chosen_because=submission.chosen_because,
     )

@@ -83,14 +83,20 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionSummary:
-    """Which submission a report is about."""
+    """Which submission a report is about.
+
+    `packed`: the shipped script decodes its source at run time; `unwrapped` are the steps that were undone, outermost
+    first (empty where none could be). `parsed`: every module of the script was parsed.
+    """
 
     path: str
     pr: int | None
     commit: str | None
     script: str | None
     code_bytes: int | None
+    packed: bool
     unwrapped: tuple[str, ...]
+    parsed: bool
     digest: str | None
     chosen_because: str | None
 

@@ -42,7 +42,8 @@ class Script:
 
     `num_bytes` is the size of the shipped file. `modules` holds the entry point's own source first, then the Python
     siblings that it imports, execs or runs, transitively. `side_files` are other files of the submission that it names
-    (C, C++, CUDA, tables, tokenizers), as paths. `missing` lists local modules it needs that are not shipped.
+    (C, C++, CUDA, tables, tokenizers), as paths. `missing` lists local modules it needs that are not shipped. `packed`
+    says that the shipped file decodes its source at run time; then `layers` is empty only where that could not be undone.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Script:
     side_files: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     chosen_because: str = ""
+    packed: bool = False
 
     @property
     def main(self) -> Module:
