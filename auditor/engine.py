@@ -10,7 +10,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Sequence
 
-from auditor.finding import Statements
+from auditor.finding import NotApplicable, Statement, Statements
 from auditor.report import HeadlineLine, HeadlineSummary, Outcome, Report, RuleResult, SubmissionSummary
 from auditor.rule import Rule, Ruleset, RulesetName
 from auditor.submission.submission import Submission
@@ -46,7 +46,7 @@ def _ask(
     statements = Statements()
     crash = None
     try:
-        for statement in rule.check(submission, ruleset):
+        for statement in _check(rule, submission, ruleset):
             statements.add(statement)
     except Exception:  # noqa: BLE001 - the isolation point: a broken rule is recorded, never a pass, and stops no other
         crash = traceback.format_exc()
@@ -61,6 +61,13 @@ def _ask(
         crash=crash,
         other_outcomes=others,
     )
+
+
+def _check(rule: Rule, submission: Submission, ruleset: Ruleset) -> Iterable[Statement]:
+    in_force = min(authority.since for authority in rule.authority)
+    if in_force > ruleset.as_of:
+        return (NotApplicable(reason=f"in force only since {in_force}, after {ruleset.as_of}"),)
+    return rule.check(submission, ruleset)
 
 
 def summarize(submission: Submission) -> SubmissionSummary:
