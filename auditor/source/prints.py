@@ -1,29 +1,247 @@
-"""Where the shipped script prints, and which logged lines each place can produce."""
+"""Where the shipped script prints, and which logged lines each place can produce.
+
+A *site* is a call that writes text (`print`, a logger, ``.write``) seen through the script's own wrappers: the ``print``
+inside a ``log0`` is no site of its own, each call of ``log0`` is one. Where a text depends on a parameter, every call of
+the function is followed, so that ``f"{label} val_bpb:{x:.8f}"`` becomes one site per label. A text that stays a mere hole
+(``print(result)``) matches every line and proves nothing; such sites are `opaque`, and a line that only they match
+is neither printable nor unprintable. Not seen: text built by loops, by C extensions, or by libraries.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ast
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from auditor.finding import Location
+from auditor.source.evaluations import Evaluation, find_evaluation
+from auditor.source.scopes import Scope, Scopes
+from auditor.source.templates import (
+    ANYTHING,
+    Hole,
+    Part,
+    Template,
+    count_letters,
+    is_opaque,
+    joined,
+    matches,
+    split_lines,
+)
+from auditor.source.texts import Alternatives, Context, Texts
 from auditor.submission.script import Script
+
+_MAX_CHAIN = 5  # how many calls a text is followed through
+_MAX_CONTEXTS = 4000  # per script; a bound against generated code, real scripts need a few hundred
+_MAX_PREFIXES = 3
+_LOGGER_METHODS = frozenset(["debug", "info", "warning", "warn", "error", "critical", "exception", "log"])
+_PRINTING_NAME = re.compile(r"(?:^|_)(?:log|logger|print|printf|echo|say|emit|report|write|writeln|msg)\d*(?:_|$)", re.I)
+_NOT_PRINTING = frozenset(["np", "numpy", "math", "torch", "F", "dist", "nn", "struct", "wandb"])
+_LAUNCHER_PREFIX = re.compile(
+    r"\s*(?:\[[^\[\]]{1,60}\]:?|\(\w+ pid=\d+[^)]*\)|\d{1,3}:|[\d\-T:.,/]{8,32}(?:Z| \|)?)\s+|\[\w+\d\]:"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrintSite:
-    """One call that writes a line: where it stands, and its text as literal parts with holes (None) between them.
+    """One way in which one call writes one line: where it stands, and its text as literal parts with holes between them.
 
-    `evaluation` is the call that computes the val_bpb printed here, as far as it can be told.
+    `location` is the call that contributes the words (for ``log0(f"{label} ...")`` that call, not its callers), and
+    `called_from` the call that supplied the rest, if another function did. `evaluation` is the function that computes
+    the val_bpb printed here and `evaluated_at` its call, as far as they can be told.
     """
 
     location: Location
-    parts: tuple[str | None, ...]
+    parts: tuple[Part, ...]
+    opaque: bool = False
+    called_from: Location | None = None
     evaluation: str | None = None
+    evaluated_at: Location | None = None
 
     def matches(self, line: str) -> bool:
-        """Can this site print `line`?"""
-        return False
+        """Can this site print `line`, or a launcher that prefixes ranks and times print it through?"""
+        return any(matches(self.parts, text) for text in _without_prefixes(line.rstrip()))
 
 
 def find_print_sites(script: Script) -> tuple[PrintSite, ...]:
-    """Every call in the script's modules that writes a line."""
-    return ()
+    """Every call in the script's modules that writes a line, once per text that it can write."""
+    finder = _Finder(Scopes.of(script))
+    return tuple(sorted(dict.fromkeys(finder.sites()), key=lambda site: (site.location.path, site.location.line or 0)))
+
+
+def find_printer(sites: Iterable[PrintSite], line: str) -> tuple[bool | None, PrintSite | None]:
+    """Whether `line` can be printed, and the site that does it; None where only opaque sites match."""
+    matching = [site for site in sites if site.matches(line)]
+    for site in matching:
+        if not site.opaque:
+            return True, site
+    return (None, matching[0]) if matching else (False, None)
+
+
+def _without_prefixes(line: str) -> Iterator[str]:
+    """`line` as it stands, then without what launchers put before it: a rank, a date, a time."""
+    yield line
+    for _ in range(_MAX_PREFIXES):
+        prefix = _LAUNCHER_PREFIX.match(line)
+        if prefix is None:
+            return
+        line = line[prefix.end() :]
+        yield line
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A sink in a context; `words` and `place` are the level that contributed most letters so far."""
+
+    context: Context
+    letters: int
+    gain: int
+    place: tuple[ast.Call, Scope]
+
+
+@dataclass(slots=True)
+class _Finder:
+    """Collects the sites of one script."""
+
+    scopes: Scopes
+    texts: Texts = field(init=False)
+    budget: int = _MAX_CONTEXTS
+
+    def __post_init__(self) -> None:
+        self.texts = Texts(self.scopes)
+
+    def sites(self) -> Iterator[PrintSite]:
+        for scope in self.scopes.all:
+            for call in scope.calls:
+                text = _printed(call, bool(self.scopes.callees(call.func, scope)))
+                if text is not None:
+                    yield from self._sites_of(call, text, scope)
+
+    def _sites_of(self, call: ast.Call, text: _Printed, scope: Scope) -> Iterator[PrintSite]:
+        start = Context(((scope, None),))
+        pending = [_Work(start, 0, -1, (call, scope))]
+        while pending:
+            work = pending.pop()
+            templates = text.templates(self.texts, work.context)
+            work = self._weighed(work, templates, call)
+            deeper = self._specialised(work) if _depends_on_caller(templates) else []
+            if deeper:
+                pending.extend(deeper)
+            else:
+                yield from self._made(work, templates)
+
+    def _weighed(self, work: _Work, templates: Alternatives, call: ast.Call) -> _Work:
+        letters = max((count_letters(template) for template in templates), default=0)
+        gain = letters - work.letters
+        if gain < work.gain or (gain == work.gain and letters):
+            return _Work(work.context, letters, work.gain, work.place)
+        chain = work.context.chain
+        place = (call, chain[0][0]) if len(chain) == 1 or chain[-2][1] is None else (chain[-2][1], chain[-1][0])
+        return _Work(work.context, letters, gain, place)
+
+    def _specialised(self, work: _Work) -> list[_Work]:
+        if len(work.context.chain) >= _MAX_CHAIN or self.budget <= 0:
+            return []
+        inside = {scope for scope, _ in work.context.chain}
+        callers = [site for site in self.scopes.callers(work.context.outermost) if site.scope not in inside]
+        self.budget -= len(callers)
+        return [
+            _Work(work.context.called_from(site.call, site.scope), work.letters, work.gain, work.place) for site in callers
+        ]
+
+    def _made(self, work: _Work, templates: Alternatives) -> Iterator[PrintSite]:
+        call, scope = work.place
+        outer = work.context.chain[-2][1] if len(work.context.chain) > 1 else None
+        called_from = _location(outer, work.context.outermost) if outer is not None and outer is not call else None
+        for line in (line for template in templates for line in split_lines(template)):
+            found = self._evaluation(line, work, call)
+            yield PrintSite(
+                location=_location(call, scope),
+                parts=line,
+                opaque=is_opaque(line),
+                called_from=called_from,
+                evaluation=found.function if found else None,
+                evaluated_at=_location(found.call, found.scope) if found else None,
+            )
+
+    def _evaluation(self, line: Template, work: _Work, call: ast.Call) -> Evaluation | None:
+        levels = [level for level, (scope, _) in enumerate(work.context.chain) if scope is work.place[1]]
+        source = _bpb_source(line)
+        if not source or not levels:
+            return None
+        return find_evaluation(source, call, Context(work.context.chain[levels[0] :]), self.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Printed:
+    """What a printing call writes: the expressions joined by `separator`, or a ``%`` format with its arguments."""
+
+    values: Sequence[ast.expr]
+    separator: ast.expr | None = None
+    prefixed: bool = False
+
+    def templates(self, texts: Texts, context: Context) -> Alternatives:
+        """Every text the call can write in `context`, trailing line end removed."""
+        between = self.separator or ast.Constant(" ")
+        items: ast.expr = ast.List(elts=list(self.values))
+        call = ast.Call(func=ast.Attribute(value=between, attr="join"), args=[items], keywords=[])
+        whole = texts.texts(call, context) if len(self.values) != 1 else texts.texts(self.values[0], context)
+        whole = tuple(_without_line_end(template) for template in whole)
+        return whole + tuple(joined((ANYTHING, *template)) for template in whole) if self.prefixed else whole
+
+
+def _printed(call: ast.Call, is_own: bool) -> _Printed | None:
+    """What `call` writes if it is a printing call; `is_own`: it calls a function of the script, which is followed."""
+    name = call.func.id if isinstance(call.func, ast.Name) else ""
+    if name == "print" and not is_own:
+        return _Printed(call.args, _keyword(call, "sep")) if call.args else None
+    if is_own or not call.args:
+        return None
+    if isinstance(call.func, ast.Attribute):
+        return _printed_by_method(call, call.func)
+    return _Printed(call.args[:1]) if _PRINTING_NAME.search(name) else None
+
+
+def _printed_by_method(call: ast.Call, method: ast.Attribute) -> _Printed | None:
+    owner = method.value.id if isinstance(method.value, ast.Name) else ""
+    if owner in _NOT_PRINTING:
+        return None
+    if method.attr in _LOGGER_METHODS:
+        values = call.args[1:] if method.attr == "log" and len(call.args) > 1 else call.args
+        if len(values) > 1:
+            values = [ast.BinOp(left=values[0], op=ast.Mod(), right=ast.Tuple(elts=list(values[1:])))]
+        return _Printed(values, prefixed=True)
+    return _Printed(call.args[:1]) if _PRINTING_NAME.search(method.attr) else None
+
+
+def _keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+
+
+def _without_line_end(template: Template) -> Template:
+    if template and isinstance(template[-1], str):
+        return joined((*template[:-1], template[-1].rstrip()))
+    return template
+
+
+def _depends_on_caller(templates: Alternatives) -> bool:
+    return any(isinstance(part, Hole) and part.parameter for template in templates for part in template)
+
+
+def _bpb_source(line: Template) -> str:
+    """The expression that fills the first hole after a key that ends in ``bpb``; empty if there is none."""
+    for before, part in itertools.pairwise(line):
+        if isinstance(part, Hole) and isinstance(before, str) and re.search(r"bpb\W*$", before):
+            return part.source
+    return ""
+
+
+def _location(call: ast.Call, scope: Scope) -> Location:
+    return Location(
+        path=scope.module.source_path,
+        line=call.lineno,
+        column=call.col_offset + 1,
+        end_line=call.end_lineno,
+        symbol=None if scope.node is None else scope.name,
+    )

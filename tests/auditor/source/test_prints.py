@@ -1,0 +1,177 @@
+import ast
+import textwrap
+
+import pytest
+
+from auditor.source.prints import PrintSite, find_print_sites, find_printer
+from auditor.submission.script import Module, Script
+
+
+def sites_of(source: str) -> tuple[PrintSite, ...]:
+    source = textwrap.dedent(source)
+    module = Module(path="train_gpt.py", source_path="train_gpt.py", source=source, tree=ast.parse(source))
+    return find_print_sites(Script(path="train_gpt.py", num_bytes=len(source), layers=(), modules=(module,)))
+
+
+def printable(source: str, line: str) -> bool | None:
+    return find_printer(sites_of(source), line)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "can_print"),
+    [
+        ('f"final val_bpb:{x:.8f}"', "final val_bpb:1.16292025", True),
+        ('f"final val_bpb:{x:.8f}"', "final val_bpb:1.1629", False),
+        ('f"final val_bpb:{x:.4f}"', "final val_bpb:1.16292025", False),
+        ('f"time:{x:.0f}ms"', "time:1234ms", True),
+        ('f"time:{x:.0f}ms"', "time:1234.5ms", False),
+        ('f"bytes: {x:,}"', "bytes: 15,990,780", True),
+        ('f"mem {x:>8.2f} MiB"', "mem     3.25 MiB", True),
+        ('f"loss {x:.2e}"', "loss 1.25e-04", True),
+        ('f"share {x:.1%}"', "share 12.5%", True),
+        ('f"loss {x:.4f}"', "loss nan", True),
+        ('f"{loss=}"', "loss=12", True),
+        ('"step %d/%d loss %.3f" % (a, b, c)', "step 3/20 loss 1.250", True),
+        ('"step %d/%d loss %.3f" % (a, b, c)', "step 3/20 loss 1.25", False),
+        ('"kept %d%% of %s" % (a, b)', "kept 12% of rows", True),
+        ('"{} val_bpb: {:.5f}".format(label, x)', "any label val_bpb: 1.07785", True),
+        ('"{name}: {0:.2f}s".format(x, name="warm")', "warm: 1.25s", True),
+        ('"seed:" + str(seed) + " done"', "seed:42 done", True),
+        ('"a" + ("b" if x else "c") + "d"', "acd", True),
+        ('"a" + ("b" if x else "c") + "d"', "aed", False),
+        ('"=" * 5', "=====", True),
+        ('" ".join(["loss", f"{x:.2f}"])', "loss 1.25", True),
+        ('"first\\nsecond line"', "second line", True),
+    ],
+)
+def test_text_forms(text: str, line: str, can_print: bool) -> None:
+    assert printable(f"print({text})", line) is can_print
+
+
+def test_separator_and_several_arguments() -> None:
+    assert printable('print("val_bpb", x, sep="=")', "val_bpb=1.5")
+    assert printable('print("val_bpb", x)', "val_bpb 1.5")
+    assert not printable('print("val_bpb", x)', "val_bpb=1.5")
+
+
+def test_wrapper_call_is_the_site_and_the_wrapped_print_is_none() -> None:
+    sites = sites_of(
+        """
+        def log0(msg, console=True):
+            if console:
+                print(msg)
+            with open("log.txt", "a") as f:
+                print(msg, file=f)
+
+        def main():
+            log0(f"model_params:{n}")
+        """
+    )
+    assert [(site.location.line, site.location.symbol) for site in sites] == [(9, "main")]
+    assert sites[0].matches("model_params:123")
+
+
+def test_prefix_of_a_wrapper_belongs_to_the_line() -> None:
+    source = """
+        def log(text):
+            print(f"[{time.strftime('%H:%M')}] {text}")
+        log(f"done in {seconds:.1f}s")
+        """
+    assert printable(source, "[10:15] done in 3.5s")
+    assert not printable(source, "done in 3.5s")
+
+
+def test_label_comes_from_the_callers_together_with_its_evaluation() -> None:
+    sites = sites_of(
+        """
+        def log0(m): print(m)
+        def eval_val(model): ...
+        def eval_val_ttt(model): ...
+        def timed_eval(label, fn, *args):
+            val_loss, val_bpb = fn(*args)
+            log0(f"{label} val_loss:{val_loss:.8f} val_bpb:{val_bpb:.8f}")
+        timed_eval("quantized", eval_val, model)
+        timed_eval("quantized_ttt", eval_val_ttt, model)
+        """
+    )
+    _, site = find_printer(sites, "quantized_ttt val_loss:2.77261180 val_bpb:1.07785000")
+    assert site is not None
+    assert (site.location.line, site.called_from and site.called_from.line, site.evaluation) == (7, 9, "eval_val_ttt")
+    assert find_printer(sites, "quantized_slot val_loss:2.77261180 val_bpb:1.07785000") == (False, None)
+
+
+def test_name_bound_in_branches_gives_each_alternative() -> None:
+    source = """
+        try:
+            import zstandard
+            NAME = "zstd"
+        except ImportError:
+            NAME = "zlib"
+        print(f"int8+{NAME}: {size} bytes")
+        """
+    assert printable(source, "int8+zlib: 5 bytes")
+    assert printable(source, "int8+zstd: 5 bytes")
+    assert not printable(source, "int8+lzma: 5 bytes")
+
+
+def test_loop_over_literal_labels() -> None:
+    source = 'for tag, fn in [("plain", a), ("sliding", b)]:\n    print(f"{tag} val_bpb:{fn():.4f}")'
+    assert printable(source, "sliding val_bpb:1.1000")
+    assert not printable(source, "ttt val_bpb:1.1000")
+
+
+def test_only_opaque_sites_means_unknown() -> None:
+    known, site = find_printer(sites_of("print(result)"), "final val_bpb:1.0")
+    assert known is None
+    assert site is not None
+    assert site.opaque
+
+
+def test_launcher_prefixes_are_looked_through() -> None:
+    source = 'print(f"val_bpb:{x:.4f}")'
+    for prefix in ("[rank0]:", "[rank0]: ", "0: ", "2026-04-01 10:00:01,123 ", "[default0]:"):
+        assert printable(source, f"{prefix}val_bpb:1.1000"), prefix
+    assert not printable(source, "other val_bpb:1.1000")
+
+
+def test_logger_formats_and_its_prefix() -> None:
+    source = 'logger.info("val_bpb %.4f at %s", x, step)'
+    assert printable(source, "2026-04-01 INFO root val_bpb 1.1000 at 12")
+    assert not printable(source, "val_bpb 1.1 at 12")
+
+
+def test_evaluation_names_both_arms_of_a_branch() -> None:
+    sites = sites_of(
+        """
+        def eval_val(): ...
+        def eval_val_sliding(): ...
+        def main():
+            q_loss, q_bpb = None, None
+            if stride:
+                q_loss, q_bpb = eval_val_sliding()
+            else:
+                q_loss, q_bpb = eval_val()
+            best = float(q_bpb)
+            print(f"final val_bpb:{best:.4f}")
+        """
+    )
+    assert sites[0].evaluation == "eval_val or eval_val_sliding"
+
+
+def test_evaluation_through_a_wrapper_that_is_handed_the_function() -> None:
+    sites = sites_of(
+        """
+        def eval_val(): ...
+        def timed(label, fn):
+            return fn()
+        def main():
+            loss, bpb = timed("x", lambda: eval_val())
+            print(f"val_bpb:{bpb:.4f}")
+        """
+    )
+    assert sites[0].evaluation == "eval_val"
+
+
+def test_hostile_template_stays_fast() -> None:
+    source = 'print(f"' + "a{x}" * 40 + 'b")'
+    assert printable(source, "a" * 3000) is False
