@@ -68,7 +68,7 @@ def welch_less(sample: Sample, reference: Sample, margin: float = 0.0) -> WelchR
 def student_t_survival(t: float, degrees_of_freedom: float) -> float:
     """P(T > t) for Student's t: for t >= 0, I_x(v/2, 1/2) / 2 with x = v / (v + t²) (Abramowitz & Stegun 26.7.1).
 
-    Near t = 0 the mirrored form 1/2 - I_y(1/2, v/2) / 2 with y = t² / (v + t²) is used, because 1 - x loses the digits of t.
+    Near t = 0 the mirrored form 1/2 - I_y(1/2, v/2) / 2 with y = t² / (v + t²) is used: 1 - x would lose the digits of t.
     """
     if degrees_of_freedom <= 0:
         raise ValueError(f"degrees of freedom must be positive, not {degrees_of_freedom}")
