@@ -74,7 +74,7 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """A file that could not be read, decoded or parsed, with the reason. `fatal`: the audit could not be done."""
+    """A file that could not be read, decoded or parsed, with the reason. `fatal`: nothing could be audited."""
 
     path: str
     reason: str
@@ -141,13 +141,16 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """`violation` if any rule fails, else `review` if a person must look, else `clean`; `error` if unreadable."""
+        """`error` if nothing could be audited, `violation` if any rule fails, `review` if a person must look, else `clean`.
+
+        A person must also look where a file could not be read or a rule crashed.
+        """
         outcomes = {result.outcome for result in self.results}
         if not self.results or any(item.fatal for item in self.unreadable):
             return Verdict.ERROR
         if Outcome.FAIL in outcomes:
             return Verdict.VIOLATION
-        if Outcome.REVIEW in outcomes or Outcome.CRASHED in outcomes:
+        if Outcome.REVIEW in outcomes or Outcome.CRASHED in outcomes or self.unreadable:
             return Verdict.REVIEW
         return Verdict.CLEAN
 
@@ -177,10 +180,10 @@ _BLOCKING: Mapping[FailOn, frozenset[Outcome]] = {
 
 
 def exit_code(reports: Iterable[Report], fail_on: FailOn) -> int:
-    """0 clean, 1 findings, 2 could not do the job (nothing audited, unreadable submission, crashed rule)."""
+    """0 clean, 1 findings, 2 could not do the whole job (nothing audited, something unreadable, a crashed rule)."""
     reports = tuple(reports)
     outcomes = {result.outcome for report in reports for result in report.results}
-    broken = any(report.verdict is Verdict.ERROR for report in reports)
+    broken = any(report.verdict is Verdict.ERROR or report.unreadable for report in reports)
     if not reports or broken or Outcome.CRASHED in outcomes:
         return 2
     return 1 if outcomes & _BLOCKING[fail_on] else 0

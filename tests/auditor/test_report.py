@@ -106,6 +106,12 @@ def test_nothing_audited_and_an_unreadable_submission_are_never_green() -> None:
     assert report().verdict is Verdict.ERROR
 
 
+def test_an_unreadable_file_needs_a_person_and_the_job_is_not_done() -> None:
+    partly = report(RESULTS[Outcome.PASS], unreadable=(Unreadable(path="x/train.log", reason="too large"),))
+    assert partly.verdict is Verdict.REVIEW
+    assert exit_code([partly], FailOn.VIOLATION) == 2
+
+
 def test_a_fingerprint_survives_moved_lines_and_changed_numbers_but_not_another_rule() -> None:
     def made(message: str, line: int, rule_id: str = "PG201") -> str:
         place = Location(path="train.log", line=line)
