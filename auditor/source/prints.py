@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from auditor.finding import Location
 from auditor.source.evaluations import Evaluation, find_evaluation
+from auditor.source.origins import words_behind
 from auditor.source.scopes import Scope, Scopes
 from auditor.source.templates import (
     ANYTHING,
@@ -37,7 +38,10 @@ _MAX_CONTEXTS = 4000  # per script; a bound against generated code, real scripts
 _MAX_PREFIXES = 3
 _LOGGER_METHODS = frozenset(["debug", "info", "warning", "warn", "error", "critical", "exception", "log"])
 _PRINTING_NAME = re.compile(r"(?:^|_)(?:log|logger|print|printf|echo|say|emit|report|write|writeln|msg)\d*(?:_|$)", re.I)
+_CONSOLES = frozenset({"stdout", "stderr"})
 _NOT_PRINTING = frozenset(["np", "numpy", "math", "torch", "F", "dist", "nn", "struct", "wandb"])
+_MEASURED_BPB = re.compile(r"bpb\W{0,4}\d", re.I)
+_QUOTED = frozenset({"__file__", "nvidia-smi", "getsource"})
 _LAUNCHER_PREFIX = re.compile(
     r"\s*(?:\[[^\[\]]{1,60}\]:?|\(\w+ pid=\d+[^)]*\)|\d{1,3}:|[\d\-T:.,/]{8,32}(?:Z| \|)?)\s+|\[\w+\d\]:"
 )
@@ -49,18 +53,22 @@ class PrintSite:
 
     `location` is the call that contributes the words (for ``log0(f"{label} ...")`` that call, not its callers), and
     `called_from` the call that supplied the rest, if another function did. `evaluation` is the function that computes
-    the val_bpb printed here and `evaluated_at` its call, as far as they can be told.
+    the val_bpb printed here and `evaluated_at` its call, as far as they can be told. `quotes`: the hole of an opaque site
+    holds the script's own source or a system tool's table, in which no measured bpb can stand.
     """
 
     location: Location
     parts: tuple[Part, ...]
     opaque: bool = False
+    quotes: bool = False
     called_from: Location | None = None
     evaluation: str | None = None
     evaluated_at: Location | None = None
 
     def matches(self, line: str) -> bool:
         """Can this site print `line`, or a launcher that prefixes ranks and times print it through?"""
+        if self.quotes and _MEASURED_BPB.search(line):
+            return False
         return any(matches(self.parts, text) for text in _without_prefixes(line.rstrip()))
 
 
@@ -129,7 +137,7 @@ class _Finder:
             if deeper:
                 pending.extend(deeper)
             else:
-                yield from self._made(work, templates)
+                yield from self._made(work, templates, text)
 
     def _weighed(self, work: _Work, templates: Alternatives, call: ast.Call) -> _Work:
         letters = max((count_letters(template) for template in templates), default=0)
@@ -150,20 +158,28 @@ class _Finder:
             _Work(work.context.called_from(site.call, site.scope), work.letters, work.gain, work.place) for site in callers
         ]
 
-    def _made(self, work: _Work, templates: Alternatives) -> Iterator[PrintSite]:
+    def _made(self, work: _Work, templates: Alternatives, text: _Printed) -> Iterator[PrintSite]:
         call, scope = work.place
         outer = work.context.chain[-2][1] if len(work.context.chain) > 1 else None
         called_from = _location(outer, work.context.outermost) if outer is not None and outer is not call else None
         for line in (line for template in templates for line in split_lines(template)):
+            opaque = is_opaque(line)
+            if opaque and text.to_file:
+                continue  # a table, a blob, a checkpoint: nothing says that it is a log line
             found = self._evaluation(line, work, call)
             yield PrintSite(
                 location=_location(call, scope),
                 parts=line,
-                opaque=is_opaque(line),
+                opaque=opaque,
+                quotes=opaque and self._quotes(line, work.context),
                 called_from=called_from,
                 evaluation=found.function if found else None,
                 evaluated_at=_location(found.call, found.scope) if found else None,
             )
+
+    def _quotes(self, line: Template, context: Context) -> bool:
+        holes = [part.source for part in line if isinstance(part, Hole)]
+        return any(_is_quoted(words_behind(source, context, self.scopes)) for source in holes)
 
     def _evaluation(self, line: Template, work: _Work, call: ast.Call) -> Evaluation | None:
         levels = [level for level, (scope, _) in enumerate(work.context.chain) if scope is work.place[1]]
@@ -180,6 +196,7 @@ class _Printed:
     values: Sequence[ast.expr]
     separator: ast.expr | None = None
     prefixed: bool = False
+    to_file: bool = False
 
     def templates(self, texts: Texts, context: Context) -> Alternatives:
         """Every text the call can write in `context`, trailing line end removed."""
@@ -212,7 +229,12 @@ def _printed_by_method(call: ast.Call, method: ast.Attribute) -> _Printed | None
         if len(values) > 1:
             values = [ast.BinOp(left=values[0], op=ast.Mod(), right=ast.Tuple(elts=list(values[1:])))]
         return _Printed(values, prefixed=True)
-    return _Printed(call.args[:1]) if _PRINTING_NAME.search(method.attr) else None
+    to_file = method.attr.startswith("write") and not (isinstance(method.value, ast.Attribute) or owner in _CONSOLES)
+    return _Printed(call.args[:1], to_file=to_file) if _PRINTING_NAME.search(method.attr) else None
+
+
+def _is_quoted(words: frozenset[str]) -> bool:
+    return any(mark in word for word in words for mark in _QUOTED)
 
 
 def _keyword(call: ast.Call, name: str) -> ast.expr | None:
