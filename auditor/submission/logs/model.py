@@ -27,6 +27,8 @@ class Metric(LogFact):
     `label` is the text before the first key (``final_int8_zlib_roundtrip_exact``; ``step:2000/20000`` lines have label
     ``step``). `key` is the key that carried it (``val_bpb``, ``mix_bpb``, ``bpb``): a line with two of them yields two
     metrics. `num_decimals` is how many decimals were printed. `values` holds every key and number of the line.
+    `progress` marks a running value inside one evaluation or one adaptation (``ttt_chunk [12/474] bpb=1.1``): never a
+    result. Validations of the training loop carry their `step`.
     """
 
     label: str
@@ -39,6 +41,7 @@ class Metric(LogFact):
     num_tokens: int | None = None
     num_bytes: int | None = None
     values: tuple[tuple[str, float], ...] = ()
+    progress: bool = False
 
 
 class SizeKind(StrEnum):
@@ -54,11 +57,18 @@ class SizeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size(LogFact):
-    """A printed size in bytes."""
+    """A printed size in bytes.
+
+    `resolution` is how many bytes one unit of the last printed digit stands for: 1 where bytes were printed, 10,000 for
+    ``15.94 MB``. `unit` is the unit as printed. MB is read as 10^6 and MiB as 2^20, though scripts confuse them: a size
+    with a coarse resolution never decides by itself whether something fits.
+    """
 
     kind: SizeKind
     label: str
     num_bytes: int
+    resolution: int = 1
+    unit: str = "bytes"
 
 
 class DurationKind(StrEnum):

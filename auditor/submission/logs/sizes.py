@@ -1,0 +1,112 @@
+"""Printed sizes of code, model and submission.
+
+What a size is the size of is told by its label, in a small ordered table. Scripts print two totals, one with the raw model
+and one with the compressed artifact; where both are called ``Total submission size``, the sum that it equals decides.
+
+Not covered: sizes of single tensors, memory, and sizes in prose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from auditor.submission.logs.lines import Line
+from auditor.submission.logs.model import Size, SizeKind
+from auditor.submission.logs.pairs import NUMBER
+
+_UNITS = {"bytes": 1, "byte": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_SIZE = re.compile(
+    rf"""(?<![\w.])(?P<label>[A-Za-z][\w .+/()\[\]-]{{0,60}}?)["'*]*\s{{0,8}}[:=]\s{{0,16}}["'*~≈]*
+         (?P<number>{NUMBER})(?:\s?(?P<unit>bytes|byte|[KMG]i?B|B)\b)?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_SCHEME = (
+    r"(?:quant|int\d|zlib|zstd|lzma|brotli|lzip|lrzip|lz4|xz|ternary|binary|mixed|fp8|compress|packed|pergroup|artifact)"
+)
+_NO_SIZE = (
+    r"limit|budget|target|\bcap\b|headroom|remaining|margin|memory|allocated|reserved|over\b|under\b|free|chunk|batch|vocab"
+)
+_TOTAL = r"total.*(?:submission|artifact)|(?:submission|artifact)[ _]?total|^total[ _]?(?:size|bytes)?$|^bytes_total"
+_MODEL = rf"model.*{_SCHEME}|^artifact|{_SCHEME}.*(?:model|artifact|size|blob)|^model_bytes|^bytes_model"
+# label pattern -> kind; the first that matches decides
+_KINDS: tuple[tuple[re.Pattern[str], SizeKind | None], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), kind)
+    for pattern, kind in (
+        (_NO_SIZE, None),
+        (r"code.*(?<!un)compress|compress.*code|wrapper", SizeKind.CODE_COMPRESSED),
+        (r"^(?:total )?code(?: ?(?:size|bytes))?\b|^bytes_code|code_bytes|code_size", SizeKind.CODE),
+        (rf"total.*(?:submission|artifact|size|bytes).*{_SCHEME}|{_SCHEME}.*total.*size", SizeKind.TOTAL),
+        (_TOTAL + r"|submission[ _]size", SizeKind.TOTAL),
+        (_MODEL, SizeKind.MODEL),
+        (r"serialized model|^raw model|model[ _]raw", SizeKind.MODEL_RAW),
+    )
+)
+_UNQUALIFIED_TOTAL = re.compile(r"total submission size", re.IGNORECASE)
+
+
+def is_candidate(lower: str) -> bool:
+    """Whether a lower-case line can hold a size at all; cheap."""
+    return any(word in lower for word in ("bytes", "size", "artifact", "total", "serialized"))
+
+
+def read_sizes(line: Line, log: str, run: int) -> tuple[Size, ...]:
+    """Every size of one line."""
+    found = []
+    for match in _SIZE.finditer(line.text):
+        label = match["label"].strip()
+        kind = _kind(label)
+        unit = (match["unit"] or "").lower()
+        if kind is None or not (unit or _says_bytes(label)):
+            continue
+        digits = match["number"].replace(",", "")
+        factor = _UNITS[unit or "bytes"]
+        decimals = len(digits.partition(".")[2])
+        found.append(
+            Size(
+                log=log,
+                line=line.number,
+                run=run,
+                text=line.text.strip(),
+                kind=kind,
+                label=label,
+                num_bytes=round(float(digits) * factor),
+                resolution=max(1, round(factor / 10**decimals)),
+                unit=match["unit"] or "bytes",
+            )
+        )
+    return tuple(found)
+
+
+def _says_bytes(label: str) -> bool:
+    return "bytes" in label.lower() or "size" in label.lower()
+
+
+def _kind(label: str) -> SizeKind | None:
+    return next((kind for pattern, kind in _KINDS if pattern.search(label)), None)
+
+
+def tell_totals_apart(sizes: Sequence[Size]) -> tuple[Size, ...]:
+    """Mark as raw the totals that contain the raw model: those equal to code + raw model, or larger than a named total."""
+    raw = {model.num_bytes + code.num_bytes for model in _of(sizes, SizeKind.MODEL_RAW) for code in _codes(sizes)}
+    compressed = {model.num_bytes + code.num_bytes for model in _of(sizes, SizeKind.MODEL) for code in _codes(sizes)}
+    has_named_total = any(not _is_unqualified(size) for size in _of(sizes, SizeKind.TOTAL))
+    return tuple(
+        replace(size, kind=SizeKind.TOTAL_RAW)
+        if _is_unqualified(size) and size.num_bytes not in compressed and (size.num_bytes in raw or has_named_total)
+        else size
+        for size in sizes
+    )
+
+
+def _is_unqualified(size: Size) -> bool:
+    return size.kind is SizeKind.TOTAL and bool(_UNQUALIFIED_TOTAL.fullmatch(size.label))
+
+
+def _of(sizes: Sequence[Size], kind: SizeKind) -> list[Size]:
+    return [size for size in sizes if size.kind is kind]
+
+
+def _codes(sizes: Sequence[Size]) -> list[Size]:
+    return [size for size in sizes if size.kind in (SizeKind.CODE, SizeKind.CODE_COMPRESSED)]
