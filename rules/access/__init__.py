@@ -1,0 +1,1 @@
+"""Rules about data access: what training and evaluation may read."""

@@ -1,0 +1,1 @@
+"""Rules about the metric: bytes, bits and tokens must belong together."""

@@ -1,0 +1,149 @@
+"""What the byte identity says about one logged score, and which known error explains it.
+
+Kept apart from the rule because two rules ask: byte-count-mismatch for any wrong total, partial-validation for a short one.
+Not covered: why a total is wrong beyond the errors whose bytes per token are known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from rules.limits import (
+    BYTE_COUNT_FINGERPRINTS,
+    BYTES_PER_TOKEN,
+    CANONICAL_VAL_BYTES,
+    CASEOPS_BYTES_PER_TOKEN,
+    PRE_LAUNCH_EXPORT_BYTES,
+    PRE_LAUNCH_EXPORT_TOKENS,
+    VAL_BYTES_TOLERANCE,
+    Fingerprint,
+    Range,
+)
+from rules.metric.identity import CANONICAL_RANGE, ScoredLine, scored_line
+
+
+class Verdict(Enum):
+    """What the identity says about one line."""
+
+    CANONICAL = "canonical"
+    PRE_LAUNCH = "pre-launch export"
+    MISMATCH = "mismatch"
+    RATIO_MISMATCH = "wrong bytes per token, token count unknown"
+    TOKENS_AS_BYTES = "token count printed as byte count"
+    OTHER_PREDICTOR = "loss and bpb of different predictors"
+    NO_TOTAL = "no token count"
+    NO_LOSS = "no loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One line, the verdict on it, and one sentence with its numbers. `num_bytes` is the total in question."""
+
+    line: ScoredLine
+    verdict: Verdict
+    sentence: str
+    num_bytes: float | None = None
+
+
+def judge(line: ScoredLine) -> Judgement:
+    """Hold one line against the canonical byte total."""
+    if line.printed_bytes is not None:
+        return _judge_printed(line, line.printed_bytes)
+    if line.bytes_per_token is None:
+        sentence = f"the headline line {_label(line)} prints no val_loss and no byte count; {_other_lines(line)}"
+        return Judgement(line, Verdict.NO_LOSS, sentence)
+    if line.num_bytes is None:
+        return _judge_ratio(line, line.bytes_per_token)
+    return _judge_total(line, line.bytes_per_token, line.num_bytes)
+
+
+def _judge_printed(line: ScoredLine, printed: int) -> Judgement:
+    if printed == line.num_tokens:
+        sentence = (
+            f"{_label(line)} prints {printed:,} as its byte count, which is the number of tokens; the bytes are not logged"
+        )
+        return Judgement(line, Verdict.TOKENS_AS_BYTES, sentence)
+    sentence = f"{_label(line)} prints {printed:,} bytes; the validation split has {_megabytes(CANONICAL_VAL_BYTES.value)}"
+    verdict = Verdict.CANONICAL if CANONICAL_RANGE.overlaps(Range(printed, printed)) else Verdict.MISMATCH
+    return Judgement(line, verdict, sentence, printed)
+
+
+def _judge_ratio(line: ScoredLine, ratio: Range) -> Judgement:
+    known = find_fingerprint(ratio)
+    shown = f"{_middle(ratio):.3f} bytes per token"
+    if known:
+        sentence = (
+            f"{_label(line)} was divided by {shown}, the mark of a known error: {known.name} (no token count is logged)"
+        )
+        return Judgement(line, Verdict.RATIO_MISMATCH, sentence)
+    sentence = f"no token count is logged beside {_label(line)}: {shown} says nothing about the size of the scored split"
+    return Judgement(line, Verdict.NO_TOTAL, sentence)
+
+
+def _judge_total(line: ScoredLine, ratio: Range, total: Range) -> Judgement:
+    middle = _middle(total)
+    sum_of = f"{line.num_tokens:,} tokens * {_middle(ratio):.4f} bytes per token on {_label(line)} = {_megabytes(middle)}"
+    if CANONICAL_RANGE.overlaps(total):
+        return Judgement(line, Verdict.CANONICAL, f"{sum_of}, the full split", middle)
+    if line.num_tokens == PRE_LAUNCH_EXPORT_TOKENS.value and _is_close(middle, PRE_LAUNCH_EXPORT_BYTES.value):
+        sentence = f"{sum_of}: the launch baseline's own export of the split, made before launch"
+        return Judgement(line, Verdict.PRE_LAUNCH, sentence, middle)
+    known = find_fingerprint(ratio)
+    if known is None and _rest_of_run_is_canonical(line):
+        sentence = (
+            f"val_loss and val_bpb of {_label(line)} describe different predictors: they imply {_megabytes(middle)}, "
+            "while other lines of the run come to the full split; the byte count behind this score is not logged"
+        )
+        return Judgement(line, Verdict.OTHER_PREDICTOR, sentence, middle)
+    return Judgement(line, Verdict.MISMATCH, f"{sum_of}, {_compared(middle)}{_explained(ratio, middle, known)}", middle)
+
+
+def find_fingerprint(ratio: Range) -> Fingerprint | None:
+    """The known error whose bytes per token `ratio` shows."""
+    return next((known for known in BYTE_COUNT_FINGERPRINTS if known.bytes_per_token.overlaps(ratio)), None)
+
+
+def _rest_of_run_is_canonical(line: ScoredLine) -> bool:
+    others = (
+        scored_line(metric, line.run, in_headline=False) for metric in line.run.metrics if metric.val_loss is not None
+    )
+    return any(other.num_bytes is not None and CANONICAL_RANGE.overlaps(other.num_bytes) for other in others)
+
+
+def _compared(num_bytes: float) -> str:
+    canonical = CANONICAL_VAL_BYTES.value
+    return f"x{num_bytes / canonical:.4f} of the split's {_megabytes(canonical)}"
+
+
+def _explained(ratio: Range, num_bytes: float, known: Fingerprint | None) -> str:
+    if known:
+        return f": {known.name}"
+    usual = [limit.value for limit in BYTES_PER_TOKEN.values()] + [CASEOPS_BYTES_PER_TOKEN.value]
+    if num_bytes < CANONICAL_RANGE.low:
+        return ": only a part of the split was scored"
+    if any(_is_close(_middle(ratio), value) for value in usual):
+        return ": bytes per token are right, so this is more text than the split has"
+    return ""
+
+
+def _other_lines(line: ScoredLine) -> str:
+    if _rest_of_run_is_canonical(line):
+        return "other lines of the run come to the full split, but not this one's score"
+    return "and no other line of its run comes to the full split"
+
+
+def _is_close(value: float, expected: float) -> bool:
+    return abs(value / expected - 1) <= VAL_BYTES_TOLERANCE.value
+
+
+def _middle(interval: Range) -> float:
+    return (interval.low + interval.high) / 2
+
+
+def _megabytes(num_bytes: float) -> str:
+    return f"{num_bytes / 1e6:.2f} MB"
+
+
+def _label(line: ScoredLine) -> str:
+    return f"`{line.metric.label or line.metric.key}`"

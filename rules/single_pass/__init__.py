@@ -1,0 +1,1 @@
+"""Rules about the single pass: every validation token is scored exactly once."""

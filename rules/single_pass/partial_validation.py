@@ -1,0 +1,158 @@
+"""PG802: the submitted score covers only a part of the validation split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import ClassVar
+
+from auditor.finding import (
+    Basis,
+    Confidence,
+    Evidence,
+    Finding,
+    Location,
+    Measurement,
+    NotApplicable,
+    Statement,
+    Unestablished,
+)
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.submission.submission import Submission
+from rules.limits import CANONICAL_VAL_BYTES, LAUNCH, MAX_BYTES_PER_TOKEN, SUBSET_10K_TOKENS
+from rules.metric.identity import CANONICAL_RANGE, ScoredLine, scored_lines
+
+_LIMIT_NAME = re.compile(r"(max_val_tokens|val_max_tokens|val_tokens?_limit|val_token_cap|max_eval_tokens|eval_max_tokens)")
+_FULL_CLAIM = re.compile(r"full[_ -]?(fineweb[_ -]?)?val", re.IGNORECASE)
+
+
+class PartialValidation(Rule):
+    """The submitted score covers only a part of the validation split.
+
+    Requirement: every token of the fineweb_val split (its first 50,000 documents) is scored, the tail included up to
+    one partial window.
+
+    Detection: the bytes behind the submitted line, printed or by the identity tokens * val_loss / (ln 2 * val_bpb), fall
+    short of the split; or, without a usable loss, fewer tokens were scored than any tokenizer needs for that much text.
+    Trimming to the sequence length and one dropped window stay inside the tolerance. Where no total can be computed, a
+    setting that truncates validation asks for a person.
+
+    Limits: a score on other text of the right size is not noticed, nor is a subset whose log prints neither token nor
+    byte counts. A log that reports one rank's share under the name of the whole looks like a subset.
+
+    Remedy: score the whole split and report that; keep subset scores out of submission.json.
+    """
+
+    id = "PG802"
+    name = "partial-validation"
+    family = "single pass"
+    authority = (
+        Authority(AuthorityLevel.README, "score is taken on the full fineweb_val split", LAUNCH),
+        Authority(
+            AuthorityLevel.ORGANISER, "missing evidence of a full-split score excludes a row (#1902)", date(2026, 4, 29)
+        ),
+    )
+    status: ClassVar[Mapping[RulesetName, Status]] = {
+        RulesetName.PRACTICE: Status.VIOLATION,
+        RulesetName.README: Status.VIOLATION,
+    }
+    required = frozenset({Basis.LOG})
+
+    def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
+        """Hold every line of the headline against the size of the split; alike findings are stated once."""
+        if submission.headline.kind == "none":
+            yield NotApplicable(reason="no val_bpb is claimed")
+            return
+        lines = scored_lines(submission)
+        short = [line for line in lines if _is_short(line)]
+        if short:
+            yield self._short(short, submission, ruleset)
+        whole = next((line for line in lines if line not in short and _covers_split(line)), None)
+        if whole is not None:
+            message = f"`{whole.metric.label}` covers the full split"
+            yield Evidence(basis=Basis.LOG, message=message, location=_location(whole))
+        if not short and (whole is None or not all(_covers_split(line) for line in lines)):
+            yield self._unknown(submission, ruleset)
+
+    def _short(self, lines: list[ScoredLine], submission: Submission, ruleset: Ruleset) -> Finding:
+        first = lines[0]
+        claim = _full_claim(submission)
+        message = _described(first) + (f", although {claim}" if claim else "")
+        num_bytes = _num_bytes(first)
+        return self.finding(
+            ruleset,
+            message,
+            basis=Basis.LOG,
+            status=None if first.in_headline else Status.REVIEW,
+            confidence=Confidence.HIGH if first.in_headline else Confidence.MEDIUM,
+            location=_location(first),
+            related=tuple((_location(line), _described(line)) for line in lines[1:]),
+            measurement=Measurement(
+                quantity="validation bytes scored", observed=num_bytes, limit=CANONICAL_VAL_BYTES.value, unit="bytes"
+            )
+            if num_bytes is not None
+            else None,
+            remedy="score the whole validation split",
+            anchor="subset",
+        )
+
+    def _unknown(self, submission: Submission, ruleset: Ruleset) -> Statement:
+        setting = _truncation(submission)
+        if setting is None:
+            return Unestablished(message="the log does not say how many bytes of the validation split were scored")
+        message, location = setting
+        return self.finding(ruleset, message, basis=Basis.FILES, status=Status.REVIEW, location=location, anchor="setting")
+
+
+def _num_bytes(line: ScoredLine) -> float | None:
+    if line.printed_bytes is not None and line.printed_bytes != line.num_tokens:
+        return line.printed_bytes
+    return line.num_bytes.high if line.num_bytes else None
+
+
+def _is_short(line: ScoredLine) -> bool:
+    num_bytes = _num_bytes(line)
+    if num_bytes is not None:
+        return num_bytes < CANONICAL_RANGE.low
+    return line.num_tokens is not None and line.num_tokens * MAX_BYTES_PER_TOKEN.value < CANONICAL_RANGE.low
+
+
+def _covers_split(line: ScoredLine) -> bool:
+    num_bytes = _num_bytes(line)
+    return num_bytes is not None and num_bytes >= CANONICAL_RANGE.low
+
+
+def _described(line: ScoredLine) -> str:
+    num_bytes = _num_bytes(line)
+    tokens = f"{line.num_tokens:,} tokens" if line.num_tokens else "an unknown number of tokens"
+    known = ", the preparation with 10,000 documents" if line.num_tokens == SUBSET_10K_TOKENS.value else ""
+    whole = f"{CANONICAL_VAL_BYTES.value / 1e6:.2f} MB"
+    if num_bytes is None:
+        return f"`{line.metric.label}` was scored on {tokens}{known}: too few for {whole} of text"
+    return f"`{line.metric.label}` was scored on {num_bytes / 1e6:.2f} MB ({tokens}{known}) of the split's {whole}"
+
+
+def _truncation(submission: Submission) -> tuple[str, Location] | None:
+    """A setting that is on and truncates validation, in a log or in a run command."""
+    for run in submission.runs:
+        for name, setting in (run.settings or {}).items():
+            if _LIMIT_NAME.fullmatch(name) and setting.value.isdigit() and int(setting.value) > 0:
+                return f"the run set {name}={setting.value}", Location(path=setting.log, line=setting.line)
+    for command in submission.readme.commands if submission.readme else ():
+        for name, value in command.environment.items():
+            if _LIMIT_NAME.fullmatch(name.lower()) and value.isdigit() and int(value) > 0:
+                return f"the run command sets {name}={value}", Location(path=command.path, line=command.line)
+    return None
+
+
+def _full_claim(submission: Submission) -> str | None:
+    """A statement in submission.json that the whole split was scored."""
+    metadata = submission.metadata
+    claims = (key for key, value in metadata.raw.items() if _FULL_CLAIM.search(key) and value is True) if metadata else ()
+    key = next(iter(claims), None)
+    return f"submission.json says {key}: true" if key else None
+
+
+def _location(line: ScoredLine) -> Location:
+    return Location(path=line.metric.log, line=line.metric.line, snippet=line.metric.text)
