@@ -25,7 +25,7 @@ _DATE = re.compile(r"20\d\d-\d\d-\d\d")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One path of the repository that a pull request touches; `kind` is added, modified, deleted or renamed."""
+    """One path of the repository that a pull request touches; `kind` is added, modified or deleted."""
 
     path: str
     kind: str
@@ -140,4 +140,4 @@ class Submission:
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
         """Everything that could not be read, decoded or parsed."""
-        return self._script[1] + self._metadata[1] + self._readme[1] + self._logs[1]
+        return self.files.problems() + self._script[1] + self._metadata[1] + self._readme[1] + self._logs[1]

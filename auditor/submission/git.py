@@ -1,0 +1,140 @@
+"""Reading git objects without a checkout, through git's own plumbing.
+
+Blobs come through one `git cat-file --batch` process that stays open; everything else is a short plumbing command. No work
+tree is touched, no hook, filter, external diff or fetch runs, and the system's and user's configuration is left out, so
+that a hostile repository can at most show us bytes. Links and submodules in a tree are reported, never followed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cached_property
+from pathlib import Path
+
+from auditor.report import Unreadable
+from auditor.submission.errors import SubmissionError
+from auditor.submission.tree import check_size
+
+_ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "LC_ALL": "C",
+}
+_OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.devnull, "-c", "safe.directory=*")
+_PASSED_OVER = {"120000": "a symbolic link; links are not followed", "160000": "a submodule; submodules are not read"}
+
+
+class Git:
+    """One git directory (bare, checkout or worktree)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._blobs: subprocess.Popen[bytes] | None = None
+        self.run("rev-parse", "--git-dir")
+
+    def run(self, *arguments: str) -> str:
+        """Output of a git command; SubmissionError with git's own words if it fails."""
+        done = self._started(arguments)
+        if done.returncode:
+            words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise SubmissionError(str(self.path), words[-1] if words else f"git {arguments[0]} failed")
+        return done.stdout.decode("utf-8", "surrogateescape")
+
+    def _started(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
+        if not self.path.exists():
+            raise SubmissionError(str(self.path), "no such file or directory")
+        try:
+            return subprocess.run(self._command(arguments), capture_output=True, env=self._environment, check=False)
+        except FileNotFoundError as error:
+            raise SubmissionError(str(self.path), "git is not installed") from error
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return ["git", "-C", str(self.path), *_OPTIONS, *arguments]
+
+    @cached_property
+    def _environment(self) -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _ENVIRONMENT
+
+    def resolve(self, *names: str) -> str | None:
+        """The commit that the first existing of `names` means, or None."""
+        for name in names:
+            done = self._started(("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"))
+            if done.returncode == 0:
+                return done.stdout.decode().strip()
+        return None
+
+    def blob(self, digest: str, path: str) -> bytes:
+        """A blob's bytes; `path` only names it in errors."""
+        if self._blobs is None or self._blobs.poll() is not None:
+            self._blobs = subprocess.Popen(
+                self._command(("cat-file", "--batch")),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=self._environment,
+            )
+        stdin, stdout = self._blobs.stdin, self._blobs.stdout
+        if stdin is None or stdout is None:
+            raise SubmissionError(path, "git did not open its pipes")
+        stdin.write(digest.encode() + b"\n")
+        stdin.flush()
+        header = stdout.readline().split()
+        if len(header) != 3:
+            raise SubmissionError(path, "the repository does not hold this file's content")
+        content = stdout.read(int(header[2]))
+        stdout.read(1)
+        return content
+
+    def close(self) -> None:
+        """End the blob reader."""
+        if self._blobs is not None:
+            self._blobs.communicate()
+            self._blobs = None
+
+
+class GitTree:
+    """The files below a folder of a commit."""
+
+    def __init__(self, git: Git, commit: str, folder: str) -> None:
+        self.git = git
+        self.commit = commit
+        self.folder = folder
+
+    @cached_property
+    def _listing(self) -> tuple[dict[str, tuple[str, int]], tuple[Unreadable, ...]]:
+        treeish = f"{self.commit}:{self.folder}" if self.folder else self.commit
+        blobs: dict[str, tuple[str, int]] = {}
+        problems: list[Unreadable] = []
+        for entry in self.git.run("ls-tree", "-r", "-l", "-z", "--full-tree", treeish).split("\0"):
+            if not entry:
+                continue
+            facts, path = entry.split("\t", 1)
+            mode, _, digest, size = facts.split()
+            if mode in _PASSED_OVER:
+                problems.append(Unreadable(path=path, reason=_PASSED_OVER[mode]))
+            elif not size.isdigit():
+                problems.append(Unreadable(path=path, reason="the repository does not hold this file's content"))
+            else:
+                blobs[path] = digest, int(size)
+        return dict(sorted(blobs.items())), tuple(problems)
+
+    def paths(self) -> tuple[str, ...]:
+        """Every regular file below the folder, sorted."""
+        return tuple(self._listing[0])
+
+    def size(self, path: str) -> int:
+        """Size in bytes."""
+        return self._listing[0][path][1]
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes, bounded."""
+        check_size(path, self.size(path))
+        return self.git.blob(self._listing[0][path][0], path)
+
+    def problems(self) -> tuple[Unreadable, ...]:
+        """What was passed over."""
+        return self._listing[1]

@@ -1,0 +1,239 @@
+"""Pull requests and changes of a contest repository as submissions, read straight from git objects.
+
+A pull request is what its head adds to the merge base with the default branch. For one that was merged, the head is part of
+the default branch; the base then is taken from the merge commit that brought it in. When a pull request adds several
+submission folders, one is its headline: folders that claim a number go before folders that do not, then the folder that the
+newest commit touches, then the later date in the name. The report says which was taken and why.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+from auditor.report import Unreadable
+from auditor.submission.errors import SubmissionError
+from auditor.submission.folders import find_submission_folders, folder_of
+from auditor.submission.git import Git, GitTree
+from auditor.submission.submission import Change, Submission
+from auditor.submission.tree import FileTree
+
+_DEFAULT_BRANCHES = ("refs/remotes/origin/main", "refs/heads/main", "refs/heads/master", "HEAD")
+_PULL_REF = re.compile(r"refs/(?:remotes/[^/]+/)?(?:pull|pr)/(\d+)(?:/head)?$")
+_KINDS = {"A": "added", "M": "modified", "D": "deleted", "T": "modified"}
+_DATE = re.compile(r"20\d\d[-_]?\d\d[-_]?\d\d")
+
+
+class RestrictedTree:
+    """Only some files of another tree: what a change touches, where it adds no submission folder of its own."""
+
+    def __init__(self, files: FileTree, paths: Sequence[str]) -> None:
+        self.files = files
+        self._paths = tuple(sorted(set(paths) & set(files.paths())))
+
+    def paths(self) -> tuple[str, ...]:
+        """The files, sorted."""
+        return self._paths
+
+    def size(self, path: str) -> int:
+        """Size in bytes."""
+        if path not in self._paths:
+            raise KeyError(path)
+        return self.files.size(path)
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes, bounded."""
+        return self.files.read(path)
+
+    def problems(self) -> tuple[Unreadable, ...]:
+        """What was passed over among the files."""
+        return ()
+
+
+class Repository:
+    """A clone, mirror or worktree of the contest repository."""
+
+    def __init__(self, path: Path) -> None:
+        self.git = Git(path)
+
+    @cached_property
+    def default_branch(self) -> str:
+        """The commit that pull requests are held against."""
+        commit = self.git.resolve(*_DEFAULT_BRANCHES)
+        if commit is None:
+            raise SubmissionError(str(self.git.path), "has no commit on a default branch")
+        return commit
+
+    @cached_property
+    def _pull_refs(self) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for line in self.git.run("for-each-ref", "--format=%(refname)").splitlines():
+            if match := _PULL_REF.fullmatch(line):
+                found.setdefault(int(match[1]), line)
+        return found
+
+    @cached_property
+    def _merges(self) -> dict[str, str]:
+        """For commits that a merge commit on the default branch brought in: the branch as it was before that merge."""
+        merges: dict[str, str] = {}
+        for line in self.git.run("log", "--first-parent", "--merges", "--format=%P", self.default_branch).splitlines():
+            before, *merged = line.split()
+            merges |= dict.fromkeys(merged, before)
+        return merges
+
+    def all_pull_requests(self) -> tuple[int, ...]:
+        """Every pull request whose head the repository holds, in order."""
+        return tuple(sorted(self._pull_refs))
+
+    def pull_request(self, number: int) -> Submission | Unreadable:
+        """The headline submission of a pull request, or why there is none."""
+        ref = self._pull_refs.get(number)
+        head = self.git.resolve(ref) if ref else None
+        if head is None:
+            return Unreadable(
+                path=f"#{number}", reason=f"{self.git.path} holds no head of pull request {number}", fatal=True
+            )
+        change = _ChangeSet(self.git, self._base(head), head)
+        chosen = change.headline()
+        if chosen is None:
+            return Unreadable(path=f"#{number}", reason="adds no submission folder and no script", fatal=False)
+        return change.submission(*chosen, pr=number)
+
+    def change(self, base: str, head: str = "HEAD") -> Iterator[Submission]:
+        """Every submission that `head` adds or changes against its merge base with `base`."""
+        new, old = self.git.resolve(head), self.git.resolve(base, f"refs/remotes/origin/{base}")
+        if new is None or old is None:
+            raise SubmissionError(str(self.git.path), f"no commit is called {head if new is None else base}")
+        change = _ChangeSet(self.git, self._merge_base(old, new), new)
+        for folder in change.folders:
+            yield change.submission(folder, None, f"the change touches {len(change.files_in(folder))} of its files")
+
+    def _base(self, head: str) -> str:
+        base = self._merge_base(self.default_branch, head)
+        if base != head:
+            return base
+        return self._merge_base(self._merges[head], head) if head in self._merges else f"{head}^"
+
+    def _merge_base(self, one: str, other: str) -> str:
+        try:
+            return self.git.run("merge-base", one, other).strip()
+        except SubmissionError:  # unrelated histories: everything in the head is new
+            return _EMPTY_TREE
+
+
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # git's own constant for the tree without entries
+
+
+class _ChangeSet:
+    """What lies between two commits, sorted by submission folder."""
+
+    def __init__(self, git: Git, base: str, head: str) -> None:
+        self.git = git
+        self.base = base
+        self.head = head
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        fields = self.git.run(
+            "diff-tree", "-r", "-z", "--no-renames", "--name-status", "--no-commit-id", self.base, self.head
+        ).split("\0")
+        return tuple(_changes(iter(fields)))
+
+    @cached_property
+    def folders(self) -> tuple[str, ...]:
+        """Submission folders that the change adds files to or modifies, sorted."""
+        touched = [change.path for change in self.changes if change.kind != "deleted"]
+        parents = sorted({path.rsplit("/", 1)[0] for path in touched if "/" in path})
+        here = [path for path in self._listed(parents) if path.startswith("records/")] if parents else []
+        folders = find_submission_folders([*here, *(path for path in touched if "/" in path)])
+        return tuple(
+            folder for folder in folders if folder and any(folder_of(path, (folder,)) is not None for path in touched)
+        )
+
+    def _listed(self, folders: Sequence[str]) -> Iterator[str]:
+        tops = sorted({"/".join(folder.split("/")[:3]) for folder in folders if folder.startswith("records/")})
+        for top in tops:
+            tree = self.git.run("ls-tree", "-r", "-z", "--name-only", "--full-tree", self.head, f"{top}/")
+            yield from (path for path in tree.split("\0") if path)
+
+    def files_in(self, folder: str) -> tuple[str, ...]:
+        """Paths that the change adds or modifies in a folder."""
+        return tuple(c.path for c in self.changes if c.kind != "deleted" and c.path.startswith(f"{folder}/"))
+
+    def headline(self) -> tuple[str, str | None, str] | None:
+        """The folder (or root script) that the change is about, and why; None if there is nothing to audit."""
+        if len(self.folders) == 1:
+            return self.folders[0], None, "the only submission folder that the change touches"
+        if self.folders:
+            ranked = sorted(self.folders, key=self._rank, reverse=True)
+            return ranked[0], None, f"of {len(ranked)} submission folders {self._reason(ranked[0])}"
+        scripts = [c.path for c in self.changes if c.kind != "deleted" and c.path.endswith(".py") and "/" not in c.path]
+        scripts = [path for path in scripts if path.startswith("train")] or scripts
+        if scripts:
+            entry = min(scripts, key=lambda path: (path != "train_gpt.py", path))
+            return "", entry, "the change touches no submission folder, only this script at the repository's root"
+        return None
+
+    def _rank(self, folder: str) -> tuple[bool, bool, bool, int, str, str]:
+        tree = GitTree(self.git, self.head, folder)
+        added = any(c.kind != "modified" for c in self.changes if c.path.startswith(f"{folder}/"))
+        match = _DATE.search(folder)
+        day = re.sub(r"[-_]", "", match.group()) if match else ""
+        return added, _claims_number(tree), "submission.json" in tree.paths(), -self._age(folder), day, folder
+
+    def _age(self, folder: str) -> int:
+        for age, paths in enumerate(self._history):
+            if any(path.startswith(f"{folder}/") for path in paths):
+                return age
+        return len(self._history)
+
+    @cached_property
+    def _history(self) -> tuple[tuple[str, ...], ...]:
+        """Paths touched by each commit of the change, newest first."""
+        if self.base == _EMPTY_TREE:
+            return ()
+        log = self.git.run("log", "-z", "--name-only", "--format=%x01", f"{self.base}..{self.head}")
+        return tuple(tuple(commit.strip("\n\0").split("\0")) for commit in log.split("\x01")[1:])
+
+    def _reason(self, folder: str) -> str:
+        if _claims_number(GitTree(self.git, self.head, folder)):
+            return "the one with a numeric claim that the newest commit touches"
+        return "the one that the newest commit touches; none claims a number"
+
+    def submission(self, folder: str, entry: str | None, because: str, pr: int | None = None) -> Submission:
+        """The submission in a folder of the change's head; a root script comes with the files that the change touches."""
+        files: FileTree = GitTree(self.git, self.head, folder)
+        if not folder:
+            files = RestrictedTree(files, [change.path for change in self.changes])
+        return Submission(
+            folder or ".",
+            files,
+            pr=pr,
+            commit=self.head,
+            committed=date.fromisoformat(self.git.run("log", "-1", "--no-patch", "--format=%cs", self.head).strip()),
+            changes=self.changes,
+            other_folders=tuple(other for other in self.folders if other != folder),
+            chosen_because=because,
+            entry=entry,
+        )
+
+
+def _changes(fields: Iterator[str]) -> Iterator[Change]:
+    for status in fields:
+        if not status:
+            continue
+        yield Change(path=next(fields), kind=_KINDS.get(status[0], "modified"))
+
+
+def _claims_number(files: FileTree) -> bool:
+    """Does the folder's submission.json claim a score? A quick look, before the folder is opened for good."""
+    try:
+        declared = json.loads(files.read("submission.json"))
+    except (KeyError, ValueError, SubmissionError, RecursionError):
+        return False
+    values = declared.items() if isinstance(declared, dict) else ()
+    return any("bpb" in str(key) and isinstance(value, int | float) and value > 0 for key, value in values)
