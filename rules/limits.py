@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -89,3 +90,57 @@ BYTE_COUNT_FINGERPRINTS = (
     Fingerprint("the text was case-folded before it was tokenised", Range(4.150, 4.170), "rulebook, section 1"),
 )
 SUBSET_10K_TOKENS = Limit(9_662_464, "tokens", "val_tokens of the CaseOps preparation with 10,000 validation documents")
+
+# ---- size ----
+
+ARTIFACT_CAP_BYTES = Limit(16_000_000, "bytes", "README: counted code + compressed model, decimal megabytes")
+MEBIBYTE_CAP_BYTES = Limit(
+    16 * 1024 * 1024, "bytes", "the misreading of the cap as mebibytes that makes over-cap artifacts look fitting"
+)
+
+
+class CodeCount(StrEnum):
+    """The three ways in which code bytes have been counted."""
+
+    RAW = "raw"  # the shipped train_gpt.py as it is
+    WRAPPER = "wrapper"  # a shipped self-extracting wrapper, as it is
+    COMPRESSED = "would-be wrapper"  # a readable script, at the size of the wrapper that it would compress to
+
+
+CODE_COUNTS: tuple[Limit[CodeCount], ...] = (
+    Limit(CodeCount.RAW, "rule", "README: code bytes of the train_gpt.py script"),
+    Limit(CodeCount.WRAPPER, "rule", "practice: listed rows #1285 #1334 #1394 #1413 #1493", date(2026, 4, 3)),
+    Limit(CodeCount.COMPRESSED, "rule", "practice: listed rows from #1530 on; never written down", date(2026, 4, 11)),
+)
+
+# ---- time and hardware ----
+
+TRAIN_CAP_SECONDS = Limit(600.0, "s", "README: training loop on the reference hardware")
+ACCEPTED_TRAIN_SECONDS = Limit(
+    600.4, "s", "practice: the reference loop looks at the clock after the step; accepted up to 600,365 ms"
+)
+CALIBRATED_TRAIN_SECONDS = Limit(
+    600.2, "s", "organiser in #677: calibration on training data belongs to the training time", date(2026, 3, 25)
+)
+ACCEPTED_CALIBRATED_TRAIN_SECONDS = Limit(
+    607.0, "s", "practice: #1787 #1851 #1855 #2135 listed at 603 to 606.5 s of loop and calibration", date(2026, 4, 22)
+)
+EVALUATION_CAP_SECONDS = Limit(600.0, "s", "README (9f170d4c8): evaluation, in addition to training")
+RECORD_WORLD_SIZE = Limit(8, "GPUs", "README: 8xH100")
+RECORD_GPU = Limit("H100", "GPU model", "README (954a15810): H100 SXM")
+GPU_VARIANTS_BESIDE_SXM = Limit(("PCIe", "NVL"), "GPU model", "H100 boards that are not SXM, as nvidia-smi names them")
+
+# ---- significance ----
+
+MIN_IMPROVEMENT_NATS = Limit(0.005, "nats/token", "README: better than the current record by at least this")
+README_P_VALUE = Limit(0.01, "p", "README: one-sided, against the current record")
+PRACTICE_P_VALUE = Limit(
+    0.25, "p", "organisers in #1902: one-sided Welch test against the previous chronological row", date(2026, 4, 28)
+)
+USUAL_NUM_SEEDS = Limit(3, "runs", "README (d2bd76079): an average over 3 training runs suffices", date(2026, 3, 19))
+SUBMISSION_DEADLINE = Limit(date(2026, 5, 1), "date", "organisers in #2146: 17:00 Pacific", date(2026, 5, 2))
+
+# ---- package ----
+
+RECORD_TRACK_FOLDER = Limit("records/track_10min_16mb", "folder", "README: record submissions")
+NON_RECORD_TRACK_FOLDER = Limit("records/track_non_record_16mb", "folder", "README: unlimited and other submissions")
