@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import weakref
 from functools import cached_property
 from pathlib import Path
 
@@ -77,6 +78,7 @@ class Git:
                 stderr=subprocess.DEVNULL,
                 env=self._environment,
             )
+            weakref.finalize(self, _end, self._blobs)
         stdin, stdout = self._blobs.stdin, self._blobs.stdout
         if stdin is None or stdout is None:
             raise SubmissionError(path, "git did not open its pipes")
@@ -89,11 +91,9 @@ class Git:
         stdout.read(1)
         return content
 
-    def close(self) -> None:
-        """End the blob reader."""
-        if self._blobs is not None:
-            self._blobs.communicate()
-            self._blobs = None
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.communicate()
 
 
 class GitTree:

@@ -1,0 +1,222 @@
+"""Pull requests and changes out of real git repositories."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from auditor.report import Unreadable
+from auditor.submission.errors import SubmissionError
+from auditor.submission.git import Git, GitTree
+from auditor.submission.repository import Repository
+from auditor.submission.submission import Submission
+
+RECORDS = "records/track_10min_16mb"
+
+
+class Workshop:
+    """A contest repository under construction; every method is one git action."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+        self.git("init", "-q", "-b", "main")
+        self.write("README.md", "# the contest\n")
+        self.write("train_gpt.py", "print('baseline')\n")
+        self.write("data/prepare.py", "print('data')\n")
+        self.commit("start")
+
+    def git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=self.path, check=True, capture_output=True, text=True).stdout.strip()
+
+    def write(self, path: str, text: str) -> None:
+        file = self.path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def record(self, name: str, val_bpb: float | None = 1.2) -> str:
+        folder = f"{RECORDS}/{name}"
+        self.write(f"{folder}/train_gpt.py", f"print({name!r})\n")
+        self.write(f"{folder}/README.md", f"# {name}\n")
+        self.write(f"{folder}/submission.json", json.dumps({"name": name, "val_bpb": val_bpb}))
+        self.write(f"{folder}/helpers/tool.py", "print('helper')\n")
+        return folder
+
+    def commit(self, message: str) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", message)
+
+    def branch(self, name: str) -> None:
+        self.git("checkout", "-q", "-b", name, "main")
+
+    def publish(self, number: int) -> None:
+        self.git("update-ref", f"refs/pull/{number}/head", "HEAD")
+        self.git("checkout", "-q", "main")
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    return Workshop(tmp_path / "contest")
+
+
+def opened(workshop: Workshop, number: int) -> Submission:
+    submission = Repository(workshop.path).pull_request(number)
+    assert isinstance(submission, Submission), submission
+    return submission
+
+
+def test_an_open_pull_request_is_what_it_adds_to_the_merge_base(workshop: Workshop) -> None:
+    workshop.branch("one")
+    folder = workshop.record("2026-04-01_A")
+    workshop.commit("add A")
+    workshop.publish(1)
+    workshop.record("2026-04-02_Other")
+    workshop.commit("main moves on")
+    submission = opened(workshop, 1)
+    assert submission.path == folder
+    assert submission.pr == 1
+    assert submission.files.paths() == ("README.md", "helpers/tool.py", "submission.json", "train_gpt.py")
+    assert submission.files.read("train_gpt.py") == b"print('2026-04-01_A')\n"
+    assert {(change.path, change.kind) for change in submission.changes or ()} == {
+        (f"{folder}/{name}", "added") for name in submission.files.paths()
+    }
+
+
+def test_a_pull_request_merged_by_a_merge_commit_is_still_what_it_added(workshop: Workshop) -> None:
+    workshop.branch("one")
+    folder = workshop.record("2026-04-01_A")
+    workshop.commit("add A")
+    workshop.publish(1)
+    workshop.record("2026-04-02_Other")
+    workshop.commit("main moves on")
+    workshop.git("merge", "-q", "--no-ff", "-m", "merge one", "one")
+    submission = opened(workshop, 1)
+    assert submission.path == folder
+    assert all(change.path.startswith(folder) for change in submission.changes or ())
+
+
+def test_a_squashed_pull_request_is_still_what_it_added(workshop: Workshop) -> None:
+    workshop.branch("one")
+    folder = workshop.record("2026-04-01_A")
+    workshop.commit("add A")
+    workshop.publish(1)
+    workshop.git("merge", "-q", "--squash", "one")
+    workshop.commit("A (#1)")
+    assert opened(workshop, 1).path == folder
+
+
+def test_the_folder_with_a_claim_goes_before_a_newer_one_without(workshop: Workshop) -> None:
+    workshop.branch("two")
+    claimed = workshop.record("2026-04-01_Claimed", 1.1)
+    workshop.commit("add the record")
+    study = workshop.record("2026-04-09_Study", None)
+    workshop.commit("add a study")
+    workshop.publish(2)
+    submission = opened(workshop, 2)
+    assert submission.path == claimed
+    assert submission.other_folders == (study,)
+    assert "2 submission folders" in (submission.chosen_because or "")
+
+
+def test_of_two_claims_the_newest_commit_decides_whatever_the_names_say(workshop: Workshop) -> None:
+    workshop.branch("two")
+    workshop.record("2026-04-09_First")
+    workshop.commit("first")
+    second = workshop.record("2026-04-01_Second")
+    workshop.commit("second")
+    workshop.publish(2)
+    assert opened(workshop, 2).path == second
+
+
+def test_a_script_at_the_root_is_audited_with_what_the_change_touches(workshop: Workshop) -> None:
+    workshop.branch("three")
+    workshop.write("train_gpt.py", "print('faster')\n")
+    workshop.write("train.log", "val_bpb:1.2\n")
+    workshop.commit("change the root script")
+    workshop.publish(3)
+    submission = opened(workshop, 3)
+    assert submission.entry == "train_gpt.py"
+    assert submission.files.paths() == ("train.log", "train_gpt.py")
+    with pytest.raises(KeyError):
+        submission.files.size("README.md")
+
+
+def test_nothing_to_audit_and_no_such_pull_request_say_so(workshop: Workshop) -> None:
+    workshop.branch("four")
+    workshop.write("README.md", "# the contest!\n")
+    workshop.commit("fix a typo")
+    workshop.publish(4)
+    repository = Repository(workshop.path)
+    nothing, missing = repository.pull_request(4), repository.pull_request(5)
+    assert isinstance(nothing, Unreadable)
+    assert not nothing.fatal
+    assert isinstance(missing, Unreadable)
+    assert missing.fatal
+    assert repository.all_pull_requests() == (4,)
+
+
+def test_a_change_yields_every_folder_that_it_touches_and_its_scope(workshop: Workshop) -> None:
+    workshop.record("2026-03-01_Old")
+    workshop.commit("an older record")
+    workshop.git("checkout", "-q", "-b", "mine")
+    new = workshop.record("2026-04-01_New")
+    workshop.write("train_gpt.py", "print('edited')\n")
+    workshop.commit("mine")
+    (submission,) = Repository(workshop.path).change("main")
+    assert submission.path == new
+    assert ("train_gpt.py", "modified") in {(c.path, c.kind) for c in submission.changes or ()}
+
+
+def test_a_bare_mirror_and_a_subfolder_read_the_same(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.branch("one")
+    workshop.record("2026-04-01_A")
+    workshop.commit("add A")
+    workshop.publish(1)
+    mirror = tmp_path / "mirror.git"
+    subprocess.run(["git", "clone", "-q", "--mirror", workshop.path, mirror], check=True)
+    from_mirror = Repository(mirror).pull_request(1)
+    assert isinstance(from_mirror, Submission)
+    assert from_mirror.digest == opened(workshop, 1).digest
+
+
+def test_links_and_submodules_are_reported_and_not_followed(workshop: Workshop) -> None:
+    (workshop.path / "link.log").symlink_to("/etc/hostname")
+    head = workshop.git("rev-parse", "HEAD")
+    workshop.git("update-index", "--add", "--cacheinfo", f"160000,{head},vendored")
+    workshop.git("add", "link.log")
+    workshop.git("commit", "-q", "-m", "odd entries")
+    tree = GitTree(Git(workshop.path), "HEAD", "")
+    assert {problem.path for problem in tree.problems()} == {"link.log", "vendored"}
+    assert not {"link.log", "vendored"} & set(tree.paths())
+
+
+@pytest.mark.parametrize("name", ["with\nnewline.log", 'quo"te.log', "tab\tname.log", "ünïcode.log"])
+def test_odd_names_come_through_whole(workshop: Workshop, name: str) -> None:
+    workshop.write(name, "x\n")
+    workshop.commit("odd name")
+    assert GitTree(Git(workshop.path), "HEAD", "").read(name) == b"x\n"
+
+
+def test_what_is_no_repository_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SubmissionError, match="not a git repository"):
+        Repository(tmp_path)
+    with pytest.raises(SubmissionError, match="no such file"):
+        Repository(tmp_path / "nowhere")
+
+
+def test_hooks_and_configured_helpers_do_not_run(workshop: Workshop, tmp_path: Path) -> None:
+    trap = tmp_path / "ran"
+    workshop.branch("one")
+    workshop.record("2026-04-01_A")
+    workshop.write(".gitattributes", "*.py diff=evil filter=evil\n")
+    workshop.commit("add A")
+    workshop.publish(1)
+    for key in ("diff.evil.command", "diff.evil.textconv", "filter.evil.smudge", "core.fsmonitor", "core.pager"):
+        workshop.git("config", key, f"touch {trap}")
+    assert opened(workshop, 1).digest
+    assert not trap.exists()
