@@ -144,3 +144,10 @@ SUBMISSION_DEADLINE = Limit(date(2026, 5, 1), "date", "organisers in #2146: 17:0
 
 RECORD_TRACK_FOLDER = Limit("records/track_10min_16mb", "folder", "README: record submissions")
 NON_RECORD_TRACK_FOLDER = Limit("records/track_non_record_16mb", "folder", "README: unlimited and other submissions")
+
+# ---- evidence ----
+
+CODE_SIZE_SLACK_BYTES = Limit(1, "bytes", "measured: a line end at the end of the file is added or lost in transport")
+CODE_SIZE_DRIFT_BYTES = Limit(
+    64, "bytes", "measured: listed records whose code was edited after the run differ by 2, 3, 15, 36, 40 and 52 bytes"
+)

@@ -28,7 +28,9 @@ from auditor.source.templates import (
     is_opaque,
     joined,
     matches,
+    matches_cut_off,
     split_lines,
+    stripped,
 )
 from auditor.source.texts import Alternatives, Context, Texts
 from auditor.submission.script import Script
@@ -42,6 +44,7 @@ _CONSOLES = frozenset({"stdout", "stderr"})
 _NOT_PRINTING = frozenset(["np", "numpy", "math", "torch", "F", "dist", "nn", "struct", "wandb"])
 _MEASURED_BPB = re.compile(r"bpb\W{0,4}\d", re.I)
 _QUOTED = frozenset({"__file__", "nvidia-smi", "getsource"})
+_LABEL_END = re.compile(r"[\s:=]")
 _LAUNCHER_PREFIX = re.compile(
     r"\s*(?:\[[^\[\]]{1,60}\]:?|\(\w+ pid=\d+[^)]*\)|\d{1,3}:|[\d\-T:.,/]{8,32}(?:Z| \|)?)\s+|\[\w+\d\]:"
 )
@@ -65,11 +68,23 @@ class PrintSite:
     evaluation: str | None = None
     evaluated_at: Location | None = None
 
+    @property
+    def text(self) -> str:
+        """The text with each hole as the expression in braces that fills it."""
+        return "".join(part if isinstance(part, str) else f"{{{part.source}}}" for part in self.parts)
+
+    @property
+    def label(self) -> str:
+        """The words before the first key of a metric line: what the line is called; empty if a hole comes first."""
+        first = self.parts[0] if self.parts else ""
+        return _LABEL_END.split(first, maxsplit=1)[0] if isinstance(first, str) else ""
+
     def matches(self, line: str) -> bool:
         """Can this site print `line`, or a launcher that prefixes ranks and times print it through?"""
         if self.quotes and _MEASURED_BPB.search(line):
             return False
-        return any(matches(self.parts, text) for text in _without_prefixes(line.rstrip()))
+        text = line.rstrip() if self.opaque else line.strip()
+        return any(matches(self.parts, text) for text in _without_prefixes(text))
 
 
 def find_print_sites(script: Script) -> tuple[PrintSite, ...]:
@@ -85,6 +100,11 @@ def find_printer(sites: Iterable[PrintSite], line: str) -> tuple[bool | None, Pr
         if not site.opaque:
             return True, site
     return (None, matching[0]) if matching else (False, None)
+
+
+def is_cut_off(sites: Iterable[PrintSite], line: str) -> bool:
+    """Is `line` the beginning of what some site prints, with words missing at its end?"""
+    return any(matches_cut_off(site.parts, line.strip()) for site in sites if not site.opaque)
 
 
 def _without_prefixes(line: str) -> Iterator[str]:
@@ -164,6 +184,7 @@ class _Finder:
         called_from = _location(outer, work.context.outermost) if outer is not None and outer is not call else None
         for line in (line for template in templates for line in split_lines(template)):
             opaque = is_opaque(line)
+            line = line if opaque else stripped(line)
             if opaque and text.to_file:
                 continue  # a table, a blob, a checkpoint: nothing says that it is a log line
             found = self._evaluation(line, work, call)
@@ -242,9 +263,8 @@ def _keyword(call: ast.Call, name: str) -> ast.expr | None:
 
 
 def _without_line_end(template: Template) -> Template:
-    if template and isinstance(template[-1], str):
-        return joined((*template[:-1], template[-1].rstrip()))
-    return template
+    last = template[-1] if template else ""
+    return joined((*template[:-1], last.rstrip())) if isinstance(last, str) else template
 
 
 def _depends_on_caller(templates: Alternatives) -> bool:

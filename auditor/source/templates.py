@@ -9,7 +9,7 @@ stranger's script could). Not covered: text inside a hole is never looked at bey
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,6 +44,7 @@ class Hole:
 Part = str | Hole
 Template = tuple[Part, ...]
 ANYTHING = Hole()
+_ONE_WORD = Hole(pattern=r"\S*")
 PADDING = Hole(pattern=r" *")
 
 
@@ -136,6 +137,15 @@ def split_lines(template: Template) -> list[Template]:
     return [joined(line) for line in lines]
 
 
+def stripped(template: Template) -> Template:
+    """The template without white space at its ends, to be held against a line without it."""
+    if template and isinstance(template[0], str):
+        template = joined((template[0].lstrip(), *template[1:]))
+    if template and isinstance(template[-1], str):
+        template = joined((*template[:-1], template[-1].rstrip()))
+    return template
+
+
 def count_letters(template: Template) -> int:
     """How many letters the literal parts hold: the weight of the template as evidence."""
     return sum(character.isalpha() for part in template if isinstance(part, str) for character in part)
@@ -162,6 +172,19 @@ def matches(template: Template, line: str) -> bool:
         if not ends:
             return False
     return len(line) in ends
+
+
+def matches_cut_off(template: Template, line: str) -> bool:
+    """Is `line` the beginning of a text of the template, cut off before a space? Curated logs hold such lines."""
+    return any(count_letters(cut) > 1 and matches(cut, line) for cut in _cuts(template))
+
+
+def _cuts(template: Template) -> Iterator[Template]:
+    words = tuple(_ONE_WORD if isinstance(part, Hole) and part.pattern is None else part for part in template)
+    for index, part in enumerate(words):
+        if isinstance(part, str):
+            spaces = (position for position, character in enumerate(part) if character == " ")
+            yield from (joined((*words[:index], part[:space])) for space in spaces)
 
 
 def _literal_ends(literal: str, line: str, starts: Iterable[int]) -> list[int]:

@@ -3,7 +3,7 @@ import textwrap
 
 import pytest
 
-from auditor.source.prints import PrintSite, find_print_sites, find_printer
+from auditor.source.prints import PrintSite, find_print_sites, find_printer, is_cut_off
 from auditor.submission.script import Module, Script
 
 
@@ -175,3 +175,21 @@ def test_evaluation_through_a_wrapper_that_is_handed_the_function() -> None:
 def test_hostile_template_stays_fast() -> None:
     source = 'print(f"' + "a{x}" * 40 + 'b")'
     assert printable(source, "a" * 3000) is False
+
+
+def test_metric_line_is_never_a_quoted_listing() -> None:
+    source = """
+        code = open(__file__).read()
+        def log0(m): print(m)
+        log0(code)
+        log0(subprocess.run(["nvidia-smi"], stdout=PIPE).stdout)
+        """
+    assert printable(source, "| 0  NVIDIA H100 80GB HBM3 |") is None
+    assert printable(source, "final val_bpb:1.1629") is False
+
+
+def test_cut_off_lines_are_told_from_foreign_ones() -> None:
+    sites = sites_of('print(f"step:{s}/{n} val_bpb:{x:.4f} train_time:{t:.0f}ms")')
+    assert is_cut_off(sites, "step:0/20000 val_bpb:4.1041")
+    assert not is_cut_off(sites, "step:0/20000 val_acc:4.1041")
+    assert not is_cut_off(sites_of("print(text)"), "anything at all")

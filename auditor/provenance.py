@@ -1,0 +1,166 @@
+"""Which version of the script printed a run: what the log says about the script, held against what is shipped.
+
+Four independent marks: the size of its code that the run logged, the source that it printed, the lines that only some
+script can print, and the hyper-parameters that it dumped. None of them needs to be there. What is not covered: two
+versions of equal length that print the same lines (an edited default) cannot be told apart unless the log holds the source.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from auditor.source.prints import PrintSite, find_printer, is_cut_off
+from auditor.submission.logs.model import EmbeddedSource, LogFact, Run, Setting, Size, SizeKind
+from auditor.submission.script import Script
+
+_LEAST_SIMILARITY = 0.5  # ours: below, naming the nearest print site would mislead
+_NAMES_THE_RUN = re.compile(r"seed|CUDA_VISIBLE_DEVICES", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeSize:
+    """The size in bytes that a run logged for its own code, and the shipped text that comes nearest.
+
+    `shipped_as` says which text that is (``train_gpt.py``, ``train_gpt.py decoded``), `shipped_bytes` its size.
+    """
+
+    size: Size
+    shipped_as: str
+    shipped_bytes: int
+
+    @property
+    def difference_bytes(self) -> int:
+        """Logged minus shipped."""
+        return self.size.num_bytes - self.shipped_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrintedLines:
+    """The distinct metric and size lines of a run (all numbers alike), and those that nothing shipped prints.
+
+    `cut_off` are unprintable lines that are the beginning of a printable one: a log trimmed by hand.
+    """
+
+    num_shapes: int
+    unprintable: tuple[LogFact, ...]
+    cut_off: tuple[LogFact, ...]
+
+
+def code_sizes(script: Script, other_sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Every size that the shipped code can be said to have, by name of the text; its size in bytes comes first.
+
+    A text also has a size in characters (``len(code)`` of either is logged as bytes) and one with the other line ends.
+    `other_sizes` are further Python files of the submission, in bytes.
+    """
+    sizes: dict[str, tuple[int, ...]] = {script.path: (script.num_bytes,)}
+    for layer in script.layers:
+        name = f"{layer.outer_path} decoded"
+        sizes[name] = sizes.get(name, ()) + _lengths(layer.source)
+    for module in script.modules:
+        name = module.path if module.source_path == module.path else f"{module.path} decoded"
+        sizes[name] = sizes.get(name, ()) + _lengths(module.source)
+    for path, num_bytes in other_sizes.items():
+        sizes.setdefault(path, (num_bytes,))
+    if len(script.modules) > 1:
+        siblings = sum(_num_bytes(module.source) for module in script.modules[1:])
+        sizes[f"{script.path} with what it imports"] = (script.num_bytes + siblings,)
+    return sizes
+
+
+def _lengths(source: str) -> tuple[int, ...]:
+    unix = source.replace("\r\n", "\n")
+    num_lines = unix.count("\n")
+    return _num_bytes(source), _num_bytes(unix), _num_bytes(unix) + num_lines, len(unix), len(unix) + num_lines
+
+
+def _num_bytes(source: str) -> int:
+    return len(source.encode("utf-8", "surrogateescape"))
+
+
+def compare_code_size(run: Run, sizes: Mapping[str, Sequence[int]]) -> CodeSize | None:
+    """The code size that `run` logged beside the shipped one it equals or is nearest to; None if it logged none."""
+    logged = run.size(SizeKind.CODE)
+    if logged is None:
+        return None
+    for name, options in sizes.items():
+        if logged.num_bytes in options:
+            return CodeSize(size=logged, shipped_as=name, shipped_bytes=logged.num_bytes)
+    nearest = min(sizes, key=lambda name: abs(logged.num_bytes - sizes[name][0]))
+    return CodeSize(size=logged, shipped_as=nearest, shipped_bytes=sizes[nearest][0])
+
+
+def count_different_lines(embedded: EmbeddedSource, script: Script) -> int:
+    """How many lines of the source that a run printed differ from the nearest shipped text.
+
+    Blank lines, line ends and missing lines at the two ends do not count (logs start late and break off), nor do lines
+    that name a seed or a device: they say which run it was, not what was run.
+    """
+    printed = _code_lines(embedded.text)
+    texts = [module.source for module in script.modules] + [layer.source for layer in script.layers]
+    return min(_count_different(printed, _code_lines(text)) for text in texts)
+
+
+def _code_lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip() and not _NAMES_THE_RUN.search(line)]
+
+
+def _count_different(printed: Sequence[str], shipped: Sequence[str]) -> int:
+    matcher = difflib.SequenceMatcher(None, printed, shipped, autojunk=False)
+    blocks = [block for block in matcher.get_matching_blocks() if block.size]
+    if not blocks:
+        return max(len(printed), len(shipped))
+    same = sum(block.size for block in blocks)
+    covered = blocks[-1].b + blocks[-1].size - blocks[0].b
+    return max(len(printed), covered) - same
+
+
+def compare_lines(run: Run, sites: Iterable[PrintSite]) -> PrintedLines:
+    """Which of the run's metric and size lines the sites can print."""
+    sites = [site for site in sites if not site.quotes]
+    shapes: dict[str, LogFact] = {}
+    for fact in (*run.metrics, *run.sizes):
+        shapes.setdefault(re.sub(r"\d+", "0", fact.text), fact)
+    unprintable = [fact for fact in shapes.values() if find_printer(sites, fact.text)[0] is False]
+    cut_off = tuple(fact for fact in unprintable if is_cut_off(sites, fact.text))
+    return PrintedLines(
+        num_shapes=len(shapes),
+        unprintable=tuple(fact for fact in unprintable if fact not in cut_off),
+        cut_off=cut_off,
+    )
+
+
+def find_unknown_settings(run: Run, script: Script, sites: Sequence[PrintSite]) -> tuple[Setting, ...]:
+    """The hyper-parameters that the run dumped and that no word of the script names.
+
+    Only a bare dump of names and values tells (a site that is a mere hole printed it); a launcher's own lines do not.
+    """
+    words = {word.lower() for module in script.modules for word in _WORD.findall(module.source)}
+    settings = (setting for name, setting in (run.settings or {}).items() if name.lower() not in words)
+    dumps = [site for site in sites if not site.quotes]
+    return tuple(setting for setting in settings if find_printer(dumps, setting.text)[0] is None)
+
+
+def find_nearest_site(sites: Iterable[PrintSite], line: str) -> PrintSite | None:
+    """The site whose words are most like those of `line`; None if none is similar."""
+    words = _WORD.findall(line)
+    best, nearest = _LEAST_SIMILARITY, None
+    for site in sites:
+        literal = " ".join(part for part in site.parts if isinstance(part, str))
+        similarity = difflib.SequenceMatcher(None, words, _WORD.findall(literal), autojunk=False).ratio()
+        if similarity > best:
+            best, nearest = similarity, site
+    return nearest
+
+
+def find_missing_labels(sites: Iterable[PrintSite], lines: Sequence[str]) -> dict[str, PrintSite]:
+    """The labels under which the script prints a val_bpb and that stand on no line, each with a site that prints it."""
+    measured = (site for site in sites if not site.opaque and site.evaluation is not None and site.label)
+    missing: dict[str, PrintSite] = {}
+    for site in measured:
+        if not any(site.label in line for line in lines):
+            missing.setdefault(site.label, site)
+    return missing

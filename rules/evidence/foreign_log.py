@@ -1,0 +1,251 @@
+"""PG001: the log that carries the submitted number was not printed by the shipped script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar
+
+from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, Statement, Unestablished
+from auditor.headline import CarrierLine
+from auditor.provenance import (
+    CodeSize,
+    code_sizes,
+    compare_code_size,
+    compare_lines,
+    count_different_lines,
+    find_missing_labels,
+    find_nearest_site,
+    find_unknown_settings,
+)
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.submission.logs.model import LogFact, Run
+from auditor.submission.script import Script
+from auditor.submission.submission import Submission
+from rules.limits import CODE_SIZE_DRIFT_BYTES, CODE_SIZE_SLACK_BYTES, LAUNCH
+
+
+class ForeignLog(Rule):
+    """The log that carries the submitted number was not printed by the shipped script.
+
+    Requirement: A submission ships the script that made its numbers and the log which that script printed. A log of
+    another version, even of a better one, is evidence for another submission.
+
+    Detection: Looks at the runs that carry the submitted number (every run where none does). Can a print site of the
+    shipped code produce the line that carries it, and the run's other metric and size lines? Is the logged code size
+    that of the shipped file or of what it decodes to, in bytes or in characters? Is the source that the run printed the
+    shipped one? Does the script know every hyper-parameter that the run dumped? A line that nothing can have printed is a
+    violation; another code size, source or hyper-parameter is for a person to judge, as listed records have them.
+
+    Limits: Two versions of equal length that print the same lines (an edited default) cannot be told apart unless the
+    log holds the source. Lines of libraries, launchers and wrappers are nobody's and are not judged. A line that only a
+    bare ``print(text)`` matches is not established, in either direction.
+
+    Remedy: Ship the log that this script printed, or the script that printed this log, and say in the README what was
+    edited after the run.
+    """
+
+    id = "PG001"
+    name = "foreign-log"
+    family = "evidence"
+    authority = (
+        Authority(AuthorityLevel.README, "a submission holds a train log, automatically produced by its script", LAUNCH),
+        Authority(
+            AuthorityLevel.PRACTICE,
+            "records were listed whose code was edited after the run",
+            date(2026, 3, 19),
+        ),
+    )
+    status: ClassVar[Mapping[RulesetName, Status]] = {
+        RulesetName.PRACTICE: Status.REVIEW,
+        RulesetName.README: Status.VIOLATION,
+    }
+    required = frozenset({Basis.LOG, Basis.SOURCE})
+
+    def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
+        """Hold every run that carries the headline against the shipped script."""
+        script = submission.script
+        if script is None:
+            yield Unestablished(message="there is no script that the log could be held against")
+        elif not submission.runs:
+            yield Unestablished(message="no training log is shipped, so nothing shows which script made the claimed number")
+        else:
+            comparison = _Comparison(self, submission, ruleset, script)
+            yield from comparison.carriers()
+            yield from comparison.code_sizes()
+            yield from comparison.sources()
+            yield from comparison.lines()
+            yield from comparison.settings()
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """One submission's decisive runs against its script, under one ruleset."""
+
+    rule: ForeignLog
+    submission: Submission
+    ruleset: Ruleset
+    script: Script
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs that carry the submitted number; every run where none does."""
+        carrying = {(line.metric.log, line.metric.run) for line in self.submission.headline.lines}
+        return tuple(run for run in self.submission.runs if (run.log, run.index) in carrying) or self.submission.runs
+
+    def carriers(self) -> Iterator[Statement]:
+        """Can the shipped code print the lines that carry the submitted number?"""
+        lines = self.submission.headline.lines
+        for label, foreign in _grouped(lines, printable=False):
+            yield from self._foreign_carriers(label, foreign)
+        for label, unclear in _grouped(lines, printable=None):
+            message = f"{_places(unclear)}: only a bare print of a variable can have printed the line {label!r}"
+            yield Unestablished(message=message, location=_location(unclear[0].metric))
+        for label, printed in _grouped(lines, printable=True):
+            message = f"{self.script.path} prints the line {label!r} that carries the submitted number ({_places(printed)})"
+            yield Evidence(basis=Basis.SOURCE, message=message, location=printed[0].print_site)
+
+    def _foreign_carriers(self, label: str, lines: Sequence[CarrierLine]) -> Iterator[Statement]:
+        sites = self.submission.print_sites
+        nearest = find_nearest_site(sites, lines[0].metric.text)
+        message = f"{_places(lines)} carries the submitted number as {label!r}, which {self.script.path} cannot print"
+        if nearest is not None:
+            message += f"; the nearest it prints is {nearest.label or nearest.text!r} (line {nearest.location.line})"
+        logged = [text for log in self.submission.logs if log.path == lines[0].metric.log for text in log.lines]
+        missing = [name for name in find_missing_labels(sites, logged) if nearest is None or name != nearest.label]
+        if missing:
+            message += f"; the log has no line {', '.join(missing)}, which the script prints"
+        yield self.rule.finding(
+            self.ruleset,
+            message,
+            basis=Basis.LOG,
+            status=Status.REVIEW if self.script.missing else Status.VIOLATION,
+            confidence=Confidence.MEDIUM if self.script.missing else Confidence.HIGH,
+            location=_location(lines[0].metric),
+            related=((nearest.location, "the nearest print"),) if nearest else (),
+            remedy="ship the script that printed this log, or the log that this script prints",
+            anchor=f"label {label}",
+        )
+
+    def code_sizes(self) -> Iterator[Statement]:
+        """Did the runs log the size of the shipped code as theirs?"""
+        sizes = code_sizes(self.script, self._other_sizes())
+        logged: dict[tuple[bool, int], list[CodeSize]] = {}
+        for run in self.runs:
+            size = compare_code_size(run, sizes)
+            if size is not None:
+                same = abs(size.difference_bytes) <= CODE_SIZE_SLACK_BYTES.value
+                logged.setdefault((same, size.size.num_bytes), []).append(size)
+        for (same, _), group in logged.items():
+            first = group[0]
+            if same:
+                message = f"{_logs(group)} gives a code size of {first.size.num_bytes:,} bytes, that of {first.shipped_as}"
+                yield Evidence(basis=Basis.LOG, message=message, location=_location(first.size))
+            else:
+                yield self._other_code_size(group)
+
+    def _other_code_size(self, group: Sequence[CodeSize]) -> Statement:
+        first = group[0]
+        difference = first.difference_bytes
+        is_drift = abs(difference) <= CODE_SIZE_DRIFT_BYTES.value
+        return self.rule.finding(
+            self.ruleset,
+            f"{_logs(group)} was printed by a script of {first.size.num_bytes:,} bytes, {abs(difference):,} "
+            f"{'more' if difference > 0 else 'fewer'} than the shipped {first.shipped_as} ({first.shipped_bytes:,})",
+            basis=Basis.LOG,
+            status=Status.REVIEW if is_drift else None,
+            location=_location(first.size),
+            related=tuple((_location(other.size), "logged here too") for other in group[1:]),
+            measurement=Measurement(
+                quantity="code size", observed=first.size.num_bytes, limit=first.shipped_bytes, unit="bytes"
+            ),
+            remedy="ship the version that ran, or run the shipped version again",
+            anchor="code size drift" if is_drift else "code size",
+        )
+
+    def _other_sizes(self) -> dict[str, int]:
+        files = self.submission.files
+        return {path: files.size(path) for path in files.paths() if path.endswith(".py")}
+
+    def sources(self) -> Iterator[Statement]:
+        """Is the source that a run printed the shipped one?"""
+        for run in self.runs:
+            if run.source is None:
+                continue
+            place = Location(path=run.log, line=run.source.first_line, end_line=run.source.last_line)
+            num_different = count_different_lines(run.source, self.script)
+            if num_different:
+                message = f"the source that {run.log} prints differs from the shipped one in {num_different} lines"
+                yield self.rule.finding(self.ruleset, message, basis=Basis.LOG, location=place, anchor="embedded source")
+            else:
+                message = f"the source that {run.log} prints is the shipped one"
+                yield Evidence(basis=Basis.LOG, message=message, location=place)
+
+    def lines(self) -> Iterator[Statement]:
+        """Can the shipped code print the other metric and size lines?"""
+        carried = {line.metric.text for line in self.submission.headline.lines}
+        for run in self.runs:
+            printed = compare_lines(run, self.submission.print_sites)
+            foreign = [fact for fact in printed.unprintable if fact.text not in carried]
+            if foreign:
+                yield self._foreign_line(foreign, printed.num_shapes)
+            elif not printed.unprintable:
+                message = f"{self.script.path} prints all {printed.num_shapes} kinds of metric and size lines of {run.log}"
+                yield Evidence(basis=Basis.LOG, message=message)
+            if printed.cut_off:
+                first = printed.cut_off[0]
+                message = f"{first.log}:{first.line} is the beginning of a line that the script prints: the log was trimmed"
+                yield self.rule.finding(
+                    self.ruleset, message, basis=Basis.LOG, status=Status.NOTE, location=_location(first), anchor="trimmed"
+                )
+
+    def _foreign_line(self, foreign: Sequence[LogFact], num_shapes: int) -> Statement:
+        first = foreign[0]
+        return self.rule.finding(
+            self.ruleset,
+            f"{self.script.path} cannot print {len(foreign)} of the {num_shapes} kinds of metric and size lines in "
+            f"{first.log}, for instance line {first.line}: {_shortened(first.text)!r}",
+            basis=Basis.LOG,
+            location=_location(first),
+            related=tuple((_location(fact), "not printable either") for fact in foreign[1:]),
+            anchor="lines",
+        )
+
+    def settings(self) -> Iterator[Statement]:
+        """Does the script know every hyper-parameter that a run dumped?"""
+        for run in self.runs:
+            unknown = find_unknown_settings(run, self.script, self.submission.print_sites)
+            if unknown:
+                names = ", ".join(setting.name for setting in unknown)
+                yield self.rule.finding(
+                    self.ruleset,
+                    f"{run.log} lists hyper-parameters that {self.script.path} does not have: {names}",
+                    basis=Basis.LOG,
+                    location=_location(unknown[0]),
+                    anchor="settings",
+                )
+
+
+def _grouped(lines: Iterable[CarrierLine], printable: bool | None) -> Iterator[tuple[str, list[CarrierLine]]]:
+    groups: dict[str, list[CarrierLine]] = {}
+    for line in lines:
+        if line.printable is printable:
+            groups.setdefault(line.metric.label, []).append(line)
+    yield from groups.items()
+
+
+def _places(lines: Sequence[CarrierLine]) -> str:
+    return ", ".join(f"{line.metric.log}:{line.metric.line}" for line in lines)
+
+
+def _logs(sizes: Sequence[CodeSize]) -> str:
+    return ", ".join(dict.fromkeys(size.size.log for size in sizes))
+
+
+def _location(fact: LogFact) -> Location:
+    return Location(path=fact.log, line=fact.line, snippet=fact.text)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:97]}..."
