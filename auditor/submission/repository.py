@@ -196,7 +196,7 @@ class _ChangeSet:
         """Paths touched by each commit of the change, newest first."""
         if self.base == _EMPTY_TREE:
             return ()
-        log = self.git.run("log", "-z", "--name-only", "--format=%x01", f"{self.base}..{self.head}")
+        log = self.git.run("log", "-z", "--no-renames", "--name-only", "--format=%x01", f"{self.base}..{self.head}")
         return tuple(tuple(commit.strip("\n\0").split("\0")) for commit in log.split("\x01")[1:])
 
     def _reason(self, folder: str) -> str:

@@ -1,0 +1,10 @@
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Shared machines are slow by turns: how long a draw takes says nothing about the code under test.
+settings.register_profile("pgolf", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pgolf")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite goldens, to be read in the diff")
