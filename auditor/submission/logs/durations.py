@@ -18,9 +18,13 @@ from auditor.submission.logs.pairs import find_pairs, in_seconds
 _SPAN = re.compile(
     r"\b(?:in|done|took|after|completed?)\s*[:(]?\s*(?P<number>\d+(?:\.\d+)?)\s?(?P<unit>ms|s|sec|seconds|min|m)\b"
 )
-_TIME_KEY = re.compile(r"time|elapsed|seconds|wallclock|wall_ms|_ms$|_s$|^tt$|^t$|^sec$", re.IGNORECASE)
+_TIME_KEY = re.compile(r"time|elapsed|seconds|wallclock|wall_ms|_ms$|_s$|^tt$|^t$|^sec$|^eval$", re.IGNORECASE)
+_SETTING_KEY = re.compile(
+    r"max_|reserve|budget|limit|(?:^|_)cap(?:_|$)|timeout|heartbeat|remaining|effective|margin", re.IGNORECASE
+)
 _NOT_TOTAL = re.compile(
-    r"\d/\d|\bepoch|\bchunk|\bbatch \d|\bphase:\d|step_avg|ETA|\[\s*\d+(?:\.\d+)?%|progress|shard \d|^\W*rank",
+    r"\d/\d|\bepoch\b|\bchunk[ =:]?\[|\bchunk \d|\bbatch \d|\bphase:\d|step_avg|ETA|\[\s*\d+(?:\.\d+)?%|progress|shard \d"
+    r"|^\W*rank|LONGTRAIN",
     re.IGNORECASE,
 )
 
@@ -31,18 +35,19 @@ class _Row:
     kind: DurationKind
 
 
+_TRAIN = DurationKind.TRAIN
 _TABLE = tuple(
     _Row(re.compile(pattern, re.IGNORECASE), kind)
     for pattern, kind in (
-        (r"reserv|budget|remaining|effective|max_wallclock", DurationKind.OTHER),
-        (r"stopping_early|^stop |^training (?:complete|done|finished)|^phase:train\b", DurationKind.TRAIN),
+        (r"stopping_early|^stop |hard_stop|^\W*(?:total )?training (?:complete|done|finished|time)|^phase:train\b", _TRAIN),
+        (r"artifact_production|total_elapsed|decompress", DurationKind.OTHER),
         (r"total_eval_time|eval(?:uation)? total|total eval", DurationKind.EVALUATE_TOTAL),
         (r"bpb.*eval_time|eval_time.*bpb", DurationKind.EVALUATE),
         (r"compile|warm-?up|warming", DurationKind.WARMUP),
         (r"hessian|calibrat|self-?gen|generated \d+ seq|collected|act_stats|awq.*collect", DurationKind.CALIBRATE),
         (r"quantized in|quantization|compress|serializ|gptq:(?:done|quantized)|gptq.* done", DurationKind.QUANTIZE),
         (r"bpb|eval_time", DurationKind.EVALUATE),
-        (r"precompute|prefill|pre-fill|ngram|cache|\bttt|tttg|ttpp|adapt|slot|lora", DurationKind.ADAPT),
+        (r"precompute|prefill|pre-fill|ngram|cache|ttt|ttpp|adapt|slot|lora|ppm", DurationKind.ADAPT),
         (r"\beval", DurationKind.EVALUATE),
     )
 )
@@ -63,17 +68,25 @@ def read_durations(line: Line, log: str, run: int) -> tuple[Duration, ...]:
     kind = next((row.kind for row in _TABLE if row.pattern.search(text)), None)
     if kind is None:
         return ()
-    found = []
-    for label, seconds in _times(text):
-        found.append(Duration(log=log, line=line.number, run=run, text=text, kind=kind, label=label, seconds=seconds))
-    return tuple(found)
+    return tuple(
+        Duration(
+            log=log,
+            line=line.number,
+            run=run,
+            text=text,
+            kind=DurationKind.OTHER if kind is not _TRAIN and "train_time" in label else kind,
+            label=label,
+            seconds=seconds,
+        )
+        for label, seconds in _times(text)
+    )
 
 
 def _times(text: str) -> list[tuple[str, float]]:
     pairs = find_pairs(text)
     found = []
     for pair in pairs:
-        if not _TIME_KEY.search(pair.key):
+        if not _TIME_KEY.search(pair.key) or _SETTING_KEY.search(pair.key):
             continue
         seconds = pair.seconds(_implied_unit(pair.key))
         if seconds is not None:

@@ -26,6 +26,7 @@ _PREFIX = re.compile(
       | \[{_CLOCK}\]:?\ ? | {_CLOCK}\ (?:-\ )?
       | [IWEFD]\d{{4}}\ {_CLOCK}(?:\ +\d+\ [^\s\]]+:\d+\])?\ ?               # I0426 12:00:00.000 123 file.py:1]
       | \[?(?:INFO|DEBUG|WARNING|ERROR)\]?(?::\w*:|:|\ -)?[ ]
+      | \d{{10}}\.\d{{3,6}}[ ]                                                   # seconds since the epoch
       | wandb:[ ]
       | \([\w.-]+\ pid=\d+(?:,\ ip=[\d.]+)?\)\ ?                             # (worker pid=123)
     )""",

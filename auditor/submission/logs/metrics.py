@@ -18,17 +18,24 @@ from auditor.submission.logs.pairs import NUMBER, Pair, find_pairs
 
 _WORDED = re.compile(r"bits?[ _-]per[ _-]byte", re.IGNORECASE)
 _BPB_KEY = re.compile(r"bpb|bits/byte|bits_per_byte", re.IGNORECASE)
-_DIFFERENCE = re.compile(
-    r"delta|gain|gap|diff|improve|std|sigma|stderr|penalty|cost|advantage|threshold|target|drop", re.IGNORECASE
+_NO_SCORE = re.compile(  # words of a key that make it a difference of scores, or a setting about them
+    r"(?:^|[_ .-])(?:delta|gain|gap|diff|improvement|improve|std|sigma|stderr|penalty|cost|advantage|threshold|target|drop"
+    r"|weight(?:ed)?)"
+    r"(?:$|[_ .-])",
+    re.IGNORECASE,
 )
 _BARE = re.compile(rf"(?<![\w./+-])(?P<key>[\w./-]+)\s{{1,16}}(?P<number>{NUMBER})(?![\w.:=])")
-_STEP_LINE = re.compile(r"\s*(?:step|iter|iteration|s)?\s*[:=]?\s*(?P<step>\d{1,9})\s*/\s*(?P<of>\d{1,9})\b", re.IGNORECASE)
-_STEP_LABEL = re.compile(r"(?:step|iter|iteration|s)?\W*(?:\d+(?:/\d+)?)?\W*", re.IGNORECASE)
+_STEP_LINE = re.compile(
+    r"\W*(?:val\W+)?(?:step|iter|iteration)\s*[:=#]?\s*(?P<step>\d{1,9})\b"  # step:2000/20000, [VAL] step 500:
+    r"|\s*(?:s:)?\s?(?P<counted>\d{1,9})\s?/\s?\d{1,9}\s+(?:val_|train_|vl:|tl:)",  # 4997/20000 val_loss: 2.3
+    re.IGNORECASE,
+)
 _COUNTER = re.compile(r"\[?\s*\d+(?:\.\d+)?\s*(?:/\s*\d+|%)")
 _PROGRESS = re.compile(
     r"\b(?:batch|chunk|window|doc|phase)\s?[:=\[#]?\s?\d|running|progress|\beta[:= ]|chunk\s*\[|epoch|\bttp:|\btc\[",
     re.IGNORECASE,
 )
+_RESULT = re.compile(r"eval_time|done|final|exact", re.IGNORECASE)  # words of an evaluation's own last line
 _RUNNING_KEY = re.compile(r"^(?:r|run|running|cum|avg|batch|chunk|b)_", re.IGNORECASE)
 _PHASED_KEYS = {"bb", "rb"}  # batch and running bits per byte of the phased adaptation's progress lines
 
@@ -52,17 +59,17 @@ def read_metrics(line: Line, log: str, run: int) -> tuple[Metric, ...]:
     if not carriers:
         return ()
     start = min(pair.start for pair in (*pairs, *carriers))
-    step = _step(text, pairs)
-    label = _label(text[: _end_of_label(text, start)])
+    step = _step(text)
+    label = "step" if step is not None else _label(text[:start])
     values = tuple((pair.key, pair.value) for pair in pairs)
-    in_progress = step is None and bool(_COUNTER.search(text[:start]) or _PROGRESS.search(text))
+    in_progress = step is None and _is_progress(text, start)
     return tuple(
         Metric(
             log=log,
             line=line.number,
             run=run,
             text=line.text.strip(),
-            label=label if step is None or label else "step",
+            label=label,
             key=pair.key,
             val_bpb=pair.value,
             num_decimals=pair.num_decimals,
@@ -79,13 +86,13 @@ def read_metrics(line: Line, log: str, run: int) -> tuple[Metric, ...]:
 
 
 def _carries(pair: Pair, pairs: Sequence[Pair]) -> bool:
-    if pair.unit == "%" or pair.value < 0:
+    if pair.unit == "%" or pair.digits[0] in "+-":
         return False
     if pair.key in _PHASED_KEYS:
         return any(other.key == "rl" for other in pairs)
     if pair.key == "exact":
         return any(_BPB_KEY.search(other.key) and abs(other.value - pair.value) < _EXACT for other in pairs)
-    return bool(_BPB_KEY.search(pair.key)) and not _DIFFERENCE.search(pair.key)
+    return bool(_BPB_KEY.search(pair.key) or _BPB_KEY.fullmatch(pair.unit)) and not _NO_SCORE.search(pair.key)
 
 
 def _bare_carriers(text: str) -> list[Pair]:
@@ -94,29 +101,28 @@ def _bare_carriers(text: str) -> list[Pair]:
     for match in _BARE.finditer(text):
         digits = match["number"].replace(",", "")
         key = match["key"]
-        if "." in digits and digits[0].isdigit() and _BPB_KEY.search(key) and not _DIFFERENCE.search(key):
+        if "." in digits and digits[0].isdigit() and _BPB_KEY.search(key) and not _NO_SCORE.search(key):
             found.append(Pair(key, float(digits), digits, "", None, match.start()))
     return found
 
 
-def _step(text: str, pairs: Sequence[Pair]) -> int | None:
-    """The training step of a validation line: a counter of steps at its beginning."""
-    if match := _STEP_LINE.match(text):
-        return int(match["step"])
-    first = pairs[0] if pairs else None
-    if first and first.key.lower() in ("step", "iter", "iteration") and not text[: first.start].strip():
-        return int(first.value)
-    return None
+def _step(text: str) -> int | None:
+    """The training step of a validation inside the training loop: a counter of steps at the line's beginning."""
+    match = _STEP_LINE.match(text)
+    return int(match["step"] or match["counted"]) if match else None
 
 
-def _end_of_label(text: str, start: int) -> int:
-    counter = _COUNTER.search(text, 0, start)
-    return counter.start() if counter else start
+def _is_progress(text: str, start: int) -> bool:
+    if _RESULT.search(text) and not _COUNTER.search(text[:start]):
+        return False
+    return bool(_COUNTER.search(text[:start]) or _PROGRESS.search(text))
 
 
 def _label(text: str) -> str:
-    if _STEP_LABEL.fullmatch(text):
-        return ""
+    """What stands before the first key, without counters, bars and dumps."""
+    if counter := _COUNTER.search(text):
+        text = text[: counter.start()]
+    text = re.split(r"\s\[|\{", text, maxsplit=1)[0]
     return text.strip().strip("\"'{}[](),;:=|-–—>*#").strip()
 
 

@@ -1,11 +1,6 @@
-"""From the clean lines of one log to its runs.
+"""From the clean lines of one log to its runs, with every fact that the readers of single lines find.
 
-A log may hold several processes' output one after another: a training and a later evaluation, a sweep, a re-run. A new
-run begins where a program introduces itself again (prints its source, its hyper-parameters, its interpreter's version)
-after the previous one has already trained or scored something, or where the training steps start over. Introductory lines
-just before such a place (seed, sizes, loaders) belong to the new run.
-
-Not covered: runs of two processes whose lines are interleaved.
+A run that is printed twice (the console's text, then the log file's) is one run: both printings carry the same times.
 """
 
 from __future__ import annotations
@@ -16,18 +11,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from auditor.submission.logs import counts, durations, metrics, sizes
+from auditor.submission.logs.boundaries import find_starts, training_step
 from auditor.submission.logs.lines import Line
 from auditor.submission.logs.model import Count, Duration, DurationKind, EmbeddedSource, Metric, Run, Setting, Size
 from auditor.submission.logs.pairs import find_pairs
 from auditor.submission.logs.settings import read_settings
 from auditor.submission.logs.source_block import SourceSpan, find_sources
 
-_STEP = re.compile(r"\s*(?:step|s)?\s*[:=]?\s*(?P<step>\d{1,9})\s*/\s*\d+[ ,|].*(?:loss|\btl:|\bvl:|bpb)", re.IGNORECASE)
-_HEADER = re.compile(r"\s*(?:hyper-?parameters\s*:|Running Python )", re.IGNORECASE)
-_INTRODUCTION = re.compile(
-    r"\s*(?:seed|world_size|model_params|val_bpb:enabled|train_loader|val_loader|train_shards|val_tokens|warmup_step:? ?1/)"
-)
 _TIME_KEYS = ("train_time", "tt", "train_time_ms")
+_PRECISE_TIME = re.compile(r"[1-9]\d{3,}ms|[1-9]\d*\.\d+s")
 
 
 @dataclass(slots=True)
@@ -50,74 +42,65 @@ def read_runs(lines: Sequence[Line], log: str) -> tuple[Run, ...]:
     inside = [False] * len(lines)
     for span in sources:
         inside[span.first : span.last + 1] = [True] * (span.last + 1 - span.first)
-    starts = [0, *_starts(lines, inside, {span.first for span in sources}), len(lines)]
-    runs: list[Run] = []
-    for first, end in pairwise(starts):
-        own = [span for span in sources if first <= span.first < end]
-        visible = [lines[index] for index in range(first, end) if not inside[index]]
-        run = _read_run(visible, log, len(runs), lines[first:end], own, lines)
+    starts = find_starts(lines, inside, {span.first for span in sources})
+    part = _Part(lines, inside, sources, log)
+    runs: list[tuple[int, Run]] = []
+    for first, end in pairwise([0, *starts, len(lines)]):
+        run = part.read(first, end, len(runs))
+        if run is not None and runs and _is_same(runs[-1][1], run):
+            first = runs.pop()[0]
+            run = part.read(first, end, len(runs))
         if run is not None:
-            runs.append(run)
-    return tuple(runs)
+            runs.append((first, run))
+    return tuple(run for _, run in runs)
 
 
-def _starts(lines: Sequence[Line], inside: Sequence[bool], source_starts: set[int]) -> list[int]:
-    """The indices where a second and further run begins."""
-    starts: list[int] = []
-    worked, step, introduced = False, 0, None
-    for index, line in enumerate(lines):
-        text = line.text
-        if index in source_starts or (not inside[index] and _HEADER.match(text)):
-            if worked:
-                starts.append(index if introduced is None else introduced)
-                worked, step = False, 0
-            introduced = None
-            continue
-        if inside[index]:
-            continue
-        if worked and introduced is None and _INTRODUCTION.match(text):
-            introduced = index
-        if "loss" not in text and "bpb" not in text:
-            continue
-        if (match := _STEP.match(text)) is None:
-            worked = worked or "bpb" in text
-            continue
-        now = int(match["step"])
-        if now <= 1 and step > 1:
-            starts.append(index if introduced is None else introduced)
-            worked, introduced = False, None
-        step = now
-        worked = worked or step > 1
-        if step > 1:
-            introduced = None
-    return starts
+def _is_same(run: Run, other: Run) -> bool:
+    """Whether two parts of a log are printings of one run: they share a measured time in full."""
+    return bool(_timed(run) & _timed(other))
 
 
-def _read_run(
-    lines: Sequence[Line], log: str, index: int, own: Sequence[Line], sources: Sequence[SourceSpan], every: Sequence[Line]
-) -> Run | None:
-    facts = _read_facts(lines, log, index)
-    if not (facts.metrics or facts.sizes or facts.last_step or facts.settings.keys() & {"seed", "iterations"}):
-        return None
-    stop = _training_end(facts, log, index)
-    return Run(
-        log=log,
-        index=index,
-        first_line=own[0].number,
-        last_line=own[-1].number,
-        seed=_whole(facts, "seed"),
-        world_size=_whole(facts, "world_size"),
-        gpus=tuple(facts.gpus),
-        metrics=tuple(facts.metrics),
-        sizes=sizes.tell_totals_apart(facts.sizes),
-        durations=tuple(facts.durations),
-        counts=tuple(facts.counts),
-        settings=facts.settings,
-        train_seconds=stop[0],
-        num_steps=stop[1],
-        stopped_early=facts.stopped_early,
-        source=_embedded(sources, every, log),
-    )
+def _timed(run: Run) -> set[str]:
+    """The texts of a run with a time measured to the millisecond: they do not recur by chance."""
+    stop = {run.train_seconds.text} if run.train_seconds else set()
+    scores = {metric.text for metric in run.metrics if metric.eval_seconds is not None or metric.step}
+    return {text for text in stop | scores if _PRECISE_TIME.search(text)}
+
+
+class _Part:
+    """Reads any part of one log as a run."""
+
+    def __init__(self, lines: Sequence[Line], inside: Sequence[bool], sources: Sequence[SourceSpan], log: str) -> None:
+        self.lines = lines
+        self.inside = inside
+        self.sources = sources
+        self.log = log
+
+    def read(self, first: int, end: int, index: int) -> Run | None:
+        """The run on the lines from `first` up to `end`; None if they hold none."""
+        visible = (self.lines[at] for at in range(first, end) if not self.inside[at])
+        facts = _read_facts(visible, self.log, index)
+        if not (facts.metrics or facts.sizes or facts.last_step or facts.settings.keys() & {"seed", "iterations"}):
+            return None
+        seconds, step = _training_end(facts, self.log, index)
+        return Run(
+            log=self.log,
+            index=index,
+            first_line=self.lines[first].number,
+            last_line=self.lines[end - 1].number,
+            seed=_whole(facts, "seed"),
+            world_size=_whole(facts, "world_size"),
+            gpus=tuple(facts.gpus),
+            metrics=tuple(facts.metrics),
+            sizes=sizes.tell_totals_apart(facts.sizes),
+            durations=tuple(facts.durations),
+            counts=tuple(facts.counts),
+            settings=facts.settings,
+            train_seconds=seconds,
+            num_steps=step,
+            stopped_early=facts.stopped_early,
+            source=_embedded([span for span in self.sources if first <= span.first < end], self.lines, self.log),
+        )
 
 
 def _read_facts(lines: Iterable[Line], log: str, run: int) -> _Facts:
@@ -127,7 +110,7 @@ def _read_facts(lines: Iterable[Line], log: str, run: int) -> _Facts:
         lower = line.text.lower()
         if metrics.is_candidate(lower):
             facts.metrics += metrics.read_metrics(line, log, run)
-        if _is_step(line.text):
+        if training_step(line.text) is not None:
             facts.last_step = line
         else:
             _add_other_facts(facts, line, lower, log, run)
@@ -135,10 +118,6 @@ def _read_facts(lines: Iterable[Line], log: str, run: int) -> _Facts:
         if introducing:
             _add_introduction(facts, line, log, run)
     return facts
-
-
-def _is_step(text: str) -> bool:
-    return ("loss" in text or "bpb" in text or " tl:" in text) and _STEP.match(text) is not None
 
 
 def _add_introduction(facts: _Facts, line: Line, log: str, run: int) -> None:
@@ -165,16 +144,13 @@ def _whole(facts: _Facts, name: str) -> int | None:
 
 
 def _training_end(facts: _Facts, log: str, run: int) -> tuple[Duration | None, int | None]:
-    """When and at which step the training loop ended: what the stop says, else the last step's own time."""
-    stop = next((duration for duration in facts.durations if duration.kind is DurationKind.TRAIN), None)
-    step = _step_of(stop.text) if stop else None
+    """When and at which step the training loop ended: what the stop says, else what is summed up, else the last step."""
+    ends = [duration for duration in facts.durations if duration.kind is DurationKind.TRAIN]
+    end = next((each for each in ends if "stop" in each.text), ends[-1] if ends else None)
+    step = _step_of(end.text) if end else None
     if facts.last_step is None:
-        return stop, step
-    if stop is None:
-        stop = _time_of_step(facts.last_step, log, run)
-    if step is None and (match := _STEP.match(facts.last_step.text)):
-        step = int(match["step"])
-    return stop, step
+        return end, step
+    return end or _time_of_step(facts.last_step, log, run), step or training_step(facts.last_step.text)
 
 
 def _step_of(text: str) -> int | None:

@@ -16,7 +16,7 @@ from auditor.submission.logs.lines import Line
 from auditor.submission.logs.model import Setting
 
 _NAME = r"[A-Za-z_]\w{0,60}"
-_SINGLE = re.compile(rf"[\s>+*-]*[\"']?(?P<name>{_NAME})[\"']?\s{{0,40}}[:=]\s{{0,40}}(?P<value>.*?)\s*,?\s*")
+_SINGLE = re.compile(rf"[\s>+*-]*[\"']?(?:\w+\.)?(?P<name>{_NAME})[\"']?\s{{0,40}}[:=]\s{{0,40}}(?P<value>.*?)\s*,?\s*")
 _MANY = re.compile(
     rf"""(?<![\w./:=-])(?:--)?["']?(?P<name>{_NAME})["']?\s?[:=]\s?
          (?P<value>"[^"]*"|'[^']*'|\[[^\]]*\]|\([^)]*\)|[^\s,;|{{}}()]+)""",

@@ -26,24 +26,27 @@ _SCHEME = (
     r"(?:quant|int\d|zlib|zstd|lzma|brotli|lzip|lrzip|lz4|xz|ternary|binary|mixed|fp8|compress|packed|pergroup|artifact)"
 )
 _NO_SIZE = (
-    r"limit|budget|target|\bcap\b|headroom|remaining|margin|memory|allocated|reserved|over\b|under\b|free|chunk|batch|vocab"
+    r"limit|budget|target|(?:^|[ _])cap(?:$|[ _])|headroom|remaining|margin|memory|allocated|reserved|over\b|under\b|free"
+    r"|chunk|batch|vocab|block|group|raw_size|raw quantized|pre-compression|estimate|prune|\btry\b|_try|payload"
 )
-_TOTAL = r"total.*(?:submission|artifact)|(?:submission|artifact)[ _]?total|^total[ _]?(?:size|bytes)?$|^bytes_total"
-_MODEL = rf"model.*{_SCHEME}|^artifact|{_SCHEME}.*(?:model|artifact|size|blob)|^model_bytes|^bytes_model"
+_TOTAL = r"total.*(?:submission|artifact|size|bytes)|(?:submission|artifact|bytes|size).*total|^total$|submission[ _]size"
+_MODEL = rf"serialized|model.*{_SCHEME}|^artifact|{_SCHEME}.*(?:model|artifact|size|blob)|^model(?:_bytes)?$|^bytes_model"
+_MODEL_RAW = r"^(?:.* )?serialized model(?: \(?(?:raw|fp32|bf16|torch|pickle).*)?$|^raw model|model[ _]raw"
 # label pattern -> kind; the first that matches decides
 _KINDS: tuple[tuple[re.Pattern[str], SizeKind | None], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
     for pattern, kind in (
         (_NO_SIZE, None),
         (r"code.*(?<!un)compress|compress.*code|wrapper", SizeKind.CODE_COMPRESSED),
-        (r"^(?:total )?code(?: ?(?:size|bytes))?\b|^bytes_code|code_bytes|code_size", SizeKind.CODE),
-        (rf"total.*(?:submission|artifact|size|bytes).*{_SCHEME}|{_SCHEME}.*total.*size", SizeKind.TOTAL),
-        (_TOTAL + r"|submission[ _]size", SizeKind.TOTAL),
+        (r"^(?:total )?code(?: ?(?:size|bytes))?\b|^bytes_code|code_bytes|code_size|script[ _]size", SizeKind.CODE),
+        (r"total.*\braw\b", SizeKind.TOTAL_RAW),
+        (_TOTAL, SizeKind.TOTAL),
+        (_MODEL_RAW, SizeKind.MODEL_RAW),
         (_MODEL, SizeKind.MODEL),
-        (r"serialized model|^raw model|model[ _]raw", SizeKind.MODEL_RAW),
     )
 )
-_UNQUALIFIED_TOTAL = re.compile(r"total submission size", re.IGNORECASE)
+_UNQUALIFIED_TOTAL = re.compile(r"total[ _]submission[ _]size|total", re.IGNORECASE)
+_LEAST_BARE = 1000  # ours: a number without a unit is only taken for a size of code or model if it is at least this
 
 
 def is_candidate(lower: str) -> bool:
@@ -58,9 +61,9 @@ def read_sizes(line: Line, log: str, run: int) -> tuple[Size, ...]:
         label = match["label"].strip()
         kind = _kind(label)
         unit = (match["unit"] or "").lower()
-        if kind is None or not (unit or _says_bytes(label)):
-            continue
         digits = match["number"].replace(",", "")
+        if kind is None or not (unit or (digits.isdigit() and int(digits) >= _LEAST_BARE)):
+            continue
         factor = _UNITS[unit or "bytes"]
         decimals = len(digits.partition(".")[2])
         found.append(
@@ -77,10 +80,6 @@ def read_sizes(line: Line, log: str, run: int) -> tuple[Size, ...]:
             )
         )
     return tuple(found)
-
-
-def _says_bytes(label: str) -> bool:
-    return "bytes" in label.lower() or "size" in label.lower()
 
 
 def _kind(label: str) -> SizeKind | None:

@@ -35,6 +35,7 @@ _PACKED = re.compile(r"exec\(|b85decode|b64decode|decompress\(")
 _SEPARATOR = re.compile(r"={60,}\s*$")
 _OPENING = ('"""', "'''", "import ", "from ", "def ", "class ", "#!", "async def ")
 _MIN_STRONG = 3
+_MAX_DOCSTRING = 200  # lines; a log whose first lines were overwritten may hold one quote of a pair
 _MAX_GAP = 2  # lines that look like output between two pieces of source
 
 
@@ -51,15 +52,28 @@ def find_sources(lines: Sequence[Line]) -> tuple[SourceSpan, ...]:
     spans: list[SourceSpan] = []
     index = 0
     while index < len(lines):
-        if not lines[index].text.startswith(_OPENING):
+        if not _opens(lines, index):
             index += 1
             continue
         end, strong, packed = _extent(lines, index)
         if strong >= _MIN_STRONG or packed:
-            first = _with_comments(lines, index, spans[-1].last + 1 if spans else 0)
+            first = _with_cut_head(lines, index, spans[-1].last + 1 if spans else 0)
             spans.append(SourceSpan(first, _without_blanks(lines, end)))
         index = max(end, index + 1)
     return tuple(_joined(spans, lines))
+
+
+def _opens(lines: Sequence[Line], index: int) -> bool:
+    """Whether a source may begin here: with a definition, an import, or a docstring that is soon closed."""
+    text = lines[index].text
+    if not text.startswith(_OPENING):
+        return False
+    quote = _open_quote(text, "")
+    for line in lines[index + 1 : index + 1 + _MAX_DOCSTRING]:
+        if not quote:
+            return True
+        quote = _open_quote(line.text, quote)
+    return not quote
 
 
 def _extent(lines: Sequence[Line], start: int) -> tuple[int, int, bool]:
@@ -106,11 +120,16 @@ def _open_quote(text: str, quote: str) -> str:
     return quote
 
 
-def _with_comments(lines: Sequence[Line], first: int, limit: int) -> int:
-    """The source's first line, comments above it included."""
-    start = first
-    while start > limit and lines[start - 1].text.startswith("#"):
-        start -= 1
+def _with_cut_head(lines: Sequence[Line], first: int, limit: int) -> int:
+    """The source's first line: comments above it belong to it, and the body of a definition whose head was overwritten."""
+    start = index = first
+    while index > limit:
+        index -= 1
+        text = lines[index].text
+        if text.startswith("#") or (text[:1].isspace() and _STATEMENT.match(text.lstrip())):
+            start = index
+        elif text.strip():
+            break
     return start
 
 

@@ -1,0 +1,76 @@
+"""Where one run ends and the next begins in a log that holds several.
+
+A log may hold several processes' output one after another: a training and a later evaluation, a sweep, a re-run. A new
+run begins where a program introduces itself again (prints its source, its hyper-parameters, its interpreter's version, or
+a heading with a seed) after the previous one has already trained or scored something, or where the training steps start
+over. Introductory lines just before such a place (seed, loaders, sizes) belong to the new run.
+
+Not covered: runs of two processes whose lines are interleaved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from auditor.submission.logs.lines import Line
+
+_STEP = re.compile(r"\s*(?:step|s)?\s*[:=]?\s*(?P<step>\d{1,9})\s*/\s*\d+[ ,|].*(?:loss|\btl:|\bvl:|bpb)", re.IGNORECASE)
+_HEADER = re.compile(r"\s*hyper-?parameters\s*:|Running Python |[=#*-]{2,}.{0,40}\bseed\W{0,3}\d", re.IGNORECASE)
+_INTRODUCTION = re.compile(
+    r"\s*(?:seed|world_size|model_params|val_bpb:enabled|train_loader|val_loader|train_shards|val_tokens|warmup_step:? ?1/)"
+)
+
+
+def training_step(text: str) -> int | None:
+    """The step of a training loop's line; None for every other line."""
+    if "loss" not in text and "bpb" not in text and " tl:" not in text:
+        return None
+    match = _STEP.match(text)
+    return int(match["step"]) if match else None
+
+
+def find_starts(lines: Sequence[Line], inside: Sequence[bool], source_starts: set[int]) -> list[int]:
+    """The indices where the second and every further run begins.
+
+    `inside` tells for each line whether it is printed source, `source_starts` where such sources begin.
+    """
+    starts: list[int] = []
+    run = _RunSoFar()
+    for index, line in enumerate(lines):
+        if index in source_starts or (not inside[index] and _HEADER.match(line.text)):
+            if run.worked:
+                starts.append(run.beginning(index))
+            run = _RunSoFar()
+        elif not inside[index] and run.restarts_at(index, line.text):
+            starts.append(run.beginning(index))
+            run = _RunSoFar(step=1)
+    return starts
+
+
+class _RunSoFar:
+    """What has been seen of the current run: whether it did any work, its last step, and a possible new introduction."""
+
+    def __init__(self, step: int = 0) -> None:
+        self.worked = False
+        self.step = step
+        self.introduced: int | None = None
+
+    def beginning(self, index: int) -> int:
+        """The first line of a run that is recognised at `index`."""
+        return index if self.introduced is None else self.introduced
+
+    def restarts_at(self, index: int, text: str) -> bool:
+        """Take in one line; True if the training steps start over there."""
+        if self.worked and self.introduced is None and _INTRODUCTION.match(text):
+            self.introduced = index
+        step = training_step(text)
+        if step is None:
+            self.worked = self.worked or ("bpb" in text and ":enabled" not in text)
+            return False
+        if step <= 1 < self.step:
+            return True
+        self.step = step
+        if step > 1:
+            self.worked, self.introduced = True, None
+        return False
