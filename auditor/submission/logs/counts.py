@@ -28,7 +28,7 @@ _NAMES = {
     "val_docs": "val_docs",
 }
 _WORDS = ("tokens", "targets", "shards", "params", "world_size", "grad_accum", "seed", "docs")
-_GPU_ROW = re.compile(r"\|\s+\d+\s+(?P<name>(?:NVIDIA|Tesla|AMD|GeForce|Quadro)\b.*?)\s+(?:On|Off)\s+\|")
+_GPU_ROW = re.compile(r"\|\s+\d+\s+(?P<name>(?:NVIDIA|Tesla|AMD|GeForce|Quadro)\b.*?)\s+(?:On|Off|WDDM|TCC|N/A)\s+\|")
 _GPU_LIST = re.compile(r"GPU \d+: (?P<name>[^(]+?) \(UUID")
 
 

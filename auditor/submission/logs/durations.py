@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from auditor.submission.logs.lines import Line
 from auditor.submission.logs.model import Duration, DurationKind
-from auditor.submission.logs.pairs import find_pairs, in_seconds
+from auditor.submission.logs.pairs import Pair, find_pairs
 
 _SPAN = re.compile(
     r"\b(?:in|done|took|after|completed?)\s*[:(]?\s*(?P<number>\d+(?:\.\d+)?)\s?(?P<unit>ms|s|sec|seconds|min|m)\b"
 )
 _TIME_KEY = re.compile(r"time|elapsed|seconds|wallclock|wall_ms|_ms$|_s$|^tt$|^t$|^sec$|^eval$", re.IGNORECASE)
+_STEP_TIME_KEYS = ("train_time", "tt", "train_time_ms", "t", "elapsed", "time")
 _SETTING_KEY = re.compile(
     r"max_|reserve|budget|limit|(?:^|_)cap(?:_|$)|timeout|heartbeat|remaining|effective|margin", re.IGNORECASE
 )
@@ -74,29 +75,56 @@ def read_durations(line: Line, log: str, run: int) -> tuple[Duration, ...]:
             line=line.number,
             run=run,
             text=text,
-            kind=DurationKind.OTHER if kind is not _TRAIN and "train_time" in label else kind,
-            label=label,
-            seconds=seconds,
+            kind=DurationKind.OTHER if kind is not _TRAIN and "train_time" in time.label else kind,
+            label=time.label,
+            seconds=time.seconds,
+            resolution=time.resolution,
         )
-        for label, seconds in _times(text)
+        for time in _times(text)
     )
 
 
-def _times(text: str) -> list[tuple[str, float]]:
+def time_of_step(line: Line, log: str, run: int) -> Duration | None:
+    """The time of the training loop that a line of a training step tells; None if it tells none."""
+    text = line.text.strip()
+    for pair in find_pairs(text):
+        if pair.key in _STEP_TIME_KEYS and (time := _time(pair, pair.key)) is not None:
+            return Duration(
+                log=log,
+                line=line.number,
+                run=run,
+                text=text,
+                kind=_TRAIN,
+                label=time.label,
+                seconds=time.seconds,
+                resolution=time.resolution,
+            )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    label: str
+    seconds: float
+    resolution: float
+
+
+def _times(text: str) -> list[_Time]:
     pairs = find_pairs(text)
-    found = []
-    for pair in pairs:
-        if not _TIME_KEY.search(pair.key) or _SETTING_KEY.search(pair.key):
-            continue
-        seconds = pair.seconds(_implied_unit(pair.key))
-        if seconds is not None:
-            head = text[: pairs[0].start].strip(" :|-")
-            found.append((f"{head} {pair.key}".strip(), seconds))
+    head = text[: pairs[0].start].strip(" :|-") if pairs else ""
+    keyed = [pair for pair in pairs if _TIME_KEY.search(pair.key) and not _SETTING_KEY.search(pair.key)]
+    found = [time for pair in keyed if (time := _time(pair, f"{head} {pair.key}".strip())) is not None]
     if not found and (match := _SPAN.search(text)):
-        seconds = in_seconds(float(match["number"]), match["unit"])
-        if seconds is not None:
-            found.append((text[: match.start()].strip(" :|-("), seconds))
+        span = Pair("", float(match["number"]), match["number"], match["unit"], None, match.start())
+        time = _time(span, text[: match.start()].strip(" :|-("))
+        found = [time] if time else []
     return found
+
+
+def _time(pair: Pair, label: str) -> _Time | None:
+    unit = _implied_unit(pair.key)
+    seconds, resolution = pair.seconds(unit), pair.resolution(unit)
+    return None if seconds is None or resolution is None else _Time(label, seconds, resolution)
 
 
 def _implied_unit(key: str) -> str | None:

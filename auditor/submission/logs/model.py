@@ -86,11 +86,15 @@ class DurationKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duration(LogFact):
-    """A printed time in seconds."""
+    """A printed time in seconds.
+
+    `resolution` is how many seconds one unit of the last printed digit stands for: 0.001 for ``600015ms``, 6 for ``10.1m``.
+    """
 
     kind: DurationKind
     label: str
     seconds: float
+    resolution: float = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,12 +36,20 @@ class Pair:
     @property
     def num_decimals(self) -> int:
         """How many decimals were printed."""
-        mantissa = re.split(r"[eE]", self.digits)[0]
-        return len(mantissa.partition(".")[2])
+        return num_decimals(self.digits)
 
     def seconds(self, default: str | None = None) -> float | None:
         """The value in seconds by its printed unit, or by `default` where none was printed; None if it is no time."""
         return in_seconds(self.value, self.unit or default or "")
+
+    def resolution(self, default: str | None = None) -> float | None:
+        """How many seconds one unit of the last printed digit stands for; None if it is no time."""
+        return in_seconds(10.0**-self.num_decimals, self.unit or default or "")
+
+
+def num_decimals(digits: str) -> int:
+    """How many decimals a printed number has."""
+    return len(re.split(r"[eE]", digits)[0].partition(".")[2])
 
 
 def in_seconds(value: float, unit: str) -> float | None:

@@ -18,7 +18,6 @@ from auditor.submission.logs.pairs import find_pairs
 from auditor.submission.logs.settings import read_settings
 from auditor.submission.logs.source_block import SourceSpan, find_sources
 
-_TIME_KEYS = ("train_time", "tt", "train_time_ms")
 _PRECISE_TIME = re.compile(r"[1-9]\d{3,}ms|[1-9]\d*\.\d+s")
 
 
@@ -33,6 +32,7 @@ class _Facts:
     settings: dict[str, Setting] = field(default_factory=dict)
     gpus: list[str] = field(default_factory=list)
     last_step: Line | None = None
+    last_step_time: Duration | None = None
     stopped_early: bool = False
 
 
@@ -112,6 +112,7 @@ def _read_facts(lines: Iterable[Line], log: str, run: int) -> _Facts:
             facts.metrics += metrics.read_metrics(line, log, run)
         if training_step(line.text) is not None:
             facts.last_step = line
+            facts.last_step_time = durations.time_of_step(line, log, run) or facts.last_step_time
         else:
             _add_other_facts(facts, line, lower, log, run)
         introducing = introducing and not facts.metrics and facts.last_step is None
@@ -150,26 +151,11 @@ def _training_end(facts: _Facts, log: str, run: int) -> tuple[Duration | None, i
     step = _step_of(end.text) if end else None
     if facts.last_step is None:
         return end, step
-    return end or _time_of_step(facts.last_step, log, run), step or training_step(facts.last_step.text)
+    return end or facts.last_step_time, step or training_step(facts.last_step.text)
 
 
 def _step_of(text: str) -> int | None:
     return next((int(pair.value) for pair in find_pairs(text) if pair.key in ("step", "s", "steps")), None)
-
-
-def _time_of_step(line: Line, log: str, run: int) -> Duration | None:
-    for pair in find_pairs(line.text):
-        if pair.key in _TIME_KEYS and (seconds := pair.seconds("ms" if pair.key.endswith("ms") else None)) is not None:
-            return Duration(
-                log=log,
-                line=line.number,
-                run=run,
-                text=line.text.strip(),
-                kind=DurationKind.TRAIN,
-                label=pair.key,
-                seconds=seconds,
-            )
-    return None
 
 
 def _embedded(sources: Sequence[SourceSpan], lines: Sequence[Line], log: str) -> EmbeddedSource | None:

@@ -27,7 +27,7 @@ _SCHEME = (
 )
 _NO_SIZE = (
     r"limit|budget|target|(?:^|[ _])cap(?:$|[ _])|headroom|remaining|margin|memory|allocated|reserved|over\b|under\b|free"
-    r"|chunk|batch|vocab|block|group|raw_size|raw quantized|pre-compression|estimate|prune|\btry\b|_try|payload"
+    r"|chunk|batch|vocab|(?:block|group)_size|raw_size|raw quantized|pre-compression|estimate|prune|\btry\b|_try|payload"
 )
 _TOTAL = r"total.*(?:submission|artifact|size|bytes)|(?:submission|artifact|bytes|size).*total|^total$|submission[ _]size"
 _MODEL = (
