@@ -3,5 +3,12 @@
 from __future__ import annotations
 
 from auditor.rule import Rule
+from rules.access.train_validation_overlap import TrainValidationOverlap
+from rules.evidence.retracted_claim import RetractedClaim
+from rules.metric.lossy_tokenizer import LossyTokenizer
 
-ALL_RULES: tuple[Rule, ...] = ()
+ALL_RULES: tuple[Rule, ...] = (
+    RetractedClaim(),
+    TrainValidationOverlap(),
+    LossyTokenizer(),
+)

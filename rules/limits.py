@@ -151,3 +151,11 @@ CODE_SIZE_SLACK_BYTES = Limit(1, "bytes", "measured: a line end at the end of th
 CODE_SIZE_DRIFT_BYTES = Limit(
     64, "bytes", "measured: listed records whose code was edited after the run differ by 2, 3, 15, 36, 40 and 52 bytes"
 )
+
+# ---- data and seeds ----
+
+NUM_VAL_DOCS = Limit(50_000, "documents", "README: the validation split is the first 50,000 documents")
+LEAKY_EXPORT_TRAIN_SHARDS = Limit(
+    1499, "shards", "#2127: the local CaseOps export with 10,000 validation documents", date(2026, 5, 1)
+)
+MIN_COPIED_SCORES = Limit(3, "scores", "ours: that many equal scores in two runs of different seeds are one run")

@@ -37,7 +37,6 @@ from auditor.submission.script import Script
 
 _MAX_CHAIN = 5  # how many calls a text is followed through
 _MAX_CONTEXTS = 4000  # per script; a bound against generated code, real scripts need a few hundred
-_DECISIVE = 10**6  # letters: the level that names a bpb beside its value outweighs any label that is handed to it
 _MAX_PREFIXES = 3
 _LOGGER_METHODS = frozenset(["debug", "info", "warning", "warn", "error", "critical", "exception", "log"])
 _PRINTING_NAME = re.compile(r"(?:^|_)(?:log|logger|print|printf|echo|say|emit|report|write|writeln|msg)\d*(?:_|$)", re.I)
@@ -162,8 +161,7 @@ class _Finder:
 
     def _weighed(self, work: _Work, templates: Alternatives, call: ast.Call) -> _Work:
         letters = max((count_letters(template) for template in templates), default=0)
-        measures = any(_bpb_source(template) for template in templates)
-        gain = _DECISIVE if measures else letters - work.letters
+        gain = letters - work.letters
         if gain < work.gain or (gain == work.gain and letters):
             return _Work(work.context, letters, work.gain, work.place)
         chain = work.context.chain
