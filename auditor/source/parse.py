@@ -1,0 +1,58 @@
+"""Python source to a syntax tree, whatever Python pgolf itself runs on.
+
+Submissions target Python 3.12 and later, where an f-string may reuse its own quotes and hold backslashes in its expressions
+(PEP 701). The `ast` of 3.11 rejects such text, so it is rewritten with libcst into an equivalent that 3.11 accepts, each
+token staying on its line, and parsed again. libcst is imported only then. Not covered: newer statements than 3.11 knows
+(``type X = ...``), which are an error with the line they stand on.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+import warnings
+
+MAX_SOURCE_BYTES = 4 * 1024 * 1024  # ours: twenty times the largest real script
+
+
+def parse_source(source: str) -> tuple[ast.Module | None, str | None]:
+    """The syntax tree of `source`, or None and the reason why there is none."""
+    if len(source) > MAX_SOURCE_BYTES:
+        return None, f"{len(source):,} characters of source; more than {MAX_SOURCE_BYTES:,} are not parsed"
+    source = source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    tree, reason = _parse(source)
+    if tree is not None or not _may_be_newer(source):
+        return tree, reason
+    from auditor.source.requote import requote
+
+    rewritten = requote(source)
+    if rewritten is None or rewritten.count("\n") != source.count("\n"):
+        return None, reason
+    tree, _ = _parse(rewritten)
+    return tree, None if tree is not None else reason
+
+
+def decode_source(data: bytes) -> str:
+    """The text of a Python file by its coding cookie or byte-order mark; undecodable bytes are kept as escapes."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data[:4096]).readline)
+    except SyntaxError:
+        encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    return data.decode(encoding, "backslashreplace")
+
+
+def _parse(source: str) -> tuple[ast.Module | None, str | None]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a stranger's invalid escape sequences are not our news
+            return ast.parse(source), None
+    except SyntaxError as error:
+        return None, f"no Python: {error.msg} (line {error.lineno})"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return None, f"no Python that can be parsed: {error or type(error).__name__}"
+
+
+def _may_be_newer(source: str) -> bool:
+    lowered = source.lower()
+    return "f'" in lowered or 'f"' in lowered
