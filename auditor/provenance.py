@@ -17,6 +17,7 @@ from auditor.submission.logs.model import EmbeddedSource, LogFact, Run, Setting,
 from auditor.submission.script import Script
 
 _LEAST_SIMILARITY = 0.5  # ours: below, naming the nearest print site would mislead
+_COUNTS_BYTES = re.compile(r"len\(\s*\w*(?:code|source|src)\w*\.encode\(|getsize\(|read_bytes\(|st_size")
 _NAMES_THE_RUN = re.compile(r"seed|CUDA_VISIBLE_DEVICES", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -53,16 +54,17 @@ class PrintedLines:
 def code_sizes(script: Script, other_sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     """Every size that the shipped code can be said to have, by name of the text; its size in bytes comes first.
 
-    A text also has a size in characters (``len(code)`` of either is logged as bytes) and one with the other line ends.
-    `other_sizes` are further Python files of the submission, in bytes.
+    A text also has a size with the other line ends and, unless the script is seen to count bytes, one in characters
+    (``len(code)`` is logged as bytes). `other_sizes` are further Python files of the submission, in bytes.
     """
+    in_bytes = any(_COUNTS_BYTES.search(module.source) for module in script.modules)
     sizes: dict[str, tuple[int, ...]] = {script.path: (script.num_bytes,)}
     for layer in script.layers:
         name = f"{layer.outer_path} decoded"
-        sizes[name] = sizes.get(name, ()) + _lengths(layer.source)
+        sizes[name] = sizes.get(name, ()) + _lengths(layer.source, in_bytes)
     for module in script.modules:
         name = module.path if module.source_path == module.path else f"{module.path} decoded"
-        sizes[name] = sizes.get(name, ()) + _lengths(module.source)
+        sizes[name] = sizes.get(name, ()) + _lengths(module.source, in_bytes)
     for path, num_bytes in other_sizes.items():
         sizes.setdefault(path, (num_bytes,))
     if len(script.modules) > 1:
@@ -71,10 +73,10 @@ def code_sizes(script: Script, other_sizes: Mapping[str, int]) -> dict[str, tupl
     return sizes
 
 
-def _lengths(source: str) -> tuple[int, ...]:
+def _lengths(source: str, in_bytes: bool) -> tuple[int, ...]:
     unix = source.replace("\r\n", "\n")
-    num_lines = unix.count("\n")
-    return _num_bytes(source), _num_bytes(unix), _num_bytes(unix) + num_lines, len(unix), len(unix) + num_lines
+    sizes = [_num_bytes(source), _num_bytes(unix)] if in_bytes else [_num_bytes(source), _num_bytes(unix), len(unix)]
+    return (*sizes, *(size + unix.count("\n") for size in sizes[1:]))
 
 
 def _num_bytes(source: str) -> int:
@@ -118,12 +120,18 @@ def _count_different(printed: Sequence[str], shipped: Sequence[str]) -> int:
     return max(len(printed), covered) - same
 
 
-def compare_lines(run: Run, sites: Iterable[PrintSite]) -> PrintedLines:
-    """Which of the run's metric and size lines the sites can print."""
+def compare_lines(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) -> PrintedLines:
+    """Which of the run's metric and size lines the sites can print; `lines` are those of the log.
+
+    Only what stands between the first and the last line that the script printed counts: launchers and wrappers add theirs
+    before and after. Where the script printed no line at all, every line counts.
+    """
     sites = [site for site in sites if not site.quotes]
+    first, last = _printed_span(run, lines, sites)
     shapes: dict[str, LogFact] = {}
     for fact in (*run.metrics, *run.sizes):
-        shapes.setdefault(re.sub(r"\d+", "0", fact.text), fact)
+        if first <= fact.line <= last:
+            shapes.setdefault(re.sub(r"\d+", "0", fact.text), fact)
     unprintable = [fact for fact in shapes.values() if find_printer(sites, fact.text)[0] is False]
     cut_off = tuple(fact for fact in unprintable if is_cut_off(sites, fact.text))
     return PrintedLines(
@@ -133,15 +141,32 @@ def compare_lines(run: Run, sites: Iterable[PrintSite]) -> PrintedLines:
     )
 
 
-def find_unknown_settings(run: Run, script: Script, sites: Sequence[PrintSite]) -> tuple[Setting, ...]:
-    """The hyper-parameters that the run dumped and that no word of the script names.
+def find_unknown_settings(
+    run: Run, lines: Sequence[str], script: Script, sites: Sequence[PrintSite]
+) -> tuple[Setting, ...]:
+    """The hyper-parameters that the run dumped and that no word of the script names; `lines` are those of the log.
 
-    Only a bare dump of names and values tells (a site that is a mere hole printed it); a launcher's own lines do not.
+    Only a dump of names and values by the script itself tells: a line that stands between lines that the script printed
+    and that only a bare print of variables matches.
     """
     words = {word.lower() for module in script.modules for word in _WORD.findall(module.source)}
-    settings = (setting for name, setting in (run.settings or {}).items() if name.lower() not in words)
-    dumps = [site for site in sites if not site.quotes]
-    return tuple(setting for setting in settings if find_printer(dumps, setting.text)[0] is None)
+    sites = [site for site in sites if not site.quotes]
+    first, last = _printed_span(run, lines, sites)
+    return tuple(
+        setting
+        for name, setting in (run.settings or {}).items()
+        if name.lower() not in words and first < setting.line < last and find_printer(sites, setting.text)[0] is None
+    )
+
+
+def _printed_span(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) -> tuple[int, int]:
+    """The first and the last line number of the run whose text some site surely printed; the whole run if none is."""
+    telling = [site for site in sites if not site.opaque]
+    numbers = range(run.first_line, min(run.last_line, len(lines)) + 1)
+    first = next((number for number in numbers if find_printer(telling, lines[number - 1])[0]), None)
+    if first is None:
+        return run.first_line, run.last_line
+    return first, next(number for number in reversed(numbers) if find_printer(telling, lines[number - 1])[0])
 
 
 def find_nearest_site(sites: Iterable[PrintSite], line: str) -> PrintSite | None:

@@ -176,13 +176,13 @@ def _generate(case: Case, target: Path, name: str, entry: Mapping[str, object]) 
     match entry:
         case {"bytes": int(size)}:
             _write(target / name, bytes(size))
-        case {"pad_to": int(size)}:
-            _write(target / name, _padded(case, (target / name).read_bytes(), size))
         case {"pack": str(source), **rest}:
             content, _ = strip_marks(source, (case.folder / source).read_bytes())
             wrapper = _wrapper(content)
             size = rest.get("pad_to", len(wrapper))
             _write(target / name, _padded(case, wrapper, int(str(size))))
+        case {"pad_to": int(size)}:
+            _write(target / name, _padded(case, (target / name).read_bytes(), size))
         case _:
             raise ValueError(f"{case.name}: cannot generate {name} from {dict(entry)}")
 

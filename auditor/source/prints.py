@@ -38,11 +38,12 @@ from auditor.submission.script import Script
 _MAX_CHAIN = 5  # how many calls a text is followed through
 _MAX_CONTEXTS = 4000  # per script; a bound against generated code, real scripts need a few hundred
 _MAX_PREFIXES = 3
+_MIN_REPEATED = 5  # characters that a text must begin with to be recognised where it stands again
 _LOGGER_METHODS = frozenset(["debug", "info", "warning", "warn", "error", "critical", "exception", "log"])
 _PRINTING_NAME = re.compile(r"(?:^|_)(?:log|logger|print|printf|echo|say|emit|report|write|writeln|msg)\d*(?:_|$)", re.I)
 _CONSOLES = frozenset({"stdout", "stderr"})
 _NOT_PRINTING = frozenset(["np", "numpy", "math", "torch", "F", "dist", "nn", "struct", "wandb"])
-_MEASURED_BPB = re.compile(r"bpb\W{0,4}\d", re.I)
+_MEASURED_BPB = re.compile(r"bpb.{0,30}?\d\.\d\d", re.I)
 _QUOTED = frozenset({"__file__", "nvidia-smi", "getsource"})
 _LABEL_END = re.compile(r"[\s:=]")
 _LAUNCHER_PREFIX = re.compile(
@@ -84,7 +85,14 @@ class PrintSite:
         if self.quotes and _MEASURED_BPB.search(line):
             return False
         text = line.rstrip() if self.opaque else line.strip()
-        return any(matches(self.parts, text) for text in _without_prefixes(text))
+        return any(matches(self.parts, text) for text in _without_prefixes(text)) or self._matches_run_together(text)
+
+    def _matches_run_together(self, line: str) -> bool:
+        """Several ranks may print the text at once: then it stands on one line more than once, the last one cut off."""
+        first = self.parts[0] if self.parts else ""
+        if self.opaque or not isinstance(first, str) or len(first) < _MIN_REPEATED or line.count(first) < 2:
+            return False
+        return matches(joined((*self.parts, first, ANYTHING)), line)
 
 
 def find_print_sites(script: Script) -> tuple[PrintSite, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -107,6 +108,14 @@ class Submission:
     def print_sites(self) -> tuple[PrintSite, ...]:
         """Every place in the shipped script that can print a line."""
         return find_print_sites(self.script) if self.script else ()
+
+    @cached_property
+    def helper_print_sites(self) -> Mapping[str, tuple[PrintSite, ...]]:
+        """What the shipped Python files that the script does not use can print, by path."""
+        used = {module.path for module in self.script.modules} if self.script else set()
+        paths = (path for path in self.files.paths() if path.endswith(".py") and path not in used)
+        helpers = {path: read_script(self.files, path)[0] for path in paths}
+        return {path: find_print_sites(helper) for path, helper in helpers.items() if helper}
 
     @cached_property
     def headline(self) -> Headline:

@@ -20,7 +20,8 @@ from auditor.provenance import (
     find_unknown_settings,
 )
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
-from auditor.submission.logs.model import LogFact, Run
+from auditor.source.prints import find_printer
+from auditor.submission.logs.model import LogFact, Metric, Run
 from auditor.submission.script import Script
 from auditor.submission.submission import Submission
 from rules.limits import CODE_SIZE_DRIFT_BYTES, CODE_SIZE_SLACK_BYTES, LAUNCH
@@ -94,26 +95,50 @@ class _Comparison:
         carrying = {(line.metric.log, line.metric.run) for line in self.submission.headline.lines}
         return tuple(run for run in self.submission.runs if (run.log, run.index) in carrying) or self.submission.runs
 
+    def _lines_of(self, path: str) -> tuple[str, ...]:
+        return next(log.lines for log in self.submission.logs if log.path == path)
+
     def carriers(self) -> Iterator[Statement]:
         """Can the shipped code print the lines that carry the submitted number?"""
         lines = self.submission.headline.lines
-        for label, foreign in _grouped(lines, printable=False):
-            yield from self._foreign_carriers(label, foreign)
-        for label, unclear in _grouped(lines, printable=None):
-            message = f"{_places(unclear)}: only a bare print of a variable can have printed the line {label!r}"
+        for label, foreign in _grouped(line for line in lines if line.printable is False):
+            own = [twin for line in foreign if (twin := self._printed_twin(line.metric))]
+            if len(own) == len(foreign):
+                message = f"{self.script.path} prints the submitted number on another line as well ({_places(own)})"
+                yield Evidence(basis=Basis.SOURCE, message=message, location=_location(own[0]))
+            else:
+                yield from self._foreign_carriers(label, foreign)
+        for label, unclear in _grouped(line for line in lines if line.printable is None):
+            place = _carriers(unclear)
+            message = f"{place}: only a bare print of a variable can have printed the line {label!r}"
             yield Unestablished(message=message, location=_location(unclear[0].metric))
-        for label, printed in _grouped(lines, printable=True):
-            message = f"{self.script.path} prints the line {label!r} that carries the submitted number ({_places(printed)})"
+        for label, printed in _grouped(line for line in lines if line.printable):
+            place = _carriers(printed)
+            message = f"{self.script.path} prints the line {label!r} that carries the submitted number ({place})"
             yield Evidence(basis=Basis.SOURCE, message=message, location=printed[0].print_site)
 
+    def _printed_twin(self, metric: Metric) -> Metric | None:
+        """A line of the same run with the same number that the script prints: the carrier then is a wrapper's echo."""
+        for run in self.runs:
+            for other in run.metrics if (run.log, run.index) == (metric.log, metric.run) else ():
+                rounding = 0.5 * 10.0 ** -min(metric.num_decimals, other.num_decimals)
+                same = abs(other.val_bpb - metric.val_bpb) <= rounding * 1.001
+                if same and find_printer(self.submission.print_sites, other.text)[0]:
+                    return other
+        return None
+
     def _foreign_carriers(self, label: str, lines: Sequence[CarrierLine]) -> Iterator[Statement]:
+        helper = self._helper_that_prints(lines[0].metric.text)
+        if helper is not None:
+            yield self._carried_by_helper(helper, label, lines)
+            return
         sites = self.submission.print_sites
         nearest = find_nearest_site(sites, lines[0].metric.text)
-        message = f"{_places(lines)} carries the submitted number as {label!r}, which {self.script.path} cannot print"
+        message = f"{_carriers(lines)} carries the submitted number as {label!r}, which {self.script.path} cannot print"
         if nearest is not None:
             message += f"; the nearest it prints is {nearest.label or nearest.text!r} (line {nearest.location.line})"
-        logged = [text for log in self.submission.logs if log.path == lines[0].metric.log for text in log.lines]
-        missing = [name for name in find_missing_labels(sites, logged) if nearest is None or name != nearest.label]
+        labels = find_missing_labels(sites, self._lines_of(lines[0].metric.log))
+        missing = [label for label in labels if nearest is None or label != nearest.label]
         if missing:
             message += f"; the log has no line {', '.join(missing)}, which the script prints"
         yield self.rule.finding(
@@ -125,6 +150,22 @@ class _Comparison:
             location=_location(lines[0].metric),
             related=((nearest.location, "the nearest print"),) if nearest else (),
             remedy="ship the script that printed this log, or the log that this script prints",
+            anchor=f"label {label}",
+        )
+
+    def _helper_that_prints(self, line: str) -> str | None:
+        helpers = self.submission.helper_print_sites.items()
+        return next((path for path, sites in helpers if find_printer(sites, line)[0]), None)
+
+    def _carried_by_helper(self, helper: str, label: str, lines: Sequence[CarrierLine]) -> Statement:
+        return self.rule.finding(
+            self.ruleset,
+            f"{_carriers(lines)} carries the submitted number as {label!r}, which {helper} prints and "
+            f"{self.script.path} does not use",
+            basis=Basis.LOG,
+            status=Status.REVIEW,
+            location=_location(lines[0].metric),
+            remedy="say in the README how the helper was run, and on which artifact",
             anchor=f"label {label}",
         )
 
@@ -186,7 +227,7 @@ class _Comparison:
         """Can the shipped code print the other metric and size lines?"""
         carried = {line.metric.text for line in self.submission.headline.lines}
         for run in self.runs:
-            printed = compare_lines(run, self.submission.print_sites)
+            printed = compare_lines(run, self._lines_of(run.log), self.submission.print_sites)
             foreign = [fact for fact in printed.unprintable if fact.text not in carried]
             if foreign:
                 yield self._foreign_line(foreign, printed.num_shapes)
@@ -215,7 +256,7 @@ class _Comparison:
     def settings(self) -> Iterator[Statement]:
         """Does the script know every hyper-parameter that a run dumped?"""
         for run in self.runs:
-            unknown = find_unknown_settings(run, self.script, self.submission.print_sites)
+            unknown = find_unknown_settings(run, self._lines_of(run.log), self.script, self.submission.print_sites)
             if unknown:
                 names = ", ".join(setting.name for setting in unknown)
                 yield self.rule.finding(
@@ -227,16 +268,19 @@ class _Comparison:
                 )
 
 
-def _grouped(lines: Iterable[CarrierLine], printable: bool | None) -> Iterator[tuple[str, list[CarrierLine]]]:
+def _grouped(lines: Iterable[CarrierLine]) -> Iterator[tuple[str, list[CarrierLine]]]:
     groups: dict[str, list[CarrierLine]] = {}
     for line in lines:
-        if line.printable is printable:
-            groups.setdefault(line.metric.label, []).append(line)
+        groups.setdefault(line.metric.label, []).append(line)
     yield from groups.items()
 
 
-def _places(lines: Sequence[CarrierLine]) -> str:
-    return ", ".join(f"{line.metric.log}:{line.metric.line}" for line in lines)
+def _places(metrics: Sequence[Metric]) -> str:
+    return ", ".join(f"{metric.log}:{metric.line}" for metric in metrics)
+
+
+def _carriers(lines: Sequence[CarrierLine]) -> str:
+    return _places([line.metric for line in lines])
 
 
 def _logs(sizes: Sequence[CodeSize]) -> str:

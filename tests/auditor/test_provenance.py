@@ -54,6 +54,13 @@ def test_code_size_counts_as_shipped_however_it_was_measured(num_bytes: int) -> 
     assert size.difference_bytes == 0
 
 
+def test_characters_do_not_count_where_the_script_counts_bytes() -> None:
+    source = SOURCE + 'code_bytes = len(code.encode("utf-8"))\n'
+    size = compare_code_size(run_of(f"{LINES}Code size: {len(source)} bytes\n"), code_sizes(script_of(source), {}))
+    assert size is not None
+    assert size.difference_bytes == -1
+
+
 def test_packed_script_may_log_the_size_of_wrapper_or_payload() -> None:
     layer = Layer(method="exec(lzma(b85))", source=SOURCE, outer_path="train_gpt.py", outer_line=2)
     module = Module(path="train_gpt.py", source_path="train_gpt.py!decoded", source=SOURCE, tree=ast.parse(SOURCE))
@@ -86,15 +93,24 @@ def test_embedded_source_is_compared_line_by_line() -> None:
 
 
 def test_lines_that_nothing_prints_are_found_and_trimmed_ones_told_apart() -> None:
-    run = run_of("final_int8 val_loss:1.9635 val_bpb:1.1629\nfinal_int8 val_loss:1.9635\nfinal_slot val_bpb:1.1\n")
-    printed = compare_lines(run, find_print_sites(script_of(SOURCE.split("for k")[0])))
-    assert [fact.line for fact in printed.unprintable] == [3]
+    text = "val_bpb 9.9\nCode size: 5 bytes\nfinal_slot val_bpb:1.1\nfinal_ttt val_bpb:1.1000\nval_bpb 9.9\n"
+    source = SOURCE.split("for k")[0].replace("{evaluate():.4f}", "{evaluate():.4f} eval_time:{t:.0f}ms")
+    text += "final_int8 val_loss:1.9635 val_bpb:1.1629\nFinal BPB: 1.1629\n"
+    printed = compare_lines(run_of(text), text.splitlines(), find_print_sites(script_of(source)))
+    assert [fact.line for fact in printed.unprintable] == [3, 5], "not what a wrapper prints before and after"
+    assert [fact.line for fact in printed.cut_off] == [4]
+
+
+def test_every_line_counts_where_the_script_printed_none() -> None:
+    text = "Val BPB: 1.7463\nFinal Val BPB: 1.1248\n"
+    printed = compare_lines(run_of(text), text.splitlines(), find_print_sites(script_of(SOURCE.split("for k")[0])))
+    assert [fact.line for fact in printed.unprintable] == [1, 2]
 
 
 def test_hyper_parameter_that_the_script_does_not_have() -> None:
     script = script_of(SOURCE)
-    run = run_of(f"lr: 0.02\nqat_start: 0.7\n{LINES}")
-    unknown = find_unknown_settings(run, script, find_print_sites(script))
+    text = f"nohup: ignoring\nCode size: 5 bytes\nlr: 0.02\nqat_start: 0.7\n{LINES}"
+    unknown = find_unknown_settings(run_of(text), text.splitlines(), script, find_print_sites(script))
     assert [setting.name for setting in unknown] == ["qat_start"]
 
 

@@ -193,3 +193,9 @@ def test_cut_off_lines_are_told_from_foreign_ones() -> None:
     assert is_cut_off(sites, "step:0/20000 val_bpb:4.1041")
     assert not is_cut_off(sites, "step:0/20000 val_acc:4.1041")
     assert not is_cut_off(sites_of("print(text)"), "anything at all")
+
+
+def test_text_printed_by_several_ranks_at_once() -> None:
+    source = 'print(f"ttt:done val_bpb={x:.4f} elapsed={t:.1f}s")'
+    assert printable(source, "ttt:done val_bpb=1.1000 elapsed=7.5sttt:done val_bpb=1.1000 elap")
+    assert not printable(source, "ttt:done val_bpb=1.1000 elapsed=7.5s ttt:start")
