@@ -142,6 +142,7 @@ SUBMISSION_DEADLINE = Limit(date(2026, 5, 1), "date", "organisers in #2146: 17:0
 
 # ---- package ----
 
+SCRIPT_NAME = Limit("train_gpt.py", "file", "README: the script of a submission")
 RECORD_TRACK_FOLDER = Limit("records/track_10min_16mb", "folder", "README: record submissions")
 NON_RECORD_TRACK_FOLDER = Limit("records/track_non_record_16mb", "folder", "README: unlimited and other submissions")
 

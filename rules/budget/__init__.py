@@ -1,0 +1,1 @@
+"""Rules about the budget: training time, evaluation time, calibration and hardware."""

@@ -1,0 +1,1 @@
+"""Rules about size: counted code and compressed model against the cap."""
