@@ -8,7 +8,6 @@ from typing import ClassVar
 from auditor.finding import Basis, Evidence, Location, Measurement, NotApplicable, Statement, Unestablished
 from auditor.provenance import code_sizes, compare_code_size
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
-from auditor.submission.logs.model import SizeKind
 from auditor.submission.metadata import Declared
 from auditor.submission.script import Script
 from auditor.submission.submission import Submission
@@ -116,17 +115,16 @@ def _declared_sizes(submission: Submission) -> tuple[Declared, ...]:
 def _known_sizes(submission: Submission, script: Script, ruleset: Ruleset) -> dict[str, tuple[int, ...]]:
     files = submission.files
     python = {path: files.size(path) for path in files.paths() if path.endswith(".py")}
-    counts = [count_code(submission, script, seed_run, ruleset.as_of) for seed_run in judged_runs(submission)]
-    logged = {seed_run.run.size(SizeKind.CODE_COMPRESSED) for seed_run in judged_runs(submission)}
     code = count_code(submission, script, None, ruleset.as_of)
-    return code_sizes(script, python) | {
-        "the compressed wrapper as logged": (
-            *(count.compressed for count in counts if count.compressed is not None),
-            *(size.num_bytes for size in logged if size is not None),
-        ),
-        "the script with the code beside it": (code.shipped, code.source, code.with_helpers),
-        "all Python files of the folder": (sum(python.values()),),
+    known = code_sizes(script, python) | {
+        "the script with the code beside it": (code.shipped, code.source, code.with_helpers)
     }
+    if python:
+        known["all Python files of the folder"] = (sum(python.values()),)
+    counts = (count_code(submission, script, seed_run, ruleset.as_of) for seed_run in judged_runs(submission))
+    if wrappers := tuple(count.compressed for count in counts if count.compressed is not None):
+        known["the compressed wrapper as logged"] = wrappers
+    return known
 
 
 def _is_one_of(value: float, sizes: tuple[int, ...]) -> bool:
