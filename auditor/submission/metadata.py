@@ -43,7 +43,8 @@ _TOTAL_KEYS = (
     "total_submission_bytes",
     "artifact_bytes_mean",
 )
-_CODE_KEYS = ("bytes_code", "code_bytes", "code_size_bytes", "bytes_code_raw")
+_CODE_KEYS = ("bytes_code", "code_bytes", "code_size_bytes", "bytes_code_raw", "bytes_train_gpt_self_extracting")
+_CODE_KEY = re.compile(r"(?:\w+_)?code_(?:\w+_)?bytes|bytes_code_\w+|artifact_bytes_code")
 _MODEL_KEYS = ("bytes_model", "model_bytes", "bytes_model_compressed", "model_size_bytes")
 _TRAIN_KEYS = {"train_seconds": 1.0, "train_time_s": 1.0, "train_time_seconds": 1.0, "train_time_ms": 1e-3}
 _EVAL_KEYS = {"eval_seconds": 1.0, "eval_time_s": 1.0, "eval_time_seconds": 1.0, "eval_time_ms": 1e-3}
@@ -78,6 +79,7 @@ class SeedResult:
     val_bpb: Declared | None = None
     val_loss: Declared | None = None
     artifact_bytes: Declared | None = None
+    code_bytes: Declared | None = None
     train_seconds: Declared | None = None
     eval_seconds: Declared | None = None
 
@@ -160,7 +162,7 @@ class _Reader:
             val_loss=val_loss,
             val_bpb_std=self._first(self.raw, _STD_KEYS),
             bytes_total=self._bytes(self.raw, _TOTAL_KEYS),
-            bytes_code=self._bytes(self.raw, _CODE_KEYS),
+            bytes_code=self._code_bytes(self.raw),
             bytes_model=self._bytes(self.raw, (*_MODEL_KEYS, *self._keys_like("bytes_model_"))),
             seeds=self._seeds(results),
             seed_results=results,
@@ -229,6 +231,14 @@ class _Reader:
             return self._declared(parent, key, value, 0)
         return None
 
+    def _code_bytes(self, table: Mapping[str, object], parent: str = "") -> Declared | None:
+        """A declared code size; unlike an artifact's, a 0 is kept: it is declared of a script that is there."""
+        for key in (*_CODE_KEYS, *(key for key in table if _CODE_KEY.fullmatch(key))):
+            found = _number(table.get(key))
+            if found is not None:
+                return self._declared(parent, key, found[0] * self._unit(key, table.get(key)), 0)
+        return None
+
     def _unit(self, key: str, value: object) -> float:
         word = re.search(r"[\d.]\s*([kKmM]i?[bB]|bytes)\b", value) if isinstance(value, str) else None
         if word is None:
@@ -288,6 +298,7 @@ class _Reader:
             val_bpb=self._first(value, _BPB_KEYS, parent),
             val_loss=self._first(value, _LOSS_KEYS, parent),
             artifact_bytes=self._bytes(value, _TOTAL_KEYS, parent),
+            code_bytes=self._code_bytes(value, parent),
             train_seconds=self._seconds(value, _TRAIN_KEYS, parent),
             eval_seconds=self._seconds(value, _EVAL_KEYS, parent),
         )

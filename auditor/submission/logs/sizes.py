@@ -30,7 +30,10 @@ _NO_SIZE = (
     r"|chunk|batch|vocab|(?:block|group)_size|raw_size|raw quantized|pre-compression|estimate|prune|\btry\b|_try|payload"
 )
 _TOTAL = r"total.*(?:submission|artifact|size|bytes)|(?:submission|artifact|bytes|size).*total|^total$|submission[ _]size"
-_MODEL = rf"serialized|model.*{_SCHEME}|^artifact|{_SCHEME}.*(?:model|artifact|size|blob)|^model(?:_bytes)?$|^bytes_model"
+_MODEL = (
+    rf"serialized|model.*{_SCHEME}|^artifact|{_SCHEME}.*(?:model|artifact|size|blob)|quant_bytes|^model(?:_bytes)?$"
+    r"|^bytes_model"
+)
 _MODEL_RAW = r"^(?:.* )?serialized model(?: \(?(?:raw|fp32|bf16|torch|pickle).*)?$|^raw model|model[ _]raw"
 # label pattern -> kind; the first that matches decides
 _KINDS: tuple[tuple[re.Pattern[str], SizeKind | None], ...] = tuple(

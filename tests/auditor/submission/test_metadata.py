@@ -135,3 +135,24 @@ JSON = st.recursive(
 def test_any_shape_is_read_without_a_crash_and_only_finite_scores_come_out(raw: dict[str, object]) -> None:
     metadata = parse_metadata("submission.json", json.dumps(raw))
     assert metadata.val_bpb is None or 0 < abs(metadata.val_bpb.value) < float("inf")
+
+
+@pytest.mark.parametrize(
+    "key", ["bytes_code", "code_bytes", "wrapped_code_bytes", "code_wrapper_bytes", "bytes_train_gpt_self_extracting"]
+)
+def test_code_bytes_are_found_under_the_names_that_submissions_use(key: str) -> None:
+    declared = parse_metadata("submission.json", json.dumps({"code_format": "plain", key: 26420})).bytes_code
+    assert (declared.key, declared.value) == (key, 26420)
+
+
+def test_a_code_size_of_zero_is_a_claim_and_is_kept() -> None:
+    assert parse_metadata("submission.json", '{"bytes_code": 0}').bytes_code.value == 0
+
+
+def test_a_total_with_code_is_no_code_size() -> None:
+    assert parse_metadata("submission.json", '{"bytes_total_with_lzma_code": 15948720}').bytes_code is None
+
+
+def test_each_seed_may_declare_its_own_code_size() -> None:
+    metadata = parse_metadata("submission.json", '{"seed_results": {"42": {"val_bpb": 1.1, "code_bytes": 164508}}}')
+    assert [result.code_bytes.value for result in metadata.seed_results] == [164508]
