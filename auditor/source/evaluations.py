@@ -76,10 +76,9 @@ class _Tracer:
             yield from self.trace(ast.Tuple(elts=[*receiver, *node.args]), at, context, steps)
 
     def _handed(self, node: ast.Call, callee: Scope, context: Context) -> Evaluation | None:
-        """The evaluation that is passed to a function which calls it (a timer, a wrapper)."""
-        called = {call.func.id for call in callee.calls if isinstance(call.func, ast.Name)}
-        for parameter in callee.parameters:
-            value = argument_of(node, callee, parameter) if parameter in called else None
+        """The evaluation that is passed to a function which returns its result (a timer, a wrapper)."""
+        for parameter in _returned_calls(callee):
+            value = argument_of(node, callee, parameter)
             if value is not None:
                 return self._named(value, node, context)
         return None
@@ -126,6 +125,19 @@ class _Tracer:
         value = argument_of(call, scope, name) if call is not None else None
         if value is not None and call is not None:
             yield from self.trace(value, call, context.caller(), steps)
+
+
+def _returned_calls(function: Scope) -> list[str]:
+    """The parameters of `function` whose results, when it calls them, it returns."""
+    returned = [node for value in function.returns for node in _parts(value)]
+    names = [node.id for node in returned if isinstance(node, ast.Name)]
+    bound = [definition.value for name in names for definition in function.definitions.get(name, ())]
+    called = [node.func for node in (*returned, *bound) if isinstance(node, ast.Call)]
+    return [node.id for node in called if isinstance(node, ast.Name) and node.id in function.parameters]
+
+
+def _parts(value: ast.expr) -> Iterable[ast.expr]:
+    return value.elts if isinstance(value, ast.Tuple) else [value]
 
 
 def _operands(node: ast.expr) -> Iterable[ast.expr]:

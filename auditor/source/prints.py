@@ -37,6 +37,7 @@ from auditor.submission.script import Script
 
 _MAX_CHAIN = 5  # how many calls a text is followed through
 _MAX_CONTEXTS = 4000  # per script; a bound against generated code, real scripts need a few hundred
+_DECISIVE = 10**6  # letters: the level that names a bpb beside its value outweighs any label that is handed to it
 _MAX_PREFIXES = 3
 _MIN_REPEATED = 5  # characters that a text must begin with to be recognised where it stands again
 _LOGGER_METHODS = frozenset(["debug", "info", "warning", "warn", "error", "critical", "exception", "log"])
@@ -169,7 +170,8 @@ class _Finder:
 
     def _weighed(self, work: _Work, templates: Alternatives, call: ast.Call) -> _Work:
         letters = max((count_letters(template) for template in templates), default=0)
-        gain = letters - work.letters
+        measures = any(_bpb_source(template) for template in templates)
+        gain = _DECISIVE if measures else letters - work.letters
         if gain < work.gain or (gain == work.gain and letters):
             return _Work(work.context, letters, work.gain, work.place)
         chain = work.context.chain

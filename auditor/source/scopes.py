@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 
 from auditor.submission.script import Module, Script
 
@@ -70,7 +71,7 @@ class Scope:
         return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class CallSite:
     """A call and the scope that it stands in."""
 
@@ -90,7 +91,6 @@ class Scopes:
         for scope in self.all:
             if scope.node is not None:
                 self._named[scope.name].append(scope)
-        self._callers: dict[Scope, list[CallSite]] | None = None
 
     @classmethod
     def of(cls, script: Script) -> Scopes:
@@ -135,13 +135,32 @@ class Scopes:
 
     def callers(self, scope: Scope) -> list[CallSite]:
         """Every call in the script that can reach `scope`."""
-        if self._callers is None:
-            self._callers = defaultdict(list)
-            for caller in self.all:
-                for call in caller.calls:
-                    for callee in self.callees(call.func, caller):
-                        self._callers[callee].append(CallSite(call, caller))
         return self._callers.get(scope, [])
+
+    @cached_property
+    def _callers(self) -> dict[Scope, list[CallSite]]:
+        named: dict[Scope, list[CallSite]] = defaultdict(list)
+        for site in self._calls():
+            for callee in self.callees(site.call.func, site.scope):
+                named[callee].append(site)
+        handed: list[tuple[Scope, CallSite]] = []
+        for site in self._calls():
+            if isinstance(site.call.func, ast.Name) and site.call.func.id in site.scope.parameters:
+                handed += [(callee, site) for callee in self._handed_over(site.call.func.id, site.scope, named)]
+        for callee, site in handed:
+            if site not in named[callee]:
+                named[callee].append(site)
+        return named
+
+    def _handed_over(self, parameter: str, scope: Scope, callers: Mapping[Scope, list[CallSite]]) -> Iterator[Scope]:
+        """The functions that callers of `scope` pass for `parameter`."""
+        for site in callers.get(scope, ()):
+            value = argument_of(site.call, scope, parameter)
+            if value is not None:
+                yield from self.callees(value, site.scope)
+
+    def _calls(self) -> Iterator[CallSite]:
+        return (CallSite(call, scope) for scope in self.all for call in scope.calls)
 
 
 def argument_of(call: ast.Call, callee: Scope, parameter: str) -> ast.expr | None:

@@ -24,7 +24,7 @@ _FORMAT_SPEC = re.compile(
 _PERCENT_SPEC = re.compile(
     r"%(?:\((?P<name>[^)]*)\))?(?P<flags>[-+ #0]*)(?P<width>\d+|\*)?(?:\.(?P<precision>\d+|\*))?[hlL]?(?P<type>[a-zA-Z%])"
 )
-_SPECIAL = r"nan|inf"
+_SPECIAL = r"0*(?:nan|inf)"  # zero padding pads these too
 _GENERAL = r"\d[\d,_]*(?:\.\d+)?(?:e[-+]\d+)?"
 
 

@@ -199,3 +199,34 @@ def test_text_printed_by_several_ranks_at_once() -> None:
     source = 'print(f"ttt:done val_bpb={x:.4f} elapsed={t:.1f}s")'
     assert printable(source, "ttt:done val_bpb=1.1000 elapsed=7.5sttt:done val_bpb=1.1000 elap")
     assert not printable(source, "ttt:done val_bpb=1.1000 elapsed=7.5s ttt:start")
+
+
+def test_function_handed_to_an_evaluation_is_not_the_evaluation() -> None:
+    sites = sites_of(
+        """
+        def log0(m): print(m)
+        def forward(x): ...
+        def eval_val(forward_fn, log_fn):
+            log_fn("scoring")
+            logits = forward_fn(tokens)
+            loss = cross_entropy(logits, targets)
+            return loss, loss / bytes_per_token
+        def main():
+            loss, bpb = eval_val(forward, log0)
+            print(f"val_bpb:{bpb:.4f}")
+        """
+    )
+    assert [site.evaluation for site in sites if site.matches("val_bpb:1.1000")] == ["eval_val"]
+
+
+def test_long_label_does_not_draw_the_site_to_the_caller() -> None:
+    sites = sites_of(
+        """
+        def eval_val(): ...
+        def timed(label, fn):
+            bpb = fn()
+            print(f"{label} bpb:{bpb:.4f}")
+        timed("diagnostic before quantisation and after averaging", eval_val)
+        """
+    )
+    assert (sites[0].location.line, sites[0].evaluation) == (5, "eval_val")
