@@ -16,7 +16,11 @@ from collections.abc import Sequence
 from auditor.submission.logs.lines import Line
 
 _STEP = re.compile(r"\s*(?:step|s)?\s*[:=]?\s*(?P<step>\d{1,9})\s*/\s*\d+[ ,|].*(?:loss|\btl:|\bvl:|bpb)", re.IGNORECASE)
-_HEADER = re.compile(r"\s*hyper-?parameters\s*:|Running Python |[=#*-]{2,}.{0,40}\bseed\W{0,3}\d", re.IGNORECASE)
+_HEADER = re.compile(r"\s*hyper-?parameters\s*:|Running Python ", re.IGNORECASE)
+_SEED_HEADING = re.compile(
+    r"\s{0,8}(?:#{1,6}|[=*-]{2,80})\s{0,8}(?:\w{1,20}\s){0,2}seed\W{0,3}(?P<seed>\d{1,12})\s*(?:[-–:(=#*].*)?$",
+    re.IGNORECASE,
+)
 _INTRODUCTION = re.compile(
     r"\s*(?:seed|world_size|model_params|val_bpb:enabled|train_loader|val_loader|train_shards|val_tokens|warmup_step:? ?1/)"
 )
@@ -30,6 +34,14 @@ def training_step(text: str) -> int | None:
     return int(match["step"]) if match else None
 
 
+def heading_seed(text: str) -> int | None:
+    """The seed in a heading between runs (``=== Seed 42 ===``); None for every other line."""
+    if "eed" not in text and "EED" not in text:
+        return None
+    match = _SEED_HEADING.match(text)
+    return int(match["seed"]) if match else None
+
+
 def find_starts(lines: Sequence[Line], inside: Sequence[bool], source_starts: set[int]) -> list[int]:
     """The indices where the second and every further run begins.
 
@@ -38,7 +50,7 @@ def find_starts(lines: Sequence[Line], inside: Sequence[bool], source_starts: se
     starts: list[int] = []
     run = _RunSoFar()
     for index, line in enumerate(lines):
-        if index in source_starts or (not inside[index] and _HEADER.match(line.text)):
+        if index in source_starts or (not inside[index] and _is_header(line.text)):
             if run.worked:
                 starts.append(run.beginning(index))
             run = _RunSoFar()
@@ -46,6 +58,10 @@ def find_starts(lines: Sequence[Line], inside: Sequence[bool], source_starts: se
             starts.append(run.beginning(index))
             run = _RunSoFar(step=1)
     return starts
+
+
+def _is_header(text: str) -> bool:
+    return _HEADER.match(text) is not None or heading_seed(text) is not None
 
 
 class _RunSoFar:

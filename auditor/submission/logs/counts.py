@@ -28,8 +28,14 @@ _NAMES = {
     "val_docs": "val_docs",
 }
 _WORDS = ("tokens", "targets", "shards", "params", "world_size", "grad_accum", "seed", "docs")
-_GPU_ROW = re.compile(r"\|\s+\d+\s+(?P<name>(?:NVIDIA|Tesla|AMD|GeForce|Quadro)\b.*?)\s+(?:On|Off|WDDM|TCC|N/A)\s+\|")
-_GPU_LIST = re.compile(r"GPU \d+: (?P<name>[^(]+?) \(UUID")
+_GPU_ROW = re.compile(
+    r"\|\s+(?P<index>\d+)\s+(?P<name>(?:NVIDIA|Tesla|AMD|GeForce|Quadro)\b.*?)\s+(?:On|Off|WDDM|TCC|N/A)\s+\|"
+)
+_GPU_LIST = re.compile(r"GPU (?P<index>\d+): (?P<name>[^(]+?) \(UUID")
+_GPU_PRINT = re.compile(
+    r"(?:.*\s)?(?:gpus?|device)(?:[ _]name)?\s?[:=]\s?(?P<name>(?:NVIDIA|Tesla|AMD)\b[\w .-]*?)\s*(?:$|[,|]|\w+:)",
+    re.IGNORECASE,
+)
 
 
 def is_candidate(lower: str) -> bool:
@@ -48,7 +54,12 @@ def read_counts(line: Line, log: str, run: int) -> Iterator[Count]:
             yield Count(log=log, line=line.number, run=run, text=text, name=name, value=int(pair.value))
 
 
-def read_gpu(text: str) -> str | None:
-    """The name in a row of the nvidia-smi table or of ``nvidia-smi -L``."""
+def read_gpu(text: str) -> tuple[int, str] | None:
+    """Index and name in a row of the nvidia-smi table, of ``nvidia-smi -L`` or of a printed device name."""
+    if "NVIDIA" not in text and not text.startswith(("|", "GPU ")):
+        return None
     match = _GPU_ROW.match(text) or _GPU_LIST.match(text)
-    return match["name"].strip() if match else None
+    if match:
+        return int(match["index"]), match["name"].strip()
+    match = _GPU_PRINT.match(text)
+    return (0, match["name"].strip()) if match else None

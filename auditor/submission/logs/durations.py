@@ -16,7 +16,7 @@ from auditor.submission.logs.model import Duration, DurationKind
 from auditor.submission.logs.pairs import Pair, find_pairs
 
 _SPAN = re.compile(
-    r"\b(?:in|done|took|after|completed?)\s*[:(]?\s*(?P<number>\d+(?:\.\d+)?)\s?(?P<unit>ms|s|sec|seconds|min|m)\b"
+    r"\b(?:in|done|took|after|completed?)\s{0,8}[:(]?\s{0,8}(?P<number>\d+(?:\.\d+)?)\s?(?P<unit>ms|s|sec|seconds|min|m)\b"
 )
 _TIME_KEY = re.compile(r"time|elapsed|seconds|wallclock|wall_ms|_ms$|_s$|^tt$|^t$|^sec$|^eval$", re.IGNORECASE)
 _STEP_TIME_KEYS = ("train_time", "tt", "train_time_ms", "t", "elapsed", "time")
@@ -43,11 +43,11 @@ _TABLE = tuple(
         (r"stopping_early|^stop |hard_stop|^\W*(?:total )?training (?:complete|done|finished|time)|^phase:train\b", _TRAIN),
         (r"artifact_production|total_elapsed|decompress", DurationKind.OTHER),
         (r"total_eval_time|eval(?:uation)? total|total eval", DurationKind.EVALUATE_TOTAL),
-        (r"bpb.*eval_time|eval_time.*bpb", DurationKind.EVALUATE),
+        (r"eval_time", DurationKind.EVALUATE),
         (r"compile|warm-?up|warming", DurationKind.WARMUP),
-        (r"hessian|calibrat|self-?gen|generated \d+ seq|collected|act_stats|awq.*collect", DurationKind.CALIBRATE),
-        (r"quantized in|quantization|compress|serializ|gptq:(?:done|quantized)|gptq.* done", DurationKind.QUANTIZE),
-        (r"bpb|eval_time", DurationKind.EVALUATE),
+        (r"hessian|calibrat|self-?gen|generated \d+ seq|collected|act_stats|awq.{0,80}collect", DurationKind.CALIBRATE),
+        (r"quantized in|quantization|compress|serializ|gptq:(?:done|quantized)|gptq.{0,80} done", DurationKind.QUANTIZE),
+        (r"bpb", DurationKind.EVALUATE),
         (r"precompute|prefill|pre-fill|ngram|cache|ttt|ttpp|adapt|slot|lora|ppm", DurationKind.ADAPT),
         (r"\beval", DurationKind.EVALUATE),
     )

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-MAX_LINE_CHARS = 20_000  # ours: longer texts are packed code or data; facts are read from their beginning only
+MAX_LINE_CHARS = 4_000  # ours: longer texts are packed code or data; facts are read from their beginning only
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?"
@@ -100,7 +100,6 @@ def clean_lines(raw: tuple[str, ...]) -> Iterator[Line]:
 
 def clean(text: str) -> str:
     """One text without colours, NULs and the tags put before it."""
-    text = text[:MAX_LINE_CHARS]
     if "\x1b" in text:
         text = _ANSI.sub("", text)
     if "\0" in text:

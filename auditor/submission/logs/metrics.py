@@ -25,6 +25,7 @@ _NO_SCORE = re.compile(  # words of a key that make it a difference of scores, o
     re.IGNORECASE,
 )
 _BARE = re.compile(rf"(?<![\w./+-])(?P<key>[\w./-]+)\s{{1,16}}(?P<number>{NUMBER})(?![\w.:=])")
+_UNDEFINED = re.compile(r"bpb[\"']?\s?[:=]\s?nan\b", re.IGNORECASE)
 _STEP_LINE = re.compile(
     r"\W*(?:val\W+)?(?:step|iter|iteration)\s*[:=#]?\s*(?P<step>\d{1,9})\b"  # step:2000/20000, [VAL] step 500:
     r"|\s*(?:s:)?\s?(?P<counted>\d{1,9})\s?/\s?\d{1,9}\s+(?:val_|train_|vl:|tl:)",  # 4997/20000 val_loss: 2.3
@@ -44,6 +45,11 @@ _EVAL_TIME = ("eval_time", "elapsed", "time", "t", "eval", "eval_seconds", "eval
 _TOKENS = ("scored_tokens", "tokens_scored", "N_tokens", "num_tokens", "target_tokens", "token_count", "tokens")
 _BYTES = ("N_sidecar_bytes", "scored_bytes", "N_bytes", "num_bytes", "byte_count", "total_bytes", "bytes")
 _EXACT = 5e-4  # an "exact" key repeats the rounded number of its line
+
+
+def is_undefined_score(text: str) -> bool:
+    """Whether a line reports a score that is not a number."""
+    return _UNDEFINED.search(text) is not None
 
 
 def is_candidate(lower: str) -> bool:

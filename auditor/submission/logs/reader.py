@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from auditor.report import Unreadable
 from auditor.submission.errors import SubmissionError
-from auditor.submission.logs.lines import MAX_LINE_CHARS, clean_lines, decode, split_lines
+from auditor.submission.logs.lines import MAX_LINE_CHARS, Line, clean_lines, decode, split_lines
+from auditor.submission.logs.metrics import is_undefined_score
 from auditor.submission.logs.model import Log
 from auditor.submission.logs.runs import read_runs
 from auditor.submission.tree import MAX_FILE_BYTES, FileTree
@@ -62,15 +63,19 @@ def read_log(path: str, data: bytes) -> Log:
     """One log's facts. Never fails: what cannot be read is in `problems`."""
     text, encoding = decode(data)
     raw = split_lines(text)
-    problems = [f"line {number}: only the first {MAX_LINE_CHARS} characters were read" for number in _overlong(raw)]
-    if encoding == "utf-8 (damaged)":
-        problems.append("some bytes are not valid UTF-8")
-    runs = read_runs(tuple(clean_lines(raw)), path)
+    lines = tuple(clean_lines(raw))
+    problems = ["some bytes are not valid UTF-8"] if encoding == "utf-8 (damaged)" else []
+    problems += [problem for line in lines if (problem := _problem(line))]
+    runs = read_runs(lines, path)
     return Log(path=path, encoding=encoding, lines=raw, runs=runs, problems=tuple(problems))
 
 
-def _overlong(raw: tuple[str, ...]) -> list[int]:
-    return [number for number, line in enumerate(raw, 1) if len(line) > MAX_LINE_CHARS]
+def _problem(line: Line) -> str | None:
+    if len(line.text) > MAX_LINE_CHARS:
+        return f"line {line.number}: facts were read from its first {MAX_LINE_CHARS} of {len(line.text)} characters only"
+    if "nan" in line.text and is_undefined_score(line.text):
+        return f"line {line.number}: a score is not a number"
+    return None
 
 
 def _contents(files: FileTree, path: str) -> bytes:

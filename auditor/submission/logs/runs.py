@@ -6,16 +6,16 @@ A run that is printed twice (the console's text, then the log file's) is one run
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from auditor.submission.logs import counts, durations, metrics, sizes
-from auditor.submission.logs.boundaries import find_starts, training_step
-from auditor.submission.logs.lines import Line
+from auditor.submission.logs.boundaries import find_starts, heading_seed, training_step
+from auditor.submission.logs.lines import MAX_LINE_CHARS, Line
 from auditor.submission.logs.model import Count, Duration, DurationKind, EmbeddedSource, Metric, Run, Setting, Size
 from auditor.submission.logs.pairs import find_pairs
-from auditor.submission.logs.settings import read_settings
+from auditor.submission.logs.settings import read_settings, read_version
 from auditor.submission.logs.source_block import SourceSpan, find_sources
 
 _PRECISE_TIME = re.compile(r"[1-9]\d{3,}ms|[1-9]\d*\.\d+s")
@@ -30,24 +30,25 @@ class _Facts:
     durations: list[Duration] = field(default_factory=list)
     counts: list[Count] = field(default_factory=list)
     settings: dict[str, Setting] = field(default_factory=dict)
-    gpus: list[str] = field(default_factory=list)
+    gpus: dict[int, str] = field(default_factory=dict)
     last_step: Line | None = None
     last_step_time: Duration | None = None
     stopped_early: bool = False
 
 
-def read_runs(lines: Sequence[Line], log: str) -> tuple[Run, ...]:
+def read_runs(whole: Sequence[Line], log: str) -> tuple[Run, ...]:
     """Every run of a log in order; none if nothing in it is a fact of a training or an evaluation."""
-    sources = find_sources(lines)
+    sources = find_sources(whole)
+    lines = [Line(line.number, line.text[:MAX_LINE_CHARS]) if len(line.text) > MAX_LINE_CHARS else line for line in whole]
     inside = [False] * len(lines)
     for span in sources:
         inside[span.first : span.last + 1] = [True] * (span.last + 1 - span.first)
     starts = find_starts(lines, inside, {span.first for span in sources})
-    part = _Part(lines, inside, sources, log)
+    part = _Part(lines, inside, {span: _embedded(span, whole, log) for span in sources}, log)
     runs: list[tuple[int, Run]] = []
     for first, end in pairwise([0, *starts, len(lines)]):
         run = part.read(first, end, len(runs))
-        if run is not None and runs and _is_same(runs[-1][1], run):
+        if runs and (run is None or _is_same(runs[-1][1], run)):
             first = runs.pop()[0]
             run = part.read(first, end, len(runs))
         if run is not None:
@@ -63,14 +64,16 @@ def _is_same(run: Run, other: Run) -> bool:
 def _timed(run: Run) -> set[str]:
     """The texts of a run with a time measured to the millisecond: they do not recur by chance."""
     stop = {run.train_seconds.text} if run.train_seconds else set()
-    scores = {metric.text for metric in run.metrics if metric.eval_seconds is not None or metric.step}
+    scores = {metric.text for metric in run.metrics if not metric.progress}
     return {text for text in stop | scores if _PRECISE_TIME.search(text)}
 
 
 class _Part:
     """Reads any part of one log as a run."""
 
-    def __init__(self, lines: Sequence[Line], inside: Sequence[bool], sources: Sequence[SourceSpan], log: str) -> None:
+    def __init__(
+        self, lines: Sequence[Line], inside: Sequence[bool], sources: Mapping[SourceSpan, EmbeddedSource], log: str
+    ) -> None:
         self.lines = lines
         self.inside = inside
         self.sources = sources
@@ -80,7 +83,8 @@ class _Part:
         """The run on the lines from `first` up to `end`; None if they hold none."""
         visible = (self.lines[at] for at in range(first, end) if not self.inside[at])
         facts = _read_facts(visible, self.log, index)
-        if not (facts.metrics or facts.sizes or facts.last_step or facts.settings.keys() & {"seed", "iterations"}):
+        worked = facts.metrics or facts.sizes or facts.last_step
+        if not (worked or (first == 0 and facts.settings.keys() & {"seed", "iterations"})):
             return None
         seconds, step = _training_end(facts, self.log, index)
         return Run(
@@ -90,7 +94,7 @@ class _Part:
             last_line=self.lines[end - 1].number,
             seed=_whole(facts, "seed"),
             world_size=_whole(facts, "world_size"),
-            gpus=tuple(facts.gpus),
+            gpus=tuple(name for _, name in sorted(facts.gpus.items())),
             metrics=tuple(facts.metrics),
             sizes=sizes.tell_totals_apart(facts.sizes),
             durations=tuple(facts.durations),
@@ -99,7 +103,11 @@ class _Part:
             train_seconds=seconds,
             num_steps=step,
             stopped_early=facts.stopped_early,
-            source=_embedded([span for span in self.sources if first <= span.first < end], self.lines, self.log),
+            source=max(
+                (source for span, source in self.sources.items() if first <= span.first < end),
+                key=lambda source: len(source.text),
+                default=None,
+            ),
         )
 
 
@@ -117,23 +125,23 @@ def _read_facts(lines: Iterable[Line], log: str, run: int) -> _Facts:
             _add_other_facts(facts, line, lower, log, run)
         introducing = introducing and not facts.metrics and facts.last_step is None
         if introducing:
-            _add_introduction(facts, line, log, run)
+            facts.settings |= {setting.name: setting for setting in read_settings(line, log, run)}
     return facts
 
 
-def _add_introduction(facts: _Facts, line: Line, log: str, run: int) -> None:
-    facts.settings |= {setting.name: setting for setting in read_settings(line, log, run)}
-    if gpu := counts.read_gpu(line.text):
-        facts.gpus.append(gpu)
-
-
 def _add_other_facts(facts: _Facts, line: Line, lower: str, log: str, run: int) -> None:
+    if (seed := heading_seed(line.text)) is not None:
+        facts.counts.append(Count(log=log, line=line.number, run=run, text=line.text.strip(), name="seed", value=seed))
     if sizes.is_candidate(lower):
         facts.sizes += sizes.read_sizes(line, log, run)
     if durations.is_candidate(lower):
         facts.durations += durations.read_durations(line, log, run)
     if counts.is_candidate(lower):
         facts.counts += counts.read_counts(line, log, run)
+    if gpu := counts.read_gpu(line.text):
+        facts.gpus.setdefault(*gpu)
+    if version := read_version(line, log, run):
+        facts.settings[version.name] = version
     facts.stopped_early = facts.stopped_early or "stopping_early" in lower
 
 
@@ -158,11 +166,7 @@ def _step_of(text: str) -> int | None:
     return next((int(pair.value) for pair in find_pairs(text) if pair.key in ("step", "s", "steps")), None)
 
 
-def _embedded(sources: Sequence[SourceSpan], lines: Sequence[Line], log: str) -> EmbeddedSource | None:
-    """The longest source that a run printed."""
-    if not sources:
-        return None
-    span = max(sources, key=lambda each: each.last - each.first)
+def _embedded(span: SourceSpan, lines: Sequence[Line], log: str) -> EmbeddedSource:
     return EmbeddedSource(
         log=log,
         first_line=lines[span.first].number,
