@@ -1,8 +1,8 @@
 """Python source to a syntax tree, whatever Python pgolf itself runs on.
 
 Submissions target Python 3.12 and later, where an f-string may reuse its own quotes and hold backslashes in its expressions
-(PEP 701). The `ast` of 3.11 rejects such text, so it is rewritten with libcst into an equivalent that 3.11 accepts, each
-token staying on its line, and parsed again. libcst is imported only then. Not covered: newer statements than 3.11 knows
+(PEP 701). The `ast` of 3.11 rejects such text, so it is rewritten into an equivalent that 3.11 accepts (`requote`), each
+token staying on its line, and parsed again. Not covered: newer statements than 3.11 knows
 (``type X = ...``), which are an error with the line they stand on.
 """
 
@@ -12,6 +12,8 @@ import ast
 import io
 import tokenize
 import warnings
+
+from auditor.source.requote import requote
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024  # ours: twenty times the largest real script
 
@@ -24,8 +26,6 @@ def parse_source(source: str) -> tuple[ast.Module | None, str | None]:
     tree, reason = _parse(source)
     if tree is not None or not _may_be_newer(source):
         return tree, reason
-    from auditor.source.requote import requote
-
     rewritten = requote(source)
     if rewritten is None or rewritten.count("\n") != source.count("\n"):
         return None, reason

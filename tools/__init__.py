@@ -1,0 +1,1 @@
+"""Developers' tools: generated pages, fixtures laid out for use, the demo."""
