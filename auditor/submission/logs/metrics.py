@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from auditor.submission.logs.lines import Line
 from auditor.submission.logs.model import Metric
-from auditor.submission.logs.pairs import NUMBER, Pair, find_pairs
+from auditor.submission.logs.pairs import MAX_DIGITS, NUMBER, Pair, find_pairs
 
 _WORDED = re.compile(r"bits?[ _-]per[ _-]byte", re.IGNORECASE)
 _BPB_KEY = re.compile(r"bpb|bits/byte|bits_per_byte", re.IGNORECASE)
@@ -105,7 +105,7 @@ def _bare_carriers(text: str) -> list[Pair]:
     """Numbers that follow their key without a sign (``FINAL bpb 1.1``); only fractions, since counts are no scores."""
     found = []
     for match in _BARE.finditer(text):
-        digits = match["number"].replace(",", "")
+        digits = match["number"].replace(",", "")[:MAX_DIGITS]
         key = match["key"]
         if "." in digits and digits[0].isdigit() and _BPB_KEY.search(key) and not _NO_SCORE.search(key):
             found.append(Pair(key, float(digits), digits, "", None, match.start()))

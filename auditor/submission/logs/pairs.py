@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 NUMBER = r"[-+−]?(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?"
+MAX_DIGITS = 40  # ours: a longer string of digits is no number of a log, and would overflow
 _PAIR = re.compile(
     rf"""(?<![\w./+-])(?P<key>[A-Za-z_][\w./+-]*)["'*`]*(?:\s?\([^()]{{0,40}}\))?\s{{0,16}}[:=≈~]\s{{0,16}}["'*`~≈]*
          (?P<number>{NUMBER})(?:/(?P<of>\d{{1,15}}))?
@@ -67,6 +68,8 @@ def find_pairs(text: str) -> tuple[Pair, ...]:
 def _pairs(text: str) -> Iterator[Pair]:
     for match in _PAIR.finditer(text):
         digits = match["number"].replace(",", "").replace("−", "-")
+        if len(digits) > MAX_DIGITS:
+            continue
         yield Pair(
             key=match["key"],
             value=float(digits),

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from auditor.submission.logs.lines import Line
 from auditor.submission.logs.model import Size, SizeKind
-from auditor.submission.logs.pairs import NUMBER
+from auditor.submission.logs.pairs import MAX_DIGITS, NUMBER
 
 _UNITS = {"bytes": 1, "byte": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _SIZE = re.compile(
@@ -65,7 +65,7 @@ def read_sizes(line: Line, log: str, run: int) -> tuple[Size, ...]:
         kind = _kind(label)
         unit = (match["unit"] or "").lower()
         digits = match["number"].replace(",", "")
-        if kind is None or not (unit or (digits.isdigit() and int(digits) >= _LEAST_BARE)):
+        if kind is None or len(digits) > MAX_DIGITS or not (unit or (digits.isdigit() and int(digits) >= _LEAST_BARE)):
             continue
         factor = _UNITS[unit or "bytes"]
         decimals = len(digits.partition(".")[2])
