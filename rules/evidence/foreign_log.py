@@ -228,7 +228,8 @@ class _Comparison:
         carried = {line.metric.text for line in self.submission.headline.lines}
         for run in self.runs:
             printed = compare_lines(run, self._lines_of(run.log), self.submission.print_sites)
-            foreign = [fact for fact in printed.unprintable if fact.text not in carried]
+            others = [fact for fact in printed.unprintable if fact.text not in carried]
+            foreign = [fact for fact in others if self._helper_that_prints(fact.text) is None]
             if foreign:
                 yield self._foreign_line(foreign, printed.num_shapes)
             elif not printed.unprintable:
@@ -254,8 +255,12 @@ class _Comparison:
         )
 
     def settings(self) -> Iterator[Statement]:
-        """Does the script know every hyper-parameter that a run dumped?"""
+        """Does the script know every hyper-parameter that a run dumped? Not asked where the code size tells already."""
+        sizes = code_sizes(self.script, self._other_sizes())
         for run in self.runs:
+            size = compare_code_size(run, sizes)
+            if size is not None and not size.difference_bytes:
+                continue
             unknown = find_unknown_settings(run, self._lines_of(run.log), self.script, self.submission.print_sites)
             if unknown:
                 names = ", ".join(setting.name for setting in unknown)
