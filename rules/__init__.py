@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from auditor.rule import Rule
 from rules.access.train_validation_overlap import TrainValidationOverlap
+from rules.evidence.claim_log_mismatch import ClaimLogMismatch
 from rules.evidence.retracted_claim import RetractedClaim
+from rules.evidence.seed_mismatch import SeedMismatch
+from rules.evidence.unsupported_significance import UnsupportedSignificance
+from rules.metric.byte_count_mismatch import ByteCountMismatch
 from rules.metric.lossy_tokenizer import LossyTokenizer
+from rules.single_pass.partial_validation import PartialValidation
 
 ALL_RULES: tuple[Rule, ...] = (
+    ClaimLogMismatch(),
+    SeedMismatch(),
+    UnsupportedSignificance(),
     RetractedClaim(),
     TrainValidationOverlap(),
+    PartialValidation(),
+    ByteCountMismatch(),
     LossyTokenizer(),
 )

@@ -14,7 +14,7 @@ from auditor.submission.submission import Submission
 from rules.limits import LEAKY_EXPORT_TRAIN_SHARDS, NUM_VAL_DOCS, SUBSET_10K_TOKENS
 from rules.metric.identity import num_val_tokens
 
-_VAL_DOCS = re.compile(r"(?:--val[-_]docs|docs_val|val_docs)[\"'`]*[\s=:]{1,3}[\"'`]*(?P<count>\d[\d_,]*)")
+_VAL_DOCS = re.compile(r"(?<![A-Za-z_])(?:--val[-_]docs|docs_val|val_docs)[\"'`]*[\s=:]{1,3}[\"'`]*(?P<count>\d[\d_,]*)")
 
 
 class TrainValidationOverlap(Rule):

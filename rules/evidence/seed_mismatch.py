@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
 
-from auditor.finding import Basis, Confidence, Evidence, Finding, Location, NotApplicable, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
-from auditor.submission.logs.model import LogFact, Metric, Run, SizeKind
-from auditor.submission.submission import Submission
-from rules.limits import LAUNCH, MIN_COPIED_SCORES
-from rules.metric.identity import bytes_per_token, num_val_tokens
-
-# Settings that name the run or its place, and results printed like settings: they differ between seeds by nature.
-_NAMES_THE_RUN = re.compile(
-    r"seed|.*_seed|run_?id|run_?name|exp(eriment)?_?(id|name)|log_?file|log_?dir|.*(path|dir|file|files|folder)|"
-    r"(local_)?rank|device|host(name)?|pid|date|time(stamp)?|start(ed)?_?(at|time)?|.*port|wandb.*|torch_version|python_version|"
-    r".*(val_loss|val_bpb|duration|elapsed|_bytes|memory).*"
+from auditor.finding import (
+    Basis,
+    Confidence,
+    Evidence,
+    Finding,
+    Location,
+    NotApplicable,
+    Severity,
+    Statement,
+    Unestablished,
 )
-_MEASURED = re.compile(r"[~≈]?\d[\d,.]*\s?(ms|s|sec|seconds|min|bytes|[KMG]i?B)\b")
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What differs between two runs, and the line of each that shows it."""
-
-    text: str
-    first: LogFact
-    second: LogFact
-    status: Status | None = None
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.submission.logs.model import LogFact, Metric, Run
+from auditor.submission.submission import Submission
+from rules.evidence.run_differences import Difference, find_code_sizes, find_differences, find_divisors
+from rules.limits import LAUNCH, MIN_COPIED_SCORES
 
 
 class SeedMismatch(Rule):
@@ -80,10 +71,10 @@ class SeedMismatch(Rule):
             return
         differences = tuple(self._differences(carriers, ruleset))
         yield from differences
-        if not differences:
+        if all(difference.severity is Severity.NOTE for difference in differences):
             seeds = ", ".join(str(run.seed) for run, _ in carriers)
-            message = f"runs with seeds {seeds} print the same configuration and divide by the same bytes"
-            yield Evidence(basis=Basis.LOG, message=message)
+            message = f"runs with seeds {seeds} print the same settings and divide by the same bytes"
+            yield Evidence(basis=Basis.LOG, message=message, location=_at(carriers[0][1]))
 
     def _declared(self, submission: Submission, ruleset: Ruleset) -> Iterable[Statement]:
         metadata = submission.metadata
@@ -119,29 +110,32 @@ class SeedMismatch(Rule):
                     anchor="copied log",
                 )
 
-    def _differences(self, carriers: list[tuple[Run, Metric]], ruleset: Ruleset) -> Iterator[Statement]:
-        first, metric = carriers[0]
-        for other, other_metric in carriers[1:]:
-            for difference in (*_settings_that_differ(first, other), *_facts_that_differ(first, other)):
-                yield self._differs(first, other, difference, ruleset)
-            if _divides_otherwise(metric, other_metric) and num_val_tokens(first) == num_val_tokens(other):
-                what = (
-                    f"val_loss / val_bpb is {_ratio(metric):.9g} and {_ratio(other_metric):.9g} on `{metric.label}`: "
-                    "a script divides by the same tokens and bytes for every seed"
-                )
-                yield self._differs(first, other, Difference(what, metric, other_metric), ruleset)
+    def _differences(self, carriers: list[tuple[Run, Metric]], ruleset: Ruleset) -> Iterator[Finding]:
+        for difference in find_differences(carriers):
+            yield self._differs(difference, ruleset)
+        accepted = Status.NOTE if ruleset.name is RulesetName.PRACTICE else None
+        for difference in find_code_sizes(carriers):
+            yield self._differs(difference, ruleset, accepted)
+        for difference in find_divisors(carriers):
+            yield self._differs(
+                difference, ruleset, because=": a script divides by the same bytes and tokens for every seed"
+            )
 
-    def _differs(self, first: Run, other: Run, difference: Difference, ruleset: Ruleset) -> Finding:
+    def _differs(
+        self, difference: Difference, ruleset: Ruleset, status: Status | None = None, because: str = ""
+    ) -> Finding:
+        values = ", ".join(f"{value} (seed {run.seed})" for run, value, _ in difference.values)
+        first, other = difference.values[0], difference.first_other
         return self.finding(
             ruleset,
-            f"seeds {first.seed} and {other.seed} of one claim differ: {difference.text}",
+            f"{difference.name} differs between the runs of one claim: {values}{because}",
             basis=Basis.LOG,
-            status=difference.status if ruleset.name is RulesetName.PRACTICE else None,
+            status=status,
             confidence=Confidence.MEDIUM,
-            location=_at(difference.second),
-            related=((_at(difference.first), "compared with this line"),),
+            location=_at(other[2]),
+            related=((_at(first[2]), "the first run's"),),
             remedy="report seeds of one configuration",
-            anchor=difference.text.split(" is ")[0],
+            anchor=difference.name,
         )
 
 
@@ -152,34 +146,6 @@ def _carriers(submission: Submission) -> list[tuple[Run, Metric]]:
 
 def _scores(run: Run) -> tuple[tuple[float, float | None], ...]:
     return tuple((metric.val_bpb, metric.val_loss) for metric in run.metrics)
-
-
-def _settings_that_differ(first: Run, other: Run) -> Iterator[Difference]:
-    ours, theirs = first.settings or {}, other.settings or {}
-    for name in sorted(ours.keys() & theirs.keys()):
-        differs = ours[name].value != theirs[name].value
-        if differs and not _NAMES_THE_RUN.fullmatch(name) and not _MEASURED.match(ours[name].value):
-            yield Difference(f"{name} is {ours[name].value} and {theirs[name].value}", ours[name], theirs[name])
-
-
-def _facts_that_differ(first: Run, other: Run) -> Iterator[Difference]:
-    for name in ("model_params", "train_shards", "val_tokens"):
-        ours, theirs = first.count(name), other.count(name)
-        if ours and theirs and ours.value != theirs.value:
-            yield Difference(f"{name} is {ours.value:,} and {theirs.value:,}", ours, theirs)
-    ours_code, theirs_code = first.size(SizeKind.CODE), other.size(SizeKind.CODE)
-    if ours_code and theirs_code and ours_code.num_bytes != theirs_code.num_bytes:
-        text = f"code size is {ours_code.num_bytes:,} and {theirs_code.num_bytes:,} bytes"
-        yield Difference(text, ours_code, theirs_code, Status.NOTE)
-
-
-def _divides_otherwise(metric: Metric, other: Metric) -> bool:
-    ours, theirs = bytes_per_token(metric), bytes_per_token(other)
-    return metric.label == other.label and ours is not None and theirs is not None and not ours.overlaps(theirs)
-
-
-def _ratio(metric: Metric) -> float:
-    return (metric.val_loss or 0.0) / metric.val_bpb
 
 
 def _seeds_in_names(submission: Submission) -> set[int]:

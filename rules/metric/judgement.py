@@ -11,9 +11,11 @@ from enum import Enum
 
 from rules.limits import (
     BYTE_COUNT_FINGERPRINTS,
+    BYTE_TOTAL_FINGERPRINTS,
     BYTES_PER_TOKEN,
     CANONICAL_VAL_BYTES,
     CASEOPS_BYTES_PER_TOKEN,
+    CLEARLY_PARTIAL,
     PRE_LAUNCH_EXPORT_BYTES,
     PRE_LAUNCH_EXPORT_TOKENS,
     VAL_BYTES_TOLERANCE,
@@ -119,12 +121,15 @@ def _compared(num_bytes: float) -> str:
 def _explained(ratio: Range, num_bytes: float, known: Fingerprint | None) -> str:
     if known:
         return f": {known.name}"
-    usual = [limit.value for limit in BYTES_PER_TOKEN.values()] + [CASEOPS_BYTES_PER_TOKEN.value]
     if num_bytes < CANONICAL_RANGE.low:
-        return ": only a part of the split was scored"
+        clearly = num_bytes < CLEARLY_PARTIAL.value * CANONICAL_VAL_BYTES.value
+        return ": only a part of the split was scored" + ("" if clearly else ", or its bytes are undercounted")
+    usual = [limit.value for limit in BYTES_PER_TOKEN.values()] + [CASEOPS_BYTES_PER_TOKEN.value]
     if any(_is_close(_middle(ratio), value) for value in usual):
         return ": bytes per token are right, so this is more text than the split has"
-    return ""
+    multiple = num_bytes / CANONICAL_VAL_BYTES.value
+    name = next((name for span, name in BYTE_TOTAL_FINGERPRINTS if span.low <= multiple <= span.high), None)
+    return f": {name}" if name else ""
 
 
 def _other_lines(line: ScoredLine) -> str:

@@ -20,7 +20,7 @@ from auditor.finding import (
 )
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.submission import Submission
-from rules.limits import CANONICAL_VAL_BYTES, LAUNCH, MAX_BYTES_PER_TOKEN, SUBSET_10K_TOKENS
+from rules.limits import CANONICAL_VAL_BYTES, CLEARLY_PARTIAL, LAUNCH, MAX_BYTES_PER_TOKEN, SUBSET_10K_TOKENS
 from rules.metric.identity import CANONICAL_RANGE, ScoredLine, scored_lines
 
 _LIMIT_NAME = re.compile(r"(max_val_tokens|val_max_tokens|val_tokens?_limit|val_token_cap|max_eval_tokens|eval_max_tokens)")
@@ -80,12 +80,16 @@ class PartialValidation(Rule):
         claim = _full_claim(submission)
         message = _described(first) + (f", although {claim}" if claim else "")
         num_bytes = _num_bytes(first)
+        clearly = num_bytes is None or num_bytes < CLEARLY_PARTIAL.value * CANONICAL_VAL_BYTES.value
+        certain = first.in_headline and clearly
+        if not clearly:
+            message += ", or its bytes are undercounted"
         return self.finding(
             ruleset,
             message,
             basis=Basis.LOG,
-            status=None if first.in_headline else Status.REVIEW,
-            confidence=Confidence.HIGH if first.in_headline else Confidence.MEDIUM,
+            status=None if certain else Status.REVIEW,
+            confidence=Confidence.HIGH if certain else Confidence.MEDIUM,
             location=_location(first),
             related=tuple((_location(line), _described(line)) for line in lines[1:]),
             measurement=Measurement(
@@ -125,12 +129,13 @@ def _covers_split(line: ScoredLine) -> bool:
 
 def _described(line: ScoredLine) -> str:
     num_bytes = _num_bytes(line)
-    tokens = f"{line.num_tokens:,} tokens" if line.num_tokens else "an unknown number of tokens"
     known = ", the preparation with 10,000 documents" if line.num_tokens == SUBSET_10K_TOKENS.value else ""
     whole = f"{CANONICAL_VAL_BYTES.value / 1e6:.2f} MB"
     if num_bytes is None:
-        return f"`{line.metric.label}` was scored on {tokens}{known}: too few for {whole} of text"
-    return f"`{line.metric.label}` was scored on {num_bytes / 1e6:.2f} MB ({tokens}{known}) of the split's {whole}"
+        return f"`{line.metric.label}` was scored on {line.num_tokens:,} tokens{known}: too few for {whole} of text"
+    counted = line.metric.num_tokens if line.printed_bytes is not None else line.num_tokens
+    tokens = f" ({counted:,} tokens{known})" if counted else ""
+    return f"`{line.metric.label}` was scored on {num_bytes / 1e6:.2f} MB{tokens} of the split's {whole}"
 
 
 def _truncation(submission: Submission) -> tuple[str, Location] | None:
