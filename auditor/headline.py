@@ -1,15 +1,45 @@
-"""Score provenance: which log line carries the submitted val_bpb, and what in the shipped script can print it."""
+"""Score provenance: which log line carries the submitted val_bpb, and what in the shipped script can print it.
+
+The line is found by its value, not by its place or its label: the last line of a log may be a diagnostic, and labels lie.
+A number may be carried by one line, or be the mean over several seeds (all that were run, the declared ones, or some).
+Equal means equal to the digits that both sides show, rounded or cut. Not covered: a number that was computed from log
+lines in another way (a weighted mean, a difference), and claims that stand only in prose without the word bpb.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from statistics import fmean
 
 from auditor.finding import Location
-from auditor.source.prints import PrintSite
-from auditor.submission.logs.model import Log, Metric
+from auditor.headline_search import (
+    Score,
+    find_lines_of_seeds,
+    find_mean,
+    find_single,
+    nearest_score,
+)
+from auditor.source.prints import PrintSite, find_printer
+from auditor.submission.logs.model import Log, Metric, Run
 from auditor.submission.metadata import Metadata
 from auditor.submission.readme import Readme
 from auditor.submission.script import Script
+
+_SAME_EXPERIMENT_BPB = 0.02  # ours: runs of one recipe under other seeds differ by less
+
+
+class HeadlineKind(StrEnum):
+    """How the submitted number follows from the logs."""
+
+    SINGLE = "single"  # one line carries it
+    MEAN = "mean"  # the mean over the lines
+    PARTIAL = "partial"  # the mean over declared seeds of which only some are logged
+    BEST = "best"  # the best of several seeds
+    NONE = "none"  # no number is claimed
+    UNLOCATED = "unlocated"  # no line and no mean of lines carries it
+    NO_LOG = "no-log"  # nothing to look in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +47,7 @@ class CarrierLine:
     """A log line that carries the submitted number, or one seed's share of it.
 
     `printable`: can a print site of the shipped script produce this line? None when that could not be told.
-    `print_site` is that site, `evaluation` the call that computes the value printed there.
+    `print_site` is that site, `evaluation` the function that computes the value printed there.
     """
 
     metric: Metric
@@ -30,18 +60,23 @@ class CarrierLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """Where the submitted number comes from.
-
-    `kind`: ``single`` (one line), ``mean`` (mean over the seeds in `lines`), ``best`` (the best of several seeds although
-    more were run), ``none`` (no numeric claim), ``unlocated`` (no log line carries it), ``no-log``. `explanation` is
-    one sentence that a maintainer can verify.
-    """
+    """Where the submitted number comes from; `explanation` is one sentence that a maintainer can verify."""
 
     val_bpb: float | None
     claimed_in: str | None
-    kind: str
+    kind: HeadlineKind
     lines: tuple[CarrierLine, ...]
     explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The submitted number and where it is declared."""
+
+    score: Score
+    declared_in: str
+    seeds: tuple[int, ...] = ()
+    per_seed: tuple[tuple[int | None, Score], ...] = ()
 
 
 def trace_headline(
@@ -52,4 +87,147 @@ def trace_headline(
     print_sites: tuple[PrintSite, ...],
 ) -> Headline:
     """Follow the submitted val_bpb from where it is claimed to the log lines that carry it and the code that prints it."""
-    return Headline(val_bpb=None, claimed_in=None, kind="none", lines=(), explanation="no headline was looked for")
+    claim = _find_claim(metadata, readme)
+    if claim is None:
+        why = "submission.json gives no number" if metadata else "there is no submission.json, and no README names a bpb"
+        return Headline(val_bpb=None, claimed_in=None, kind=HeadlineKind.NONE, lines=(), explanation=why)
+    runs = [run for log in logs if log.duplicate_of is None for run in log.runs if run.metrics]
+    return _Tracer(claim, runs, logs, script, print_sites).headline()
+
+
+def _find_claim(metadata: Metadata | None, readme: Readme | None) -> _Claim | None:
+    if metadata is not None:
+        per_seed = tuple(
+            (result.seed, Score(result.val_bpb.value, result.val_bpb.num_decimals))
+            for result in metadata.seed_results
+            if result.val_bpb is not None
+        )
+        if metadata.val_bpb is not None:
+            declared = metadata.val_bpb
+            place = f"{metadata.path}:{declared.line}" if declared.line else metadata.path
+            score = Score(declared.value, declared.num_decimals)
+            return _Claim(score, f"{place} ({declared.key})", metadata.seeds, per_seed)
+        if len(per_seed) > 1:
+            mean = fmean(score.val_bpb for _, score in per_seed)
+            score = Score(mean, min(score.num_decimals for _, score in per_seed))
+            return _Claim(score, f"{metadata.path} (mean of what is declared per seed)", metadata.seeds, per_seed)
+        return None
+    if readme is not None and readme.claims:
+        first = readme.claims[0]
+        return _Claim(Score(first.val_bpb, first.num_decimals), f"{readme.path}:{first.line}")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracer:
+    """One claim held against the runs that print scores."""
+
+    claim: _Claim
+    runs: Sequence[Run]
+    logs: Sequence[Log]
+    script: Script | None
+    sites: Sequence[PrintSite]
+
+    def headline(self) -> Headline:
+        if not self.runs:
+            return self._headline(HeadlineKind.NO_LOG, ())
+        declared = find_lines_of_seeds(self.claim.score, self.claim.per_seed, self.runs, self._rank)
+        if declared and len(declared) == len(self.claim.per_seed):
+            return self._headline(HeadlineKind.MEAN, declared)
+        mean = find_mean(self.claim.score, self.runs, self.claim.seeds, self._rank)
+        single = find_single(self.claim.score, self.runs, self._rank)
+        if mean and not (single and mean.is_subset):
+            return self._headline(HeadlineKind.MEAN, mean.lines)
+        if single:
+            return self._headline(HeadlineKind.BEST if self._is_best(single) else HeadlineKind.SINGLE, (single,))
+        if declared:
+            return self._headline(HeadlineKind.PARTIAL, declared)
+        return self._headline(HeadlineKind.UNLOCATED, ())
+
+    def _rank(self, metric: Metric) -> int:
+        """Of lines with one number, one that the script can print comes first, one that it cannot print last."""
+        printable, _ = find_printer(self.sites, metric.text)
+        return {True: 0, None: 1, False: 2}[printable]
+
+    def _is_best(self, single: Metric) -> bool:
+        own = self._run_of(single)
+        others = list(self._same_experiment(single, own))
+        return bool(others) and all(single.val_bpb < other.val_bpb for other in others)
+
+    def _same_experiment(self, single: Metric, own: Run) -> Iterator[Metric]:
+        """The same line in the runs of other seeds."""
+        for run in self.runs:
+            if own.seed is None or run.seed is None or run.seed == own.seed:
+                continue
+            same = [metric for metric in run.metrics if (metric.label, metric.key) == (single.label, single.key)]
+            if same and abs(same[-1].val_bpb - single.val_bpb) < _SAME_EXPERIMENT_BPB:
+                yield same[-1]
+
+    def _run_of(self, metric: Metric) -> Run:
+        return next(run for run in self.runs if (run.log, run.index) == (metric.log, metric.run))
+
+    def _headline(self, kind: HeadlineKind, metrics: Iterable[Metric]) -> Headline:
+        lines = tuple(self._carrier(metric) for metric in metrics)
+        return Headline(
+            val_bpb=self.claim.score.val_bpb,
+            claimed_in=self.claim.declared_in,
+            kind=kind,
+            lines=lines,
+            explanation=self._explain(kind, lines),
+        )
+
+    def _carrier(self, metric: Metric) -> CarrierLine:
+        printable, site = find_printer(self.sites, metric.text) if self.script else (None, None)
+        return CarrierLine(
+            metric=metric,
+            seed=self._run_of(metric).seed,
+            val_bpb=metric.val_bpb,
+            printable=printable,
+            print_site=site.location if site and printable else None,
+            evaluation=site.evaluation if site and printable else None,
+        )
+
+    def _explain(self, kind: HeadlineKind, lines: Sequence[CarrierLine]) -> str:
+        claim = f"val_bpb {self.claim.score} of {self.claim.declared_in}"
+        match kind:
+            case HeadlineKind.NO_LOG:
+                logs = ", ".join(log.path for log in self.logs)
+                return f"{claim}: " + (f"no bpb is printed in {logs}" if logs else "no log is shipped")
+            case HeadlineKind.UNLOCATED:
+                near = nearest_score(self.claim.score, self.runs)
+                where = f"{near.log}:{near.line} with {near.val_bpb} ({near.label or near.key})" if near else "none"
+                return f"{claim} is on no log line and no mean of lines; nearest is {where}"
+            case HeadlineKind.SINGLE:
+                return f"{claim} is on {_place(lines[0])}; {self._printed(lines)}"
+            case HeadlineKind.BEST:
+                others = self._same_experiment(lines[0].metric, self._run_of(lines[0].metric))
+                seeds = ", ".join(f"{other.val_bpb} ({other.log}:{other.line})" for other in others)
+                return (
+                    f"{claim} is on {_place(lines[0])}, the best of several seeds (others: {seeds}); {self._printed(lines)}"
+                )
+            case HeadlineKind.PARTIAL:
+                total = len(self.claim.per_seed)
+                return f"{claim} is the mean of {total} declared seeds, of which only {_listed(lines)} is logged"
+            case _:
+                return f"{claim} is the mean of {_listed(lines)}; {self._printed(lines)}"
+
+    def _printed(self, lines: Sequence[CarrierLine]) -> str:
+        """What the shipped script has to do with the lines, in words."""
+        if self.script is None:
+            return "no script is shipped that could print it"
+        if any(line.printable is False for line in lines):
+            return f"no print in {self.script.path} can produce that line"
+        if any(line.printable is None for line in lines):
+            return f"whether {self.script.path} prints that line could not be told"
+        first = lines[0]
+        value = f" with the result of {first.evaluation}" if first.evaluation else ""
+        return f"printed at {first.print_site}{value}"
+
+
+def _place(line: CarrierLine) -> str:
+    seed = "" if line.seed is None else f", seed {line.seed}"
+    return f"{line.metric.log}:{line.metric.line} ({line.metric.label or line.metric.key}{seed})"
+
+
+def _listed(lines: Sequence[CarrierLine]) -> str:
+    return ", ".join(f"{line.val_bpb} at {_place(line)}" for line in lines)

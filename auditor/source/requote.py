@@ -2,8 +2,8 @@
 
 Delimiters are changed to ones that do not occur inside, and a backslash inside an expression is spelled out as characters.
 A small scanner of our own, because libcst, which knows the newer grammar, rejects minified code that Python accepts
-(a string right before a keyword, ``'x'for``), and real submissions are minified. It knows strings, comments and brackets, and
-nothing else of the language.
+(a string right before a keyword, ``'x'for``), and real submissions are minified. It knows strings, comments and brackets,
+and nothing else of the language.
 """
 
 from __future__ import annotations
