@@ -1,9 +1,9 @@
 """Audits many submissions, side by side where asked, so that none can spoil another.
 
 A *job* is a picklable word for one submission: workers open it themselves, since neither an open repository nor an opened
-submission travels between processes. Whatever goes wrong with one (a folder that vanished, a bug in a reader, a worker that the
-system killed) ends in an error report for that one; every other submission is still audited. Reports come back in the order
-of the jobs. What is not covered: a time limit for one submission; the readers bound their own work.
+submission travels between processes. Whatever goes wrong with one (a folder that vanished, a bug in a reader, a worker that
+the system killed) ends in an error report for that one; every other submission is still audited. Reports come back in the
+order of the jobs. What is not covered: a time limit for one submission; the readers bound their own work.
 """
 
 from __future__ import annotations
