@@ -107,7 +107,7 @@ class ClaimLogMismatch(Rule):
         if declared is not None and "loss" in declared.key:
             yield self.finding(
                 ruleset,
-                f"{metadata.path} declares no val_bpb: its {declared.key} {declared.value} is no loss per token but a val_bpb",
+                f"{metadata.path} declares no val_bpb; its {declared.key} {declared.value} is one, not a loss per token",
                 basis=Basis.FILES,
                 status=Status.NOTE,
                 location=_declared_at(metadata, declared),
