@@ -2,8 +2,8 @@
 
 What is derived (verdict, outcome, fingerprint, checked) is written for readers and computed again on reading, so that a
 file cannot contradict itself. Strings are those of the submission, escaped as JSON demands. Two things are lost, since
-strict readers would refuse the whole file for them: bytes in names that are no text appear in escaped spelling, and a number
-that is not finite becomes null.
+strict readers would refuse the whole file for them: bytes in names that are no text appear in escaped spelling, and a
+number that is not finite becomes null.
 """
 
 from __future__ import annotations
@@ -138,7 +138,12 @@ def _submission(data: Mapping[str, Any]) -> SubmissionSummary:
 
 
 def _headline(data: Mapping[str, Any]) -> HeadlineSummary:
-    return _plain_fields(HeadlineSummary, data, lines=tuple(_plain_fields(HeadlineLine, line) for line in data["lines"]))
+    return _plain_fields(
+        HeadlineSummary,
+        data,
+        lines=tuple(_plain_fields(HeadlineLine, line) for line in data["lines"]),
+        print_site=_location(data["print_site"]),
+    )
 
 
 def _result_to_json(result: RuleResult) -> Json:

@@ -21,6 +21,7 @@ from auditor.output.summary import (
     decisive_findings,
     differences,
     excerpts,
+    listed,
     name,
     not_established,
     notes,
@@ -105,7 +106,8 @@ def _report(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
     yield from _list("Notes", [f"{finding.rule_id}: {finding.message}" for finding in notes(report)])
     yield from _list("Not established", [f"{names}: {why}" for names, why in not_established(report)])
     yield from _list("Could not be read", [f"{item.path}: {item.reason}" for item in report.unreadable])
-    yield from _list("Under the other ruleset", [f"{ruleset}: {text}" for ruleset, text in differences(report)])
+    for ruleset, changes in differences(report).items():
+        yield from _list(f"Under ruleset {ruleset}", changes)
     if report.results:
         yield _outcomes(report)
 
@@ -151,12 +153,16 @@ def _result(result: RuleResult, rule: Rule | None) -> Iterator[str]:
 def _finding(finding: Finding) -> str:
     doubt = "" if finding.confidence == "high" else f" ({finding.confidence} confidence)"
     parts = [f"**{finding.severity}**: {escape(finding.message)}{doubt}"]
-    quoted = []
-    for location, what in excerpts(finding)[:_MAX_EXCERPTS]:
-        quoted.append(place(location) + (f": {what}" if what else ""))
-        quoted += [f"    {line}" for line in (location.snippet or "").splitlines()]
-    if quoted:
-        parts.append(fenced("\n".join(quoted)))
+    places, alike = excerpts(finding)
+    lines: list[str] = []
+    for location, what in places[:_MAX_EXCERPTS]:
+        lines.append(place(location) + (f": {what}" if what else ""))
+        lines += [f"    {line}" for line in (location.snippet or "").splitlines()]
+    more = [place(location) for location, _ in places[_MAX_EXCERPTS:]] + list(map(str, alike))
+    if more:
+        lines.append(f"also {listed(more)}")
+    if lines:
+        parts.append(fenced("\n".join(lines)))
     return "\n\n".join(parts)
 
 

@@ -106,18 +106,20 @@ def reasons_open(result: RuleResult) -> Iterable[str]:
     return ()
 
 
-def differences(report: Report) -> list[tuple[RulesetName, str]]:
-    """Where another ruleset comes to something else, one line for each: ``foreign-log fails (here: needs a person)``."""
-    changes: dict[tuple[RulesetName, Outcome, Outcome], list[str]] = {}
+def differences(report: Report) -> dict[RulesetName, list[str]]:
+    """Where another ruleset comes to something else: for each, its verdict and ``fail instead of review: foreign-log``."""
+    changes: dict[RulesetName, dict[tuple[Outcome, Outcome], list[str]]] = {}
     for result in report.results:
         for ruleset, other in result.other_outcomes:
             if other is not result.outcome:
-                changes.setdefault((ruleset, other, result.outcome), []).append(result.rule)
-    ordered = sorted(changes.items(), key=lambda item: (item[0][0], _ORDER.index(item[0][1]), _ORDER.index(item[0][2])))
-    return [
-        (ruleset, f"{', '.join(names)}: {OUTCOME_WORDS[other]} (here: {OUTCOME_WORDS[own]})")
-        for (ruleset, other, own), names in ordered
-    ]
+                changes.setdefault(ruleset, {}).setdefault((other, result.outcome), []).append(result.rule)
+    return {
+        ruleset: [
+            f"{other} instead of {own}: {', '.join(names)}"
+            for (other, own), names in sorted(changed.items(), key=lambda item: tuple(map(_ORDER.index, item[0])))
+        ]
+        for ruleset, changed in changes.items()
+    }
 
 
 def counts(report: Report) -> str:
@@ -149,7 +151,7 @@ def claim(headline: HeadlineSummary) -> str:
     """The submitted number and how it follows from the logs, for a headline with several lines."""
     number = f"val_bpb {headline.val_bpb}" if headline.val_bpb is not None else "no val_bpb"
     how = "is the mean over declared seeds, of which these are logged" if headline.kind == "partial" else "is the mean of"
-    return f"{number} ({headline.claimed_in}) {how}"
+    return f"{number}, claimed at {headline.claimed_in}, {how}"
 
 
 def printed_by(headline: HeadlineSummary, script: str | None) -> str:
@@ -160,23 +162,29 @@ def printed_by(headline: HeadlineSummary, script: str | None) -> str:
         return f"no print in {script} can produce these lines"
     if any(line.printable_by_script is None for line in headline.lines):
         return f"whether {script} prints these lines could not be told"
-    value = f" with the result of {headline.evaluation}" if headline.evaluation else ""
-    return f"{script} prints these lines{value}"
+    where = place(headline.print_site) if headline.print_site else script
+    value = f", with the result of {headline.evaluation}" if headline.evaluation else ""
+    return f"printed at {where}{value}"
 
 
 def place(location: Location) -> str:
     """``train_gpt.py:12, in main``; for decoded source also where it stands packed in the shipped file."""
     symbol = f", in {location.symbol}" if location.symbol else ""
-    outer = f" (packed in {location.outer_path}:{location.outer_line})" if location.outer_path else ""
+    shipped = f"{location.outer_path}:{location.outer_line}" if location.outer_line else location.outer_path
+    outer = f" (packed in {shipped})" if shipped else ""
     return f"{location}{symbol}{outer}"
 
 
-def excerpts(finding: Finding) -> list[tuple[Location, str]]:
-    """Every place that a finding points to, with what it is there: its own first, then the steps, then what is related."""
+def excerpts(finding: Finding) -> tuple[list[tuple[Location, str]], list[Location]]:
+    """The places of a finding that say something of their own, each with what it is there, and those that say the same.
+
+    Its own place comes first, then the steps, then what is related. A related place with the finding's message for a label
+    is one more place of the same kind (another seed's log), which needs no quote.
+    """
     own = [(finding.location, "")] if finding.location else []
     steps = [(step.location, step.text) for step in finding.steps]
-    related = [(location, "" if label == finding.message else label) for location, label in finding.related]
-    return own + steps + related
+    related = [(location, label) for location, label in finding.related if label not in ("", finding.message)]
+    return own + steps + related, [location for location, label in finding.related if label in ("", finding.message)]
 
 
 def by_id(rules: Iterable[Rule]) -> dict[str, Rule]:

@@ -7,6 +7,7 @@ audit of a whole contest stays a table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from auditor.finding import Finding, Severity
 from auditor.output.describe import authorities
@@ -21,6 +22,7 @@ from auditor.output.summary import (
     decisive_findings,
     differences,
     excerpts,
+    listed,
     name,
     not_established,
     notes,
@@ -30,11 +32,12 @@ from auditor.output.summary import (
     verdict_counts,
     verdict_reason,
 )
-from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, Verdict
+from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, SubmissionSummary, Verdict
 from auditor.rule import Rule, Ruleset
 
 _MAX_DETAILED = 3  # ours: more reports than these in full are not read
 _MAX_EXCERPTS = 5  # ours: places of one finding that are quoted
+_BECAUSE_WIDTH = 26  # ours: what the names of deciding rules need at least
 _VERDICT_STYLE: Mapping[Verdict, str] = {
     Verdict.VIOLATION: "bold red",
     Verdict.REVIEW: "bold yellow",
@@ -68,23 +71,61 @@ def _ruleset(ruleset: Ruleset) -> str:
 
 
 def _table(page: Page, reports: ReportSet) -> None:
-    rows = [_row(clean(report)) for report in reports.reports]
-    page.table(("submission", "verdict", "val_bpb", "logged as", "because of"), rows)
+    heads = ("submission", "verdict", "val_bpb", "logged as", "because of")
+    found = list(map(_Row.of, reports.reports))
+    names = max((len(row.name) for row in found), default=0)
+    room = page.width - names - sum(map(len, ("violation", "1.00000"))) - 4 * len("  ") - _BECAUSE_WIDTH
+    page.table(heads, [row.cells(max(room, len("logged as"))) for row in found])
     page.gap()
     page.paragraph((verdict_counts(reports), "bold"))
 
 
-def _row(report: Report) -> tuple[Styled, ...]:
-    headline = report.headline
-    number = "" if headline is None or headline.val_bpb is None else f"{headline.val_bpb:.5f}"
-    label = (headline.label if headline else None) or ""
-    return name(report), (report.verdict, _VERDICT_STYLE[report.verdict]), number, label, _because(report)
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One report in the table."""
+
+    name: str
+    verdict: Verdict
+    number: str
+    label: str
+    because: str
+
+    @classmethod
+    def of(cls, report: Report) -> _Row:
+        """The row of a report, which is not yet cleaned."""
+        report = clean(report)
+        headline = report.headline
+        number = "" if headline is None or headline.val_bpb is None else f"{headline.val_bpb:.5f}"
+        label = (headline.label if headline else None) or ""
+        return cls(name(report), report.verdict, number, label, _because(report))
+
+    def cells(self, label_width: int) -> tuple[Styled, ...]:
+        """The cells, with the middle of a long label left out."""
+        label = self.label
+        if len(label) > label_width:
+            half = (label_width - 2) // 2
+            label = f"{label[: label_width - 2 - half]}..{label[-half:]}"
+        return self.name, (self.verdict, _VERDICT_STYLE[self.verdict]), self.number, label, self.because
 
 
 def _because(report: Report) -> str:
     decides = _DECIDES.get(report.verdict)
     rules = rules_with(report, decides) if decides else []
     return ", ".join(rules) if rules or report.verdict is Verdict.CLEAN else verdict_reason(report)
+
+
+def _script(submission: SubmissionSummary) -> str:
+    """``train_gpt.py, 16,594 bytes, unwrapped from exec(lzma(b85))``."""
+    if submission.script is None:
+        return ""
+    parts = [submission.script]
+    if submission.code_bytes is not None:
+        parts.append(f"{submission.code_bytes:,} bytes")
+    if submission.unwrapped:
+        parts.append(f"unwrapped from {' in '.join(submission.unwrapped)}")
+    elif submission.packed:
+        parts.append("packed, and could not be unwrapped")
+    return ", ".join(parts)
 
 
 class _Detail:
@@ -104,7 +145,8 @@ class _Detail:
         self._notes()
         self._list("Not established", [f"{rules}: {why}" for rules, why in not_established(self.report)])
         self._list("Could not be read", [f"{item.path}: {item.reason}" for item in self.report.unreadable])
-        self._list("Under the other ruleset", [f"{ruleset}: {text}" for ruleset, text in differences(self.report)])
+        for ruleset, changes in differences(self.report).items():
+            self._list(f"Under ruleset {ruleset}", changes)
         if self.report.results:
             self.page.gap()
             self.page.paragraph(counts(self.report))
@@ -116,13 +158,9 @@ class _Detail:
             (report.verdict.upper(), style), f"  {name(report)}: ", (verdict_reason(report), "bold"), bullet=""
         )
         self.page.paragraph((submission.path, "dim"), indent=2)
-        if submission.script:
-            unwrapped = f", unwrapped from {' in '.join(submission.unwrapped)}" if submission.unwrapped else ""
-            packed = ", packed and not unwrapped" if submission.packed and not submission.unwrapped else ""
-            size = "" if submission.code_bytes is None else f", {submission.code_bytes:,} bytes"
-            self.page.paragraph((f"{submission.script}{size}{unwrapped}{packed}", "dim"), indent=2)
-        if submission.chosen_because:
-            self.page.paragraph((f"chosen: {submission.chosen_because}", "dim"), indent=2)
+        facts = [_script(submission), submission.chosen_because or ""]
+        if any(facts):
+            self.page.paragraph(("; ".join(filter(None, facts)), "dim"), indent=2)
 
     def _title(self, title: str) -> None:
         self.page.gap()
@@ -140,9 +178,10 @@ class _Detail:
             self.page.paragraph(headline.explanation, indent=2)
             return
         self.page.paragraph(claim(headline), indent=2)
+        widest = max(len(str(line.val_bpb)) for line in headline.lines)
         for line in headline.lines:
             seed = "" if line.seed is None else f", seed {line.seed}"
-            self.page.paragraph(f"{line.val_bpb:<10} {line.log}:{line.line} ({line.label}{seed})", indent=4)
+            self.page.paragraph(f"{line.val_bpb:<{widest}}  {line.log}:{line.line} ({line.label}{seed})", indent=4)
         self.page.paragraph(printed_by(headline, self.report.submission.script), indent=2)
 
     def _decisive(self) -> None:
@@ -167,22 +206,23 @@ class _Detail:
         for remedy in dict.fromkeys(finding.remedy for finding in found if finding.remedy):
             self.page.paragraph(("To do: ", "bold"), remedy, indent=4)
         rule = self.rules.get(result.rule_id)
-        for authority in authorities(rule) if rule and found else ():
-            self.page.paragraph((f"Authority: {authority}", "dim"), indent=4)
+        if rule and found:
+            self.page.paragraph((f"Authority: {'; '.join(authorities(rule))}", "dim"), indent=4)
 
     def _finding(self, finding: Finding) -> None:
         doubt = "" if finding.confidence == "high" else f" ({finding.confidence} confidence)"
         self.page.paragraph(
             (f"{finding.severity}: ", _SEVERITY_STYLE[finding.severity]), f"{finding.message}{doubt}", indent=4
         )
-        places = excerpts(finding)
-        for location, what in places[:_MAX_EXCERPTS]:
+        quoted, alike = excerpts(finding)
+        for location, what in quoted[:_MAX_EXCERPTS]:
             if location.snippet or what:
                 self.page.paragraph((f"{place(location)}{': ' if what else ''}{what}", "dim"), indent=6)
             for line in (location.snippet or "").splitlines():
                 self.page.quote(line, 6)
-        if len(places) > _MAX_EXCERPTS:
-            self.page.paragraph((f"and {len(places) - _MAX_EXCERPTS} more places", "dim"), indent=6)
+        more = [place(location) for location, _ in quoted[_MAX_EXCERPTS:]] + list(map(str, alike))
+        if more:
+            self.page.paragraph((f"also {listed(more)}", "dim"), indent=6)
 
     def _notes(self) -> None:
         self._list("Notes", [f"{finding.rule_id}: {finding.message}" for finding in notes(self.report)])
