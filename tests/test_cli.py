@@ -118,7 +118,7 @@ def test_the_exit_status_follows_fail_on(tmp_path: Path) -> None:
     (record / "submission.json").write_text('{"val_bpb": 1.1, "name": "better than the log"}')
     assert pgolf("audit", record, "--fail-on", "violation").returncode == 1
     assert pgolf("audit", record, "--select", "PG802", "--fail-on", "violation").returncode == 0
-    assert pgolf("audit", record, "--select", "unsupported-significance", "--fail-on", "open").returncode == 1
+    assert pgolf("audit", record, "--select", "lossy-tokenizer", "--fail-on", "open").returncode == 1
 
 
 def test_the_audit_needs_neither_torch_nor_numpy(tmp_path: Path) -> None:
