@@ -61,6 +61,7 @@ def _add_audit(audit: argparse.ArgumentParser) -> None:
     what.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a record folder, a script, a tree of records")
     what.add_argument("--repo", type=Path, metavar="GITDIR", help="a clone or mirror of the contest repository")
     what.add_argument("--pr", type=int, action="extend", nargs="+", metavar="N", help="pull requests of --repo")
+    what.add_argument("--folder", metavar="FOLDER", help="of several submission folders of one pull request, this one")
     what.add_argument("--all-prs", action="store_true", help="every pull request whose head --repo holds")
     what.add_argument("--base", metavar="REF", help="what HEAD adds to REF, in --repo or here")
     how = audit.add_argument_group("how to judge")
@@ -110,6 +111,8 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     named = bool(arguments.pr) or arguments.all_prs
     if named and arguments.repo is None:
         arguments.refuse("--pr and --all-prs need --repo GITDIR")
+    if arguments.folder is not None and len(arguments.pr or ()) != 1:
+        arguments.refuse("--folder needs one --pr N")
     if arguments.repo is not None and not named and arguments.base is None:
         arguments.refuse("--repo needs --pr N, --all-prs or --base REF")
     if not arguments.paths and not named and arguments.base is None:
@@ -121,7 +124,8 @@ def _jobs(arguments: argparse.Namespace) -> list[Job | Unreadable]:
 
     jobs = [job for path in arguments.paths for job in jobs_for_path(path)]
     if arguments.pr or arguments.all_prs:
-        jobs += jobs_for_pull_requests(arguments.repo, () if arguments.all_prs else arguments.pr)
+        numbers = () if arguments.all_prs else arguments.pr
+        jobs += jobs_for_pull_requests(arguments.repo, numbers, arguments.folder and arguments.folder.rstrip("/"))
     if arguments.base is not None:
         jobs += jobs_for_change(arguments.repo or Path(), arguments.base)
     return jobs

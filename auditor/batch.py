@@ -59,10 +59,11 @@ class PathJob:
 
 @dataclass(frozen=True, slots=True)
 class PullRequestJob:
-    """The headline submission of a pull request in a clone or mirror."""
+    """The headline submission of a pull request in a clone or mirror, or the one in the folder that is named."""
 
     repository: Path
     number: int
+    folder: str | None = None
 
     @property
     def name(self) -> str:
@@ -70,8 +71,8 @@ class PullRequestJob:
         return f"#{self.number}"
 
     def open(self) -> Submission | Unreadable:
-        """The pull request's headline submission."""
-        return _repository(self.repository).pull_request(self.number)
+        """The pull request's submission."""
+        return _repository(self.repository).pull_request(self.number, self.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +110,9 @@ def jobs_for_path(path: Path) -> Iterator[Job | Unreadable]:
             yield found
 
 
-def jobs_for_pull_requests(repository: Path, numbers: Sequence[int]) -> list[Job | Unreadable]:
+def jobs_for_pull_requests(repository: Path, numbers: Sequence[int], folder: str | None = None) -> list[Job | Unreadable]:
     """A job for each pull request; all that the repository holds if `numbers` is empty. SubmissionError: no repository."""
-    return [PullRequestJob(repository, number) for number in numbers or _repository(repository).all_pull_requests()]
+    return [PullRequestJob(repository, number, folder) for number in numbers or _repository(repository).all_pull_requests()]
 
 
 def jobs_for_change(repository: Path, base: str) -> list[Job | Unreadable]:

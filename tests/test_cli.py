@@ -139,3 +139,22 @@ def test_completion_scripts_name_the_commands() -> None:
         done = pgolf("completion", shell)
         assert done.returncode == 0
         assert "audit" in done.stdout
+
+
+def test_another_folder_of_a_pull_request_can_be_named(contest: Path) -> None:
+    write_record(contest / "records/track_10min_16mb/2026-04-16_Second")
+    git(contest, "add", ".")
+    git(contest, "commit", "-qm", "second")
+    git(contest, "update-ref", "refs/pull/12/head", "HEAD")
+    first = "records/track_10min_16mb/2026-04-15_Entry"
+
+    def opened(*words: str) -> dict[str, object]:
+        done = pgolf("audit", "--repo", contest, "--pr", "12", *words, "--format", "json")
+        (report,) = json.loads(done.stdout)["reports"]
+        return dict(report["submission"])
+
+    assert str(opened()["path"]).endswith("2026-04-16_Second")
+    assert opened("--folder", first)["path"] == first
+    missing = pgolf("audit", "--repo", contest, "--pr", "12", "--folder", "records/other")
+    assert missing.returncode == 2
+    assert first in missing.stderr

@@ -91,8 +91,8 @@ class Repository:
         """Every pull request whose head the repository holds, in order."""
         return tuple(sorted(self._pull_refs))
 
-    def pull_request(self, number: int) -> Submission | Unreadable:
-        """The headline submission of a pull request, or why there is none."""
+    def pull_request(self, number: int, folder: str | None = None) -> Submission | Unreadable:
+        """The headline submission of a pull request (or the one in `folder`), or why there is none."""
         ref = self._pull_refs.get(number)
         head = self.git.resolve(ref) if ref else None
         if head is None:
@@ -100,6 +100,11 @@ class Repository:
                 path=f"#{number}", reason=f"{self.git.path} holds no head of pull request {number}", fatal=True
             )
         change = _ChangeSet(self.git, self._base(head), head)
+        if folder is not None:
+            if folder not in change.folders:
+                held = ", ".join(change.folders) or "none"
+                return Unreadable(path=f"#{number}", reason=f"adds no folder {folder}; its folders: {held}", fatal=True)
+            return change.submission(folder, None, "the folder named", pr=number)
         chosen = change.headline()
         if chosen is None:
             return Unreadable(path=f"#{number}", reason="adds no submission folder and no script", fatal=False)
