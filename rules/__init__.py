@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from auditor.rule import Rule
 from rules.access.train_validation_overlap import TrainValidationOverlap
+from rules.budget.calibration_after_budget import CalibrationAfterBudget
+from rules.budget.evaluation_time_over_cap import EvaluationTimeOverCap
+from rules.budget.train_time_over_cap import TrainTimeOverCap
+from rules.budget.wrong_hardware import WrongHardware
 from rules.evidence.claim_log_mismatch import ClaimLogMismatch
 from rules.evidence.retracted_claim import RetractedClaim
 from rules.evidence.seed_mismatch import SeedMismatch
@@ -17,6 +21,10 @@ ALL_RULES: tuple[Rule, ...] = (
     SeedMismatch(),
     UnsupportedSignificance(),
     RetractedClaim(),
+    TrainTimeOverCap(),
+    EvaluationTimeOverCap(),
+    CalibrationAfterBudget(),
+    WrongHardware(),
     TrainValidationOverlap(),
     PartialValidation(),
     ByteCountMismatch(),
