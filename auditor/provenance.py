@@ -147,16 +147,16 @@ def compare_lines(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) ->
 
 
 def find_unknown_settings(
-    run: Run, lines: Sequence[str], script: Script, sites: Sequence[PrintSite]
+    run: Run, printed: PrintedLines, script: Script, sites: Sequence[PrintSite]
 ) -> tuple[Setting, ...]:
-    """The hyper-parameters that the run dumped and that no word of the script names; `lines` are those of the log.
+    """The hyper-parameters that the run dumped and that no word of the script names; `printed` tells the script's lines.
 
     Only a dump of names and values by the script itself tells: a line that stands between lines that the script printed
     and that only a bare print of variables matches.
     """
     words = {word.lower() for module in script.modules for word in _WORD.findall(module.source)}
     sites = [site for site in sites if not site.quotes]
-    first, last = _printed_span(run, lines, sites)
+    first, last = printed.first_line, printed.last_line
     return tuple(
         setting
         for name, setting in (run.settings or {}).items()

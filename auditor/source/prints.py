@@ -69,6 +69,11 @@ class PrintSite:
     called_from: Location | None = None
     evaluation: str | None = None
     evaluated_at: Location | None = None
+    longest_literal: str = field(init=False, repr=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        literals = (part for part in self.parts if isinstance(part, str))
+        object.__setattr__(self, "longest_literal", max(literals, key=len, default=""))
 
     @property
     def text(self) -> str:
@@ -83,6 +88,8 @@ class PrintSite:
 
     def matches(self, line: str) -> bool:
         """Can this site print `line`, or a launcher that prefixes ranks and times print it through?"""
+        if self.longest_literal not in line:  # nearly always: spares the walk over the parts
+            return False
         if self.quotes and _MEASURED_BPB.search(line):
             return False
         text = line.rstrip() if self.opaque else line.strip()
@@ -104,11 +111,13 @@ def find_print_sites(script: Script) -> tuple[PrintSite, ...]:
 
 def find_printer(sites: Iterable[PrintSite], line: str) -> tuple[bool | None, PrintSite | None]:
     """Whether `line` can be printed, and the site that does it; None where only opaque sites match."""
-    matching = [site for site in sites if site.matches(line)]
-    for site in matching:
-        if not site.opaque:
-            return True, site
-    return (None, matching[0]) if matching else (False, None)
+    opaque = None
+    for site in sites:
+        if site.matches(line):
+            if not site.opaque:
+                return True, site
+            opaque = opaque or site
+    return (None, opaque) if opaque else (False, None)
 
 
 def is_cut_off(sites: Iterable[PrintSite], line: str) -> bool:
