@@ -19,6 +19,7 @@ from auditor.output.summary import (
     counts,
     deciding,
     decisive_findings,
+    detailed,
     differences,
     excerpts,
     listed,
@@ -27,6 +28,7 @@ from auditor.output.summary import (
     notes,
     place,
     printed_by,
+    unreadable,
     verdict_counts,
     verdict_reason,
 )
@@ -40,10 +42,10 @@ _LINK = re.compile(r"://|(?<=www)\.", re.IGNORECASE)
 
 
 def render_markdown(reports: ReportSet, rules: Sequence[Rule]) -> str:
-    """`reports` one after the other; several begin with a table."""
+    """`reports`: one in full; several as a table, followed by those that are not clean where they are few."""
     known = by_id(rules)
-    parts = list(_table(reports)) if len(reports.reports) > 1 else []
-    for report in reports.reports:
+    parts = list(_table(reports)) if len(reports.reports) != 1 else []
+    for report in detailed(reports):
         parts += _report(clean(report), known)
     parts.append(
         f"<sub>pgolf {escape(reports.tool_version)}, ruleset {reports.ruleset.name} as of {reports.ruleset.as_of}</sub>"
@@ -105,7 +107,7 @@ def _report(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
         yield from _result(result, rules.get(result.rule_id))
     yield from _list("Notes", [f"{finding.rule_id}: {finding.message}" for finding in notes(report)])
     yield from _list("Not established", [f"{names}: {why}" for names, why in not_established(report)])
-    yield from _list("Could not be read", [f"{item.path}: {item.reason}" for item in report.unreadable])
+    yield from _list("Could not be read", unreadable(report))
     for ruleset, changes in differences(report).items():
         yield from _list(f"Under ruleset {ruleset}", changes)
     if report.results:
