@@ -37,6 +37,7 @@ from auditor.rule import Rule
 
 _MAX_EXCERPTS = 5  # ours: places of one finding that are quoted
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_BLOCK_START = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+=#]))(.)")
 _MENTION = re.compile(r"([@#]|(?<=[Gg][Hh])-)(?=\w)")
 _LINK = re.compile(r"://|(?<=www)\.", re.IGNORECASE)
 
@@ -55,9 +56,9 @@ def render_markdown(reports: ReportSet, rules: Sequence[Rule]) -> str:
 
 def escape(text: str) -> str:
     """`text` (one line) so that Markdown shows it as it is and a host links and notifies nobody."""
-    text = _SPECIAL.sub(r"\\\1", text)
-    text = _LINK.sub(lambda match: "".join(f"&#{ord(character)};" for character in match[0]), text)
-    return _MENTION.sub("\\1\N{ZERO WIDTH SPACE}", text)
+    text = _BLOCK_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text.strip()))
+    text = _MENTION.sub("\\1\N{ZERO WIDTH SPACE}", text)
+    return _LINK.sub(lambda match: "".join(f"&#{ord(character)};" for character in match[0]), text)
 
 
 def code(text: str) -> str:
