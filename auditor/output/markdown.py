@@ -19,6 +19,7 @@ from auditor.output.summary import (
     counts,
     deciding,
     decisive_findings,
+    detailed,
     differences,
     excerpts,
     listed,
@@ -27,6 +28,7 @@ from auditor.output.summary import (
     notes,
     place,
     printed_by,
+    unreadable,
     verdict_counts,
     verdict_reason,
 )
@@ -35,15 +37,16 @@ from auditor.rule import Rule
 
 _MAX_EXCERPTS = 5  # ours: places of one finding that are quoted
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_BLOCK_START = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+=#]))(.)")
 _MENTION = re.compile(r"([@#]|(?<=[Gg][Hh])-)(?=\w)")
 _LINK = re.compile(r"://|(?<=www)\.", re.IGNORECASE)
 
 
 def render_markdown(reports: ReportSet, rules: Sequence[Rule]) -> str:
-    """`reports` one after the other; several begin with a table."""
+    """`reports`: one in full; several as a table, followed by those that are not clean where they are few."""
     known = by_id(rules)
-    parts = list(_table(reports)) if len(reports.reports) > 1 else []
-    for report in reports.reports:
+    parts = list(_table(reports)) if len(reports.reports) != 1 else []
+    for report in detailed(reports):
         parts += _report(clean(report), known)
     parts.append(
         f"<sub>pgolf {escape(reports.tool_version)}, ruleset {reports.ruleset.name} as of {reports.ruleset.as_of}</sub>"
@@ -53,9 +56,9 @@ def render_markdown(reports: ReportSet, rules: Sequence[Rule]) -> str:
 
 def escape(text: str) -> str:
     """`text` (one line) so that Markdown shows it as it is and a host links and notifies nobody."""
-    text = _SPECIAL.sub(r"\\\1", text)
-    text = _LINK.sub(lambda match: "".join(f"&#{ord(character)};" for character in match[0]), text)
-    return _MENTION.sub("\\1\N{ZERO WIDTH SPACE}", text)
+    text = _BLOCK_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text.strip()))
+    text = _MENTION.sub("\\1\N{ZERO WIDTH SPACE}", text)
+    return _LINK.sub(lambda match: "".join(f"&#{ord(character)};" for character in match[0]), text)
 
 
 def code(text: str) -> str:
@@ -105,7 +108,7 @@ def _report(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
         yield from _result(result, rules.get(result.rule_id))
     yield from _list("Notes", [f"{finding.rule_id}: {finding.message}" for finding in notes(report)])
     yield from _list("Not established", [f"{names}: {why}" for names, why in not_established(report)])
-    yield from _list("Could not be read", [f"{item.path}: {item.reason}" for item in report.unreadable])
+    yield from _list("Could not be read", unreadable(report))
     for ruleset, changes in differences(report).items():
         yield from _list(f"Under ruleset {ruleset}", changes)
     if report.results:

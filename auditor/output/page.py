@@ -7,6 +7,7 @@ page of one width is the same text everywhere.
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 
@@ -17,6 +18,8 @@ from rich.text import Text
 _DEFAULT_WIDTH = 100
 _WIDEST = 120  # ours: longer lines are hard to read
 _MAX_QUOTED_LINES = 3  # ours: enough for a metric line; a minified script has lines of kilobytes
+
+_BLANKS_AT_END = re.compile(r"(?: |\x1b\[[\d;]*m)+$", re.MULTILINE)  # also between the codes that end a style
 
 Styled = str | tuple[str, str]
 
@@ -71,7 +74,7 @@ class Page:
 
     def text(self) -> str:
         """Everything so far, without blanks at the ends of lines."""
-        return "".join(f"{line.rstrip()}\n" for line in self._buffer.getvalue().splitlines())
+        return _BLANKS_AT_END.sub(lambda match: match[0].replace(" ", ""), self._buffer.getvalue())
 
     def _lines(self, text: Text, first_margin: str, margin: str) -> None:
         lines = text.wrap(self._console, max(self.width - len(margin), 10), overflow="fold")

@@ -20,6 +20,7 @@ OUTCOME_WORDS: Mapping[Outcome, str] = {
     Outcome.PASS: "passes",
     Outcome.NOT_APPLICABLE: "does not apply",
 }
+_MAX_DETAILED = 3  # ours: more reports than these in full are not read
 _ORDER = tuple(Outcome(word) for word in OUTCOME_WORDS)
 _SEVERITY_ORDER = tuple(Severity)
 _BASIS_WORDS: Mapping[Basis, str] = {
@@ -40,7 +41,9 @@ def name(report: Report) -> str:
 def verdict_reason(report: Report) -> str:
     """One line behind the verdict: which rules fail, which need a person, or what stood in the way."""
     if report.verdict is Verdict.ERROR:
-        return "; ".join(f"{item.reason} ({item.path})" for item in report.unreadable if item.fatal) or "no rule was asked"
+        fatal = [item for item in report.unreadable if item.fatal]
+        where = [f"{item.path}: " if item.path != report.submission.path else "" for item in fatal]
+        return "; ".join(f"{path}{item.reason}" for path, item in zip(where, fatal, strict=True)) or "no rule was asked"
     parts = []
     if failing := rules_with(report, Outcome.FAIL):
         parts.append(f"{listed(failing)} {'fails' if len(failing) == 1 else 'fail'}")
@@ -85,6 +88,19 @@ def notes(report: Report) -> list[Finding]:
     return [finding for result in report.results for finding in result.findings if finding.severity is Severity.NOTE]
 
 
+def unreadable(report: Report) -> list[str]:
+    """The files that could not be read, with reasons; that the submission itself could not, the verdict says already."""
+    return [f"{item.path}: {item.reason}" for item in report.unreadable if item.path != report.submission.path]
+
+
+def detailed(reports: ReportSet) -> tuple[Report, ...]:
+    """The reports to show in full: a single one, and those that are not clean where they are few."""
+    if len(reports.reports) == 1:
+        return reports.reports
+    shown = tuple(report for report in reports.reports if report.verdict is not Verdict.CLEAN)
+    return shown if len(shown) <= _MAX_DETAILED else ()
+
+
 def not_established(report: Report) -> list[tuple[str, str]]:
     """What could not be told, as (rules, why); rules with one reason share a line."""
     reasons: dict[str, list[str]] = {}
@@ -123,10 +139,10 @@ def differences(report: Report) -> dict[RulesetName, list[str]]:
 
 
 def counts(report: Report) -> str:
-    """``16 rules: 1 fails, 1 needs a person, 13 passes``."""
+    """``16 rules: 1 failed, 2 to review, 13 passed``."""
     found = Counter(result.outcome for result in report.results)
     parts = [f"{found[outcome]} {_COUNT_WORDS[outcome]}" for outcome in _ORDER if found[outcome]]
-    return f"{len(report.results)} rules: {', '.join(parts)}"
+    return f"{len(report.results)} {'rule' if len(report.results) == 1 else 'rules'}: {', '.join(parts)}"
 
 
 _COUNT_WORDS: Mapping[Outcome, str] = {
@@ -157,14 +173,14 @@ def claim(headline: HeadlineSummary) -> str:
 def printed_by(headline: HeadlineSummary, script: str | None) -> str:
     """What the shipped script has to do with the lines that carry the number."""
     if script is None:
-        return "no script is shipped that could print these lines"
+        return "No script is shipped that could print these lines"
     if any(line.printable_by_script is False for line in headline.lines):
-        return f"no print in {script} can produce these lines"
+        return f"No print in {script} can produce these lines"
     if any(line.printable_by_script is None for line in headline.lines):
-        return f"whether {script} prints these lines could not be told"
+        return f"Whether {script} prints these lines could not be told"
     where = place(headline.print_site) if headline.print_site else script
     value = f", with the result of {headline.evaluation}" if headline.evaluation else ""
-    return f"printed at {where}{value}"
+    return f"Printed at {where}{value}"
 
 
 def place(location: Location) -> str:
@@ -178,10 +194,10 @@ def place(location: Location) -> str:
 def excerpts(finding: Finding) -> tuple[list[tuple[Location, str]], list[Location]]:
     """The places of a finding that say something of their own, each with what it is there, and those that say the same.
 
-    Its own place comes first, then the steps, then what is related. A related place with the finding's message for a label
-    is one more place of the same kind (another seed's log), which needs no quote.
+    Its own place comes first, then the steps, then what is related. A file without a line says nothing that the message
+    does not. A related place with the finding's message for a label is one more of its kind (another seed's log).
     """
-    own = [(finding.location, "")] if finding.location else []
+    own = [(finding.location, "")] if finding.location and finding.location.line else []
     steps = [(step.location, step.text) for step in finding.steps]
     related = [(location, label) for location, label in finding.related if label not in ("", finding.message)]
     return own + steps + related, [location for location, label in finding.related if label in ("", finding.message)]

@@ -20,6 +20,7 @@ from auditor.output.summary import (
     counts,
     deciding,
     decisive_findings,
+    detailed,
     differences,
     excerpts,
     listed,
@@ -29,13 +30,13 @@ from auditor.output.summary import (
     place,
     printed_by,
     rules_with,
+    unreadable,
     verdict_counts,
     verdict_reason,
 )
 from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, SubmissionSummary, Verdict
 from auditor.rule import Rule, Ruleset
 
-_MAX_DETAILED = 3  # ours: more reports than these in full are not read
 _MAX_EXCERPTS = 5  # ours: places of one finding that are quoted
 _BECAUSE_WIDTH = 26  # ours: what the names of deciding rules need at least
 _VERDICT_STYLE: Mapping[Verdict, str] = {
@@ -51,16 +52,13 @@ _DECIDES: Mapping[Verdict, Outcome] = {Verdict.VIOLATION: Outcome.FAIL, Verdict.
 def render_text(reports: ReportSet, rules: Sequence[Rule], *, width: int | None = None, color: bool = False) -> str:
     """`reports` for a terminal of `width` columns (by default the one at hand)."""
     page = Page(width, color=color)
-    shown = [report for report in reports.reports if report.verdict is not Verdict.CLEAN]
-    if len(reports.reports) == 1:
-        shown = list(reports.reports)
-    else:
+    several = len(reports.reports) != 1
+    if several:
         _table(page, reports)
-    if len(shown) <= _MAX_DETAILED:
-        for number, report in enumerate(shown):
-            if number or len(reports.reports) > 1:
-                page.gap()
-            _Detail(page, clean(report), by_id(rules)).show()
+    for number, report in enumerate(detailed(reports)):
+        if number or several:
+            page.gap()
+        _Detail(page, clean(report), by_id(rules)).show()
     page.gap()
     page.paragraph((f"pgolf {reports.tool_version}, {_ruleset(reports.ruleset)}", "dim"))
     return disarm_commands(page.text())
@@ -144,7 +142,7 @@ class _Detail:
         self._decisive()
         self._notes()
         self._list("Not established", [f"{rules}: {why}" for rules, why in not_established(self.report)])
-        self._list("Could not be read", [f"{item.path}: {item.reason}" for item in self.report.unreadable])
+        self._list("Could not be read", unreadable(self.report))
         for ruleset, changes in differences(self.report).items():
             self._list(f"Under ruleset {ruleset}", changes)
         if self.report.results:
@@ -216,8 +214,7 @@ class _Detail:
         )
         quoted, alike = excerpts(finding)
         for location, what in quoted[:_MAX_EXCERPTS]:
-            if location.snippet or what:
-                self.page.paragraph((f"{place(location)}{': ' if what else ''}{what}", "dim"), indent=6)
+            self.page.paragraph((f"{place(location)}{': ' if what else ''}{what}", "dim"), indent=6)
             for line in (location.snippet or "").splitlines():
                 self.page.quote(line, 6)
         more = [place(location) for location, _ in quoted[_MAX_EXCERPTS:]] + list(map(str, alike))
