@@ -1,8 +1,8 @@
 """Finds a score among log lines: on one line, or as the mean over one line per seed.
 
-Two scores are the same if they agree to the digits that both show; a last digit may have been rounded or cut off. A mean
-is looked for among lines of one label: over all runs, then the declared seeds, then the runs of one variant, then over other
-choices of seeds, where the number is precise enough that a choice which fits is not an accident.
+Two scores are the same if they agree to the digits that both show; a last digit may have been rounded or cut off. A
+mean is looked for among lines of one label: over all runs, then the declared seeds, then the runs of one variant,
+then over other choices of seeds, where the number is precise enough that a choice which fits is not an accident.
 """
 
 from __future__ import annotations
