@@ -121,9 +121,12 @@ def _find_claim(metadata: Metadata | None, readme: Readme | None) -> _Claim | No
 
 
 def _headline_claim(claims: Sequence[ReadmeClaim]) -> ReadmeClaim:
-    """Of what a README states where submission.json is missing: the best mean, else what it states first."""
-    means = [claim for claim in claims if _MEAN.search(claim.text)]
-    return min(means, key=lambda claim: claim.val_bpb) if means else claims[0]
+    """Of what a README states where submission.json is missing: the best mean, else what it states first.
+
+    The largest number of a line is taken: beside a mean stand its deviation, and the same before quantisation.
+    """
+    means = {claim.line: claim for claim in sorted(claims, key=lambda claim: claim.val_bpb) if _MEAN.search(claim.text)}
+    return min(means.values(), key=lambda claim: claim.val_bpb) if means else claims[0]
 
 
 @dataclass(frozen=True, slots=True)
