@@ -1,4 +1,4 @@
-"""What others build on: rule ids and names, commands and options, keys of the JSON, exit statuses. Changed by decision only."""
+"""What others build on: rule ids, commands and options, keys of the JSON, exit statuses. Changed by decision only."""
 
 from __future__ import annotations
 
