@@ -17,7 +17,7 @@ from urllib.parse import quote
 from auditor.finding import Finding, Location, Severity
 from auditor.output.describe import RuleText, describe, sentence
 from auditor.output.json_report import report_to_json
-from auditor.output.sanitize import clean
+from auditor.output.sanitize import clean, plain
 from auditor.output.summary import decisive_findings, notes, place, reasons_open, verdict_reason
 from auditor.report import Outcome, Report, ReportSet, RuleResult
 from auditor.rule import Rule, RulesetName, Status
@@ -186,5 +186,8 @@ def _region(location: Location, line: int) -> Json:
 
 def _uri(path: str) -> str:
     """A path as a URI reference: relative to the repository, or a file URI where it is absolute."""
-    quoted = quote(path.encode("utf-8", "surrogateescape"), safe="/")
+    try:
+        quoted = quote(path.encode("utf-8", "surrogateescape"), safe="/")  # a file's name, byte by byte
+    except UnicodeEncodeError:  # no file's name
+        quoted = quote(plain(path), safe="/")
     return f"file://{quoted}" if path.startswith("/") else quoted
