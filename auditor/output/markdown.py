@@ -14,6 +14,7 @@ from auditor.output.describe import authorities
 from auditor.output.sanitize import clean, disarm_commands
 from auditor.output.summary import (
     OUTCOME_WORDS,
+    Row,
     by_id,
     claim,
     counts,
@@ -83,14 +84,10 @@ def _longest_run(text: str) -> int:
 
 
 def _table(reports: ReportSet) -> Iterator[str]:
-    rows = ["| submission | verdict | val_bpb | logged as | because |", "|---|---|---:|---|---|"]
-    for report in map(clean, reports.reports):
-        headline = report.headline
-        number = "" if headline is None or headline.val_bpb is None else f"{headline.val_bpb:.5f}"
-        label = code(headline.label) if headline and headline.label else ""
-        rows.append(
-            f"| {escape(name(report))} | {report.verdict} | {number} | {label} | {escape(verdict_reason(report))} |"
-        )
+    rows = ["| submission | verdict | val_bpb | logged as | because of |", "|---|---|---:|---|---|"]
+    for row in (clean(Row.of(report)) for report in reports.reports):
+        label = code(row.label) if row.label else ""
+        rows.append(f"| {escape(row.name)} | {row.verdict} | {row.val_bpb} | {label} | {escape(row.because)} |")
     yield f"**{verdict_counts(reports)}**"
     yield "\n".join(rows)
 

@@ -41,6 +41,7 @@ def render_sarif(reports: ReportSet, rules: Sequence[Rule]) -> str:
 
 def _run(reports: ReportSet, rules: Sequence[Rule]) -> Json:
     index = {rule.id: number for number, rule in enumerate(rules)}
+    cleaned = [clean(report) for report in reports.reports]
     ruleset = reports.ruleset
     driver = {
         "name": "pgolf",
@@ -51,12 +52,12 @@ def _run(reports: ReportSet, rules: Sequence[Rule]) -> Json:
         "tool": {"driver": driver},
         "automationDetails": {"id": f"pgolf/{ruleset.name}/"},
         "columnKind": "unicodeCodePoints",
-        "invocations": [_invocation(reports.reports)],
+        "invocations": [_invocation(cleaned)],
         "results": [result for report in reports.reports for result in _results(report, index)],
         "properties": {
             "ruleset": ruleset.name,
             "asOf": ruleset.as_of.isoformat(),
-            "submissions": [_summary(clean(report)) for report in reports.reports],
+            "submissions": list(map(_summary, cleaned)),
         },
     }
 
@@ -96,7 +97,7 @@ def _invocation(reports: Iterable[Report]) -> Json:
     """What went wrong in the audit itself: unreadable files and crashed rules."""
     notifications = []
     broken = False
-    for report in map(clean, reports):
+    for report in reports:
         for item in report.unreadable:
             broken |= item.fatal
             message = {"text": f"{report.submission.path}: {item.path}: {item.reason}"}

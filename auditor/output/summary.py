@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from auditor.finding import Basis, Finding, Location, Severity
 from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, Verdict
@@ -21,6 +22,7 @@ OUTCOME_WORDS: Mapping[Outcome, str] = {
     Outcome.NOT_APPLICABLE: "does not apply",
 }
 _MAX_DETAILED = 3  # ours: more reports than these in full are not read
+_DECIDES: Mapping[Verdict, Outcome] = {Verdict.VIOLATION: Outcome.FAIL, Verdict.REVIEW: Outcome.REVIEW}
 _ORDER = tuple(Outcome(word) for word in OUTCOME_WORDS)
 _SEVERITY_ORDER = tuple(Severity)
 _BASIS_WORDS: Mapping[Basis, str] = {
@@ -57,6 +59,31 @@ def verdict_reason(report: Report) -> str:
         return "; ".join(parts)
     num_open = len(rules_with(report, Outcome.OPEN))
     return "the rules that could be checked found nothing" + (f"; {num_open} could not be established" if num_open else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One report in a table; `because` names the rules that decide, or what stood in the way."""
+
+    name: str
+    verdict: Verdict
+    val_bpb: str
+    label: str
+    because: str
+
+    @classmethod
+    def of(cls, report: Report) -> Row:
+        """The row of a report."""
+        headline = report.headline
+        number = "" if headline is None or headline.val_bpb is None else f"{headline.val_bpb:.5f}"
+        label = (headline.label if headline else None) or ""
+        return cls(name(report), report.verdict, number, label, _because(report))
+
+
+def _because(report: Report) -> str:
+    decides = _DECIDES.get(report.verdict)
+    rules = rules_with(report, decides) if decides else []
+    return ", ".join(rules) if rules or report.verdict is Verdict.CLEAN else verdict_reason(report)
 
 
 def rules_with(report: Report, outcome: Outcome) -> list[str]:

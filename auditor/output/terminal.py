@@ -7,7 +7,6 @@ audit of a whole contest stays a table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from auditor.finding import Finding, Severity
 from auditor.output.describe import authorities
@@ -15,6 +14,7 @@ from auditor.output.page import Page, Styled
 from auditor.output.sanitize import clean, disarm_commands
 from auditor.output.summary import (
     OUTCOME_WORDS,
+    Row,
     by_id,
     claim,
     counts,
@@ -29,7 +29,6 @@ from auditor.output.summary import (
     notes,
     place,
     printed_by,
-    rules_with,
     unreadable,
     verdict_counts,
     verdict_reason,
@@ -46,7 +45,6 @@ _VERDICT_STYLE: Mapping[Verdict, str] = {
     Verdict.ERROR: "bold magenta",
 }
 _SEVERITY_STYLE: Mapping[Severity, str] = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
-_DECIDES: Mapping[Verdict, Outcome] = {Verdict.VIOLATION: Outcome.FAIL, Verdict.REVIEW: Outcome.REVIEW}
 
 
 def render_text(reports: ReportSet, rules: Sequence[Rule], *, width: int | None = None, color: bool = False) -> str:
@@ -70,46 +68,21 @@ def _ruleset(ruleset: Ruleset) -> str:
 
 def _table(page: Page, reports: ReportSet) -> None:
     heads = ("submission", "verdict", "val_bpb", "logged as", "because of")
-    found = list(map(_Row.of, reports.reports))
+    found = [clean(Row.of(report)) for report in reports.reports]
     names = max((len(row.name) for row in found), default=0)
     room = page.width - names - sum(map(len, ("violation", "1.00000"))) - 4 * len("  ") - _BECAUSE_WIDTH
-    page.table(heads, [row.cells(max(room, len("logged as"))) for row in found])
+    page.table(heads, [_cells(row, max(room, len("logged as"))) for row in found])
     page.gap()
     page.paragraph((verdict_counts(reports), "bold"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One report in the table."""
-
-    name: str
-    verdict: Verdict
-    number: str
-    label: str
-    because: str
-
-    @classmethod
-    def of(cls, report: Report) -> _Row:
-        """The row of a report, which is not yet cleaned."""
-        report = clean(report)
-        headline = report.headline
-        number = "" if headline is None or headline.val_bpb is None else f"{headline.val_bpb:.5f}"
-        label = (headline.label if headline else None) or ""
-        return cls(name(report), report.verdict, number, label, _because(report))
-
-    def cells(self, label_width: int) -> tuple[Styled, ...]:
-        """The cells, with the middle of a long label left out."""
-        label = self.label
-        if len(label) > label_width:
-            half = (label_width - 2) // 2
-            label = f"{label[: label_width - 2 - half]}..{label[-half:]}"
-        return self.name, (self.verdict, _VERDICT_STYLE[self.verdict]), self.number, label, self.because
-
-
-def _because(report: Report) -> str:
-    decides = _DECIDES.get(report.verdict)
-    rules = rules_with(report, decides) if decides else []
-    return ", ".join(rules) if rules or report.verdict is Verdict.CLEAN else verdict_reason(report)
+def _cells(row: Row, label_width: int) -> tuple[Styled, ...]:
+    """The cells of one report, with the middle of a long label left out."""
+    label = row.label
+    if len(label) > label_width:
+        half = (label_width - 2) // 2
+        label = f"{label[: label_width - 2 - half]}..{label[-half:]}"
+    return row.name, (row.verdict, _VERDICT_STYLE[row.verdict]), row.val_bpb, label, row.because
 
 
 def _script(submission: SubmissionSummary) -> str:
