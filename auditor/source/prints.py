@@ -69,6 +69,11 @@ class PrintSite:
     called_from: Location | None = None
     evaluation: str | None = None
     evaluated_at: Location | None = None
+    longest_literal: str = field(init=False, repr=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        literals = (part for part in self.parts if isinstance(part, str))
+        object.__setattr__(self, "longest_literal", max(literals, key=len, default=""))
 
     @property
     def text(self) -> str:
@@ -83,6 +88,8 @@ class PrintSite:
 
     def matches(self, line: str) -> bool:
         """Can this site print `line`, or a launcher that prefixes ranks and times print it through?"""
+        if self.longest_literal not in line:  # nearly always: spares the walk over the parts
+            return False
         if self.quotes and _MEASURED_BPB.search(line):
             return False
         text = line.rstrip() if self.opaque else line.strip()
@@ -104,11 +111,13 @@ def find_print_sites(script: Script) -> tuple[PrintSite, ...]:
 
 def find_printer(sites: Iterable[PrintSite], line: str) -> tuple[bool | None, PrintSite | None]:
     """Whether `line` can be printed, and the site that does it; None where only opaque sites match."""
-    matching = [site for site in sites if site.matches(line)]
-    for site in matching:
-        if not site.opaque:
-            return True, site
-    return (None, matching[0]) if matching else (False, None)
+    opaque = None
+    for site in sites:
+        if site.matches(line):
+            if not site.opaque:
+                return True, site
+            opaque = opaque or site
+    return (None, opaque) if opaque else (False, None)
 
 
 def is_cut_off(sites: Iterable[PrintSite], line: str) -> bool:
@@ -143,14 +152,18 @@ class _Finder:
 
     scopes: Scopes
     texts: Texts = field(init=False)
+    numeric: frozenset[str] = field(init=False)
     budget: int = _MAX_CONTEXTS
 
     def __post_init__(self) -> None:
         self.texts = Texts(self.scopes)
+        self.numeric = frozenset(name for scope in self.scopes.all for name in _numeric_names(scope))
 
     def sites(self) -> Iterator[PrintSite]:
         for scope in self.scopes.all:
             for call in scope.calls:
+                if isinstance(call.func, ast.Name) and call.func.id in self.numeric:
+                    continue
                 text = _printed(call, bool(self.scopes.callees(call.func, scope)))
                 if text is not None:
                     yield from self._sites_of(call, text, scope)
@@ -237,6 +250,14 @@ class _Printed:
         whole = texts.texts(call, context) if len(self.values) != 1 else texts.texts(self.values[0], context)
         whole = tuple(_without_line_end(template) for template in whole)
         return whole + tuple(joined((ANYTHING, *template)) for template in whole) if self.prefixed else whole
+
+
+def _numeric_names(scope: Scope) -> Iterator[str]:
+    """What a module imports by name from libraries that do not print: the ``log`` of ``from math import log``."""
+    if scope.node is None and scope.module.tree is not None:
+        for node in ast.walk(scope.module.tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _NOT_PRINTING:
+                yield from (alias.asname or alias.name for alias in node.names)
 
 
 def _printed(call: ast.Call, is_own: bool) -> _Printed | None:

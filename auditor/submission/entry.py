@@ -29,6 +29,7 @@ _RANKED_NAMES = (
     re.compile(r"(?:main|run|submission)[\w.-]*\.py$"),
 )
 _NEVER_ENTRY = re.compile(r"(?:^|/)(?:test_|prepare|setup|download|plot|build_|conftest)[\w.-]*\.py$|human|readable", re.I)
+_MAX_NAME = 200  # ours: longer strings are no file names
 _NAMED_FILE = re.compile(r"[\w./-]+\.(?:py|c|cc|cpp|cu|cuh|h|hpp|so|model|npz|npy|pt|ptz|bin|json|pkl|vocab)$")
 
 
@@ -111,12 +112,13 @@ class _Reader:
     def follow(self) -> None:
         """Read everything that the modules so far take from the folder, until nothing new is found."""
         pending = list(self.modules)
+        root = posixpath.dirname(pending[0])
         shipped = set(self.files.paths())
         while pending:
             module = self.modules[pending.pop(0)]
             if module.tree is None:
                 continue
-            for path in _referred(module, shipped):
+            for path in _referred(module, root, shipped):
                 if path.endswith(".py") and path not in self.modules:
                     if self.add(path) is not None:
                         pending.append(path)
@@ -125,35 +127,53 @@ class _Reader:
             self.missing |= set(_missing(module, shipped))
 
 
-def _referred(module: Module, shipped: set[str]) -> Iterator[str]:
-    """Shipped files that a module imports, runs, or names in a string, in source order."""
+def _referred(module: Module, root: str, shipped: set[str]) -> Iterator[str]:
+    """Shipped files that a module imports, runs, or names in a string, in source order; `root` is the entry's folder."""
     here = posixpath.dirname(module.path)
     assert module.tree is not None
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (path for path in _imported(node, here) if path in shipped)
+            yield from (path for path in _imported(node, here, root) if path in shipped)
         elif isinstance(node, ast.Call) and (name := _import_by_name(node)):
-            yield from (path for path in _module_files(name, here) if path in shipped)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200:
+            yield from (path for path in _module_files(name, root, here) if path in shipped)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < _MAX_NAME:
             named = node.value.strip()
             if _NAMED_FILE.fullmatch(named):
-                yield from (path for path in shipped if path == named or path.endswith("/" + posixpath.basename(named)))
+                yield from _named(named, shipped)
 
 
-def _imported(node: ast.Import | ast.ImportFrom, here: str) -> Iterator[str]:
+def _named(text: str, shipped: set[str]) -> Iterator[str]:
+    """The shipped files that a path in a string can mean: the path itself, else every file of its name."""
+    path = posixpath.normpath(text)
+    name = posixpath.basename(path)
+    yield from [path] if path in shipped else sorted(each for each in shipped if posixpath.basename(each) == name)
+
+
+def _imported(node: ast.Import | ast.ImportFrom, here: str, root: str) -> Iterator[str]:
+    """The files that an import can mean. Absolute names are looked up beside the entry point, then beside the module."""
     if isinstance(node, ast.Import):
         for alias in node.names:
-            yield from _module_files(alias.name, here)
+            yield from _module_files(alias.name, root, here)
         return
-    yield from _module_files(node.module or "", here)
+    folders = [_package(here, node.level)] if node.level else [root, here]
+    yield from _module_files(node.module or "", *folders)
     for alias in node.names:
-        yield from _module_files(".".join(filter(None, (node.module, alias.name))), here)
+        yield from _module_files(".".join(filter(None, (node.module, alias.name))), *folders)
 
 
-def _module_files(name: str, here: str) -> Iterator[str]:
-    stem = posixpath.join(here, *name.split(".")) if name else here
-    yield f"{stem}.py"
-    yield f"{stem}/__init__.py"
+def _package(here: str, level: int) -> str:
+    """The folder that a relative import of `level` dots starts from."""
+    return posixpath.normpath(posixpath.join(here, *[".."] * (level - 1))).removeprefix(".")
+
+
+def _module_files(name: str, *folders: str) -> Iterator[str]:
+    """The files that importing a dotted name reads: the packages on the way, then the module itself."""
+    parts = name.split(".") if name else []
+    for folder in dict.fromkeys(folders):
+        for length in range(min(1, len(parts)), len(parts) + 1):
+            yield posixpath.join(folder, *parts[:length], "__init__.py")
+        if parts:
+            yield posixpath.join(folder, *parts) + ".py"
 
 
 def _import_by_name(node: ast.Call) -> str | None:
@@ -169,8 +189,9 @@ def _missing(module: Module, shipped: set[str]) -> Iterator[str]:
     here = posixpath.dirname(module.path)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ImportFrom) and node.level and node.module:
-            if not set(_module_files(node.module, here)) & shipped:
-                yield f"{node.module.replace('.', '/')}.py"
+            package, itself = list(_module_files(node.module, _package(here, node.level)))[-2:]
+            if package not in shipped and itself not in shipped:
+                yield itself
         elif isinstance(node, ast.Call) and _runs_file(node):
             name = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
             if isinstance(name, str) and name.endswith(".py") and posixpath.join(here, name) not in shipped:

@@ -10,6 +10,7 @@ from datetime import date
 from functools import cached_property
 
 from auditor.headline import Headline, trace_headline
+from auditor.provenance import PrintedLines, compare_lines
 from auditor.report import Unreadable
 from auditor.source.prints import PrintSite, find_print_sites
 from auditor.submission.entry import read_script
@@ -62,6 +63,7 @@ class Submission:
         self.other_folders = other_folders
         self.chosen_because = chosen_because
         self.entry = entry
+        self._printed_lines: dict[tuple[str, int], PrintedLines] = {}
 
     @cached_property
     def _script(self) -> tuple[Script | None, tuple[Unreadable, ...]]:
@@ -117,6 +119,14 @@ class Submission:
         helpers = {path: read_script(self.files, path)[0] for path in paths}
         return {path: find_print_sites(helper) for path, helper in helpers.items() if helper}
 
+    def printed_lines(self, run: Run) -> PrintedLines:
+        """Which lines of one of the submission's runs the shipped script can print."""
+        key = run.log, run.index
+        if key not in self._printed_lines:
+            lines = next(log.lines for log in self.logs if log.path == run.log)
+            self._printed_lines[key] = compare_lines(run, lines, self.print_sites)
+        return self._printed_lines[key]
+
     @cached_property
     def headline(self) -> Headline:
         """Where the submitted number comes from."""
@@ -136,13 +146,13 @@ class Submission:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over path and content of every file, in path order; unreadable files count by path and size."""
+        """SHA-256 over path and content of every file, in path order; unreadable files count by path and reason."""
         whole = hashlib.sha256()
         for path in self.files.paths():
             try:
                 content = hashlib.sha256(self.files.read(path)).digest()
-            except SubmissionError:
-                content = str(self.files.size(path)).encode()
+            except SubmissionError as error:
+                content = error.reason.encode()
             whole.update(path.encode("utf-8", "surrogateescape") + b"\0" + content)
         return whole.hexdigest()
 

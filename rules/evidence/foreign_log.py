@@ -13,7 +13,6 @@ from auditor.provenance import (
     CodeSize,
     code_sizes,
     compare_code_size,
-    compare_lines,
     count_different_lines,
     find_missing_labels,
     find_nearest_site,
@@ -227,13 +226,14 @@ class _Comparison:
         """Can the shipped code print the other metric and size lines?"""
         carried = {line.metric.text for line in self.submission.headline.lines}
         for run in self.runs:
-            printed = compare_lines(run, self._lines_of(run.log), self.submission.print_sites)
+            printed = self.submission.printed_lines(run)
             others = [fact for fact in printed.unprintable if fact.text not in carried]
             foreign = [fact for fact in others if self._helper_that_prints(fact.text) is None]
             if foreign:
                 yield self._foreign_line(foreign, printed.num_shapes)
             elif not printed.unprintable:
-                message = f"{self.script.path} prints all {printed.num_shapes} kinds of metric and size lines of {run.log}"
+                span = f"{run.log}:{printed.first_line}-{printed.last_line}"
+                message = f"{self.script.path} prints all {printed.num_shapes} kinds of metric and size lines of {span}"
                 yield Evidence(basis=Basis.LOG, message=message)
             if printed.cut_off:
                 first = printed.cut_off[0]
@@ -261,7 +261,8 @@ class _Comparison:
             size = compare_code_size(run, sizes)
             if size is not None and not size.difference_bytes:
                 continue
-            unknown = find_unknown_settings(run, self._lines_of(run.log), self.script, self.submission.print_sites)
+            printed = self.submission.printed_lines(run)
+            unknown = find_unknown_settings(run, printed, self.script, self.submission.print_sites)
             if unknown:
                 names = ", ".join(setting.name for setting in unknown)
                 yield self.rule.finding(

@@ -24,8 +24,8 @@ _SETTING_KEY = re.compile(
     r"max_|reserve|budget|limit|(?:^|_)cap(?:_|$)|timeout|heartbeat|remaining|effective|margin", re.IGNORECASE
 )
 _NOT_TOTAL = re.compile(
-    r"\d/\d|\bepoch\b|\bchunk[ =:]?\[|\bchunk \d|\bbatch \d|\bphase:\d|step_avg|ETA|\[\s*\d+(?:\.\d+)?%|progress|shard \d"
-    r"|^\W*rank|LONGTRAIN",
+    r"\d/\d|\bepoch\b|\bchunk[ =:]?\[|\bchunk[ =:]\d|\bbatch \d|\b(?:short|long)_docs\b|\bstarting\b|\bphase:\d|step_avg"
+    r"|ETA|\[\s*\d+(?:\.\d+)?%|progress|shard \d|^\W*rank|LONGTRAIN",
     re.IGNORECASE,
 )
 

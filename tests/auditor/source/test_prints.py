@@ -120,6 +120,12 @@ def test_loop_over_literal_labels() -> None:
     assert not printable(source, "ttt val_bpb:1.1000")
 
 
+def test_logarithm_imported_by_name_prints_nothing() -> None:
+    source = "from math import log, log2 as log2_\nloss = -log(p) + log2_(p)\nprint(f'bpb:{loss:.4f}')"
+    assert [site.label for site in sites_of(source)] == ["bpb"]
+    assert printable(source, "any val_bpb:1.0") is False
+
+
 def test_only_opaque_sites_means_unknown() -> None:
     known, site = find_printer(sites_of("print(result)"), "final val_bpb:1.0")
     assert known is None
