@@ -26,9 +26,9 @@ _DECIDES: Mapping[Verdict, Outcome] = {Verdict.VIOLATION: Outcome.FAIL, Verdict.
 _ORDER = tuple(Outcome(word) for word in OUTCOME_WORDS)
 _SEVERITY_ORDER = tuple(Severity)
 _BASIS_WORDS: Mapping[Basis, str] = {
-    Basis.FILES: "its files",
-    Basis.LOG: "a log",
-    Basis.SOURCE: "its source",
+    Basis.FILES: "the files",
+    Basis.LOG: "the logs",
+    Basis.SOURCE: "the source",
     Basis.RUN: "a run",
 }
 
@@ -145,7 +145,7 @@ def reasons_open(result: RuleResult) -> Iterable[str]:
         return dict.fromkeys(item.message for item in result.unestablished)
     if result.outcome is Outcome.OPEN:
         missing = [_BASIS_WORDS[basis] for basis in Basis if basis in result.required - result.checked]
-        return (f"nothing was found in {listed(missing)} to judge by",)
+        return (f"no evidence was found in {listed(missing)}",)
     return ()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from auditor.finding import Finding, Severity
 from auditor.output.describe import authorities
-from auditor.output.page import Page, Styled
+from auditor.output.page import Page, Styled, break_name
 from auditor.output.sanitize import clean, disarm_commands
 from auditor.output.summary import (
     OUTCOME_WORDS,
@@ -37,6 +37,7 @@ from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResu
 from auditor.rule import Rule, Ruleset
 
 _MAX_EXCERPTS = 5  # ours: places of one finding that are quoted
+_LEAST_LABEL_WIDTH = 14  # ours: below, a label is too torn to be read
 _BECAUSE_WIDTH = 26  # ours: what the names of deciding rules need at least
 _VERDICT_STYLE: Mapping[Verdict, str] = {
     Verdict.VIOLATION: "bold red",
@@ -67,22 +68,26 @@ def _ruleset(ruleset: Ruleset) -> str:
 
 
 def _table(page: Page, reports: ReportSet) -> None:
-    heads = ("submission", "verdict", "val_bpb", "logged as", "because of")
-    found = [clean(Row.of(report)) for report in reports.reports]
-    names = max((len(row.name) for row in found), default=0)
-    room = page.width - names - sum(map(len, ("violation", "1.00000"))) - 4 * len("  ") - _BECAUSE_WIDTH
-    page.table(heads, [_cells(row, max(room, len("logged as"))) for row in found])
+    """One row for each report; where the page is too narrow for the label, its column is left out."""
+    rows = [clean(Row.of(report)) for report in reports.reports]
+    names = min(max((len(row.name) for row in rows), default=0), page.width * 2 // 5)
+    fixed = sum(map(len, ("violation", "1.00000"))) + 4 * len("  ")
+    labels = page.width - names - fixed - _BECAUSE_WIDTH
+    heads = ["submission", "verdict", "val_bpb", "logged as", "because of"]
+    cells = [_cells(row, names, labels) for row in rows]
+    if labels < _LEAST_LABEL_WIDTH:
+        heads.pop(3)
+        for cell in cells:
+            cell.pop(3)
+    page.table(heads, cells)
     page.gap()
     page.paragraph((verdict_counts(reports), "bold"))
 
 
-def _cells(row: Row, label_width: int) -> tuple[Styled, ...]:
-    """The cells of one report, with the middle of a long label left out."""
-    label = row.label
-    if len(label) > label_width:
-        half = (label_width - 2) // 2
-        label = f"{label[: label_width - 2 - half]}..{label[-half:]}"
-    return row.name, (row.verdict, _VERDICT_STYLE[row.verdict]), row.val_bpb, label, row.because
+def _cells(row: Row, name_width: int, label_width: int) -> list[Styled]:
+    verdict = (row.verdict, _VERDICT_STYLE[row.verdict])
+    label = break_name(row.label, max(label_width, _LEAST_LABEL_WIDTH))
+    return [break_name(row.name, name_width), verdict, row.val_bpb, label, row.because]
 
 
 def _script(submission: SubmissionSummary) -> str:
