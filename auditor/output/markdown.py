@@ -14,7 +14,6 @@ from auditor.output.describe import authorities
 from auditor.output.sanitize import clean, disarm_commands
 from auditor.output.summary import (
     OUTCOME_WORDS,
-    Row,
     by_id,
     claim,
     counts,
@@ -29,6 +28,7 @@ from auditor.output.summary import (
     notes,
     place,
     printed_by,
+    rows,
     unreadable,
     verdict_counts,
     verdict_reason,
@@ -84,12 +84,12 @@ def _longest_run(text: str) -> int:
 
 
 def _table(reports: ReportSet) -> Iterator[str]:
-    rows = ["| submission | verdict | val_bpb | logged as | because of |", "|---|---|---:|---|---|"]
-    for row in (clean(Row.of(report)) for report in reports.reports):
+    lines = ["| submission | verdict | val_bpb | logged as | because of |", "|---|---|---:|---|---|"]
+    for row in map(clean, rows(reports)):
         label = code(row.label) if row.label else ""
-        rows.append(f"| {escape(row.name)} | {row.verdict} | {row.val_bpb} | {label} | {escape(row.because)} |")
+        lines.append(f"| {escape(row.name)} | {row.verdict} | {row.val_bpb} | {label} | {escape(row.because)} |")
     yield f"**{verdict_counts(reports)}**"
-    yield "\n".join(rows)
+    yield "\n".join(lines)
 
 
 def _report(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
@@ -128,13 +128,13 @@ def _identity(report: Report) -> str:
 def _headline(headline: HeadlineSummary, script: str | None) -> str:
     if len(headline.lines) < 2:
         return f"{escape(headline.explanation)}."
-    rows = ["| val_bpb | log line | label | seed |", "|---:|---|---|---:|"]
-    for line in headline.lines:
-        seed = "" if line.seed is None else str(line.seed)
-        rows.append(
-            f"| {line.val_bpb} | {code(f'{line.log}:{line.line}')} | {code(line.label) if line.label else ''} | {seed} |"
+    lines = ["| val_bpb | log line | label | seed |", "|---:|---|---|---:|"]
+    for carrier in headline.lines:
+        seed = "" if carrier.seed is None else str(carrier.seed)
+        lines.append(
+            f"| {carrier.val_bpb} | {code(f'{carrier.log}:{carrier.line}')} | {code(carrier.label) if carrier.label else ''} | {seed} |"
         )
-    return "\n\n".join((f"{escape(claim(headline))}:", "\n".join(rows), f"{escape(printed_by(headline, script))}."))
+    return "\n\n".join((f"{escape(claim(headline))}:", "\n".join(lines), f"{escape(printed_by(headline, script))}."))
 
 
 def _result(result: RuleResult, rule: Rule | None) -> Iterator[str]:
@@ -173,7 +173,7 @@ def _list(title: str, items: Sequence[str]) -> Iterator[str]:
 
 
 def _outcomes(report: Report) -> str:
-    rows = ["| rule | outcome |", "|---|---|"]
-    rows += [f"| {result.rule_id} {result.rule} | {OUTCOME_WORDS[result.outcome]} |" for result in report.results]
-    table = "\n".join(rows)
+    lines = ["| rule | outcome |", "|---|---|"]
+    lines += [f"| {result.rule_id} {result.rule} | {OUTCOME_WORDS[result.outcome]} |" for result in report.results]
+    table = "\n".join(lines)
     return f"<details><summary>{counts(report)}</summary>\n\n{table}\n\n</details>"

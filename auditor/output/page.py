@@ -30,9 +30,9 @@ def terminal_width() -> int:
 
 
 def break_name(name: str, width: int) -> str:
-    """`name` on lines of at most `width` characters if it can be broken so, which is after ``_`` and ``-``."""
+    """`name` on lines of at most `width` characters if it can be broken so, which is after ``/``, ``_`` and ``-``."""
     lines = [""]
-    for part in re.findall(r"[^_-]*[_-]|[^_-]+", name):
+    for part in re.findall(r"[^/_-]*[/_-]|[^/_-]+", name):
         if len(lines[-1]) + len(part) > width and lines[-1]:
             lines.append("")
         lines[-1] += part

@@ -72,12 +72,22 @@ class Row:
     because: str
 
     @classmethod
-    def of(cls, report: Report) -> Row:
-        """The row of a report."""
+    def of(cls, report: Report, called: str) -> Row:
+        """The row of a report that is called so."""
         headline = report.headline
         number = "" if headline is None or headline.val_bpb is None else f"{headline.val_bpb:.5f}"
         label = (headline.label if headline else None) or ""
-        return cls(name(report), report.verdict, number, label, _because(report))
+        return cls(called, report.verdict, number, label, _because(report))
+
+
+def rows(reports: ReportSet) -> list[Row]:
+    """A row for each report; where short names are the same, paths take their place."""
+    short = [name(report) for report in reports.reports]
+    times = Counter(short)
+    return [
+        Row.of(report, called if times[called] == 1 or report.submission.pr is not None else report.submission.path)
+        for report, called in zip(reports.reports, short, strict=True)
+    ]
 
 
 def _because(report: Report) -> str:

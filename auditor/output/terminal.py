@@ -29,6 +29,7 @@ from auditor.output.summary import (
     notes,
     place,
     printed_by,
+    rows,
     unreadable,
     verdict_counts,
     verdict_reason,
@@ -69,12 +70,12 @@ def _ruleset(ruleset: Ruleset) -> str:
 
 def _table(page: Page, reports: ReportSet) -> None:
     """One row for each report; where the page is too narrow for the label, its column is left out."""
-    rows = [clean(Row.of(report)) for report in reports.reports]
-    names = min(max((len(row.name) for row in rows), default=0), page.width * 2 // 5)
+    found = list(map(clean, rows(reports)))
+    names = min(max((len(row.name) for row in found), default=0), page.width * 2 // 5)
     fixed = sum(map(len, ("violation", "1.00000"))) + 4 * len("  ")
     labels = page.width - names - fixed - _BECAUSE_WIDTH
     heads = ["submission", "verdict", "val_bpb", "logged as", "because of"]
-    cells = [_cells(row, names, labels) for row in rows]
+    cells = [_cells(row, names, labels) for row in found]
     if labels < _LEAST_LABEL_WIDTH:
         heads.pop(3)
         for cell in cells:

@@ -4,11 +4,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from auditor.output import render
+from auditor.output.page import Page, break_name
 from auditor.rule import Rule
 
 _STYLE = re.compile(r"\x1b\[[\d;]*m")
@@ -67,8 +69,6 @@ def test_nothing_at_all_is_said(samples: Callable[..., Any]):
 
 
 def test_a_long_line_of_a_file_is_cut_and_not_left_out():
-    from auditor.output.page import Page
-
     page = Page(40)
     page.quote("x" * 1000, 4)
     lines = page.text().splitlines()
@@ -82,3 +82,24 @@ def test_starting_loads_no_format():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_in_a_table_paths_stand_for_names_that_are_the_same(samples: Callable[..., Any]):
+    report = samples().review()
+    moved = replace(report, submission=replace(report.submission, path="records/track_non_record_16mb/2026-04-16_Odd"))
+    text = render(samples().set(*[report, moved] * 2, samples().clean()), (), "text", width=120)
+    assert text.count("records/track_non_record_16mb/2026-04-16_Odd ") == 2
+    assert "\n2026-04-17_Fine " in text
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("short", ["short"]),
+        ("final_int6_sliding_window_exact", ["final_int6_", "sliding_", "window_exact"]),
+        ("unbreakableword", ["unbreakableword"]),
+        ("", [""]),
+    ],
+)
+def test_names_are_broken_where_they_can_be(name: str, lines: list[str]):
+    assert break_name(name, 12).split("\n") == lines
