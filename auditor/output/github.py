@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from auditor.finding import Finding, Location, Severity
 from auditor.output.sanitize import clean
-from auditor.output.summary import name, not_established, place, verdict_counts, verdict_reason
+from auditor.output.summary import name, not_established, place, said, verdict_counts, verdict_reason
 from auditor.report import Report, ReportSet
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
@@ -49,9 +49,9 @@ def _finding(finding: Finding, rule: str, folder: str) -> str:
     packed = location.outer_path is not None
     shown = f"{folder}/{location.outer_path or location.path}".rstrip("/")
     line = location.outer_line if packed else location.line
-    said = f"{finding.message} ({place(location)})" if packed else finding.message
+    message = f"{said(finding)} ({place(location)})" if packed else said(finding)
     remedy = f"; to do: {finding.remedy}" if finding.remedy else ""
-    return _command(_COMMANDS[finding.severity], shown, line, f"{finding.rule_id} {rule}", f"{said}{remedy}")
+    return _command(_COMMANDS[finding.severity], shown, line, f"{finding.rule_id} {rule}", f"{message}{remedy}")
 
 
 def _command(command: str, path: str | None, line: int | None, title: str, message: str) -> str:

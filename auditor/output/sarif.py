@@ -18,7 +18,7 @@ from auditor.finding import Finding, Location, Severity
 from auditor.output.describe import RuleText, describe, sentence
 from auditor.output.json_report import report_to_json
 from auditor.output.sanitize import clean, plain
-from auditor.output.summary import decisive_findings, notes, place, reasons_open, verdict_reason
+from auditor.output.summary import decisive_findings, notes, place, reasons_open, said, verdict_reason
 from auditor.report import Outcome, Report, ReportSet, RuleResult
 from auditor.rule import Rule, RulesetName, Status
 
@@ -89,7 +89,7 @@ def _summary(report: Report) -> Json:
         "reason": verdict_reason(report),
         "headline": whole["headline"],
         "rulesByOutcome": names,
-        "notes": [{"ruleId": note.rule_id, "message": note.message} for note in notes(report)],
+        "notes": [{"ruleId": note.rule_id, "message": said(note)} for note in notes(report)],
     }
 
 
@@ -115,15 +115,16 @@ def _results(report: Report, index: Mapping[str, int]) -> Iterator[Json]:
     for result in report.results:
         if result.outcome in (Outcome.FAIL, Outcome.REVIEW):
             for finding in decisive_findings(result):
-                yield _result(report, result, index) | _finding(finding, report.submission.path)
+                known = {"basis": finding.basis, "confidence": finding.confidence}
+                yield _result(report, result, index, **known) | _finding(finding, report.submission.path)
         elif result.outcome is Outcome.OPEN:
             yield _result(report, result, index) | _open(result, report)
 
 
-def _result(report: Report, result: RuleResult, index: Mapping[str, int]) -> Json:
+def _result(report: Report, result: RuleResult, index: Mapping[str, int], **known: str) -> Json:
     rule = {"ruleIndex": index[result.rule_id]} if result.rule_id in index else {}
     properties = {"outcome": result.outcome, "submission": clean(report.submission.path), "pr": report.submission.pr}
-    return {"ruleId": result.rule_id, **rule, "properties": properties}
+    return {"ruleId": result.rule_id, **rule, "properties": properties | known}
 
 
 def _open(result: RuleResult, report: Report) -> Json:
@@ -141,7 +142,7 @@ def _finding(finding: Finding, folder: str) -> Json:
     """One finding; the fingerprint is that of the finding as the rule made it, not of its cleaned text."""
     cleaned = clean(finding)
     where = [_location(finding.location, folder)] if finding.location else []
-    message = f"{cleaned.message}. {sentence(cleaned.remedy)}." if cleaned.remedy else cleaned.message
+    message = f"{said(cleaned)}. {sentence(cleaned.remedy)}." if cleaned.remedy else said(cleaned)
     whole: Json = {
         "kind": "fail",
         "level": "error" if finding.severity is Severity.ERROR else "warning",

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.finding import Basis, Finding, Location, Severity
+from auditor.finding import Basis, Confidence, Finding, Location, Severity
 from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, Verdict
 from auditor.rule import Rule, RulesetName
 
@@ -118,6 +118,14 @@ def decisive_findings(result: RuleResult) -> list[Finding]:
     """The errors and warnings of one rule, errors first."""
     found = [finding for finding in result.findings if finding.severity is not Severity.NOTE]
     return sorted(found, key=lambda finding: _SEVERITY_ORDER.index(finding.severity))
+
+
+def said(finding: Finding) -> str:
+    """A finding's message with what weakens it."""
+    doubts = [] if finding.confidence is Confidence.HIGH else [f"{finding.confidence} confidence"]
+    if not finding.live:
+        doubts.append("the submitted configuration never gets there")
+    return f"{finding.message} ({'; '.join(doubts)})" if doubts else finding.message
 
 
 def notes(report: Report) -> list[Finding]:

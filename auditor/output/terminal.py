@@ -30,6 +30,7 @@ from auditor.output.summary import (
     place,
     printed_by,
     rows,
+    said,
     unreadable,
     verdict_counts,
     verdict_reason,
@@ -187,10 +188,8 @@ class _Detail:
             self.page.paragraph((f"Authority: {'; '.join(authorities(rule))}", "dim"), indent=4)
 
     def _finding(self, finding: Finding) -> None:
-        doubt = "" if finding.confidence == "high" else f" ({finding.confidence} confidence)"
-        self.page.paragraph(
-            (f"{finding.severity}: ", _SEVERITY_STYLE[finding.severity]), f"{finding.message}{doubt}", indent=4
-        )
+        style = _SEVERITY_STYLE[finding.severity]
+        self.page.paragraph((f"{finding.severity}: ", style), said(finding), indent=4)
         quoted, alike = excerpts(finding)
         for location, what in quoted[:_MAX_EXCERPTS]:
             self.page.paragraph((f"{place(location)}{': ' if what else ''}{what}", "dim"), indent=6)
@@ -201,4 +200,4 @@ class _Detail:
             self.page.paragraph((f"also {listed(more)}", "dim"), indent=6)
 
     def _notes(self) -> None:
-        self._list("Notes", [f"{finding.rule_id}: {finding.message}" for finding in notes(self.report)])
+        self._list("Notes", [f"{finding.rule_id}: {said(finding)}" for finding in notes(self.report)])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from auditor.output import render
+from auditor.output import FORMATS, render
 from auditor.output.page import Page, break_name
 from auditor.rule import Rule
 
@@ -103,3 +103,13 @@ def test_in_a_table_paths_stand_for_names_that_are_the_same(samples: Callable[..
 )
 def test_names_are_broken_where_they_can_be(name: str, lines: list[str]):
     assert break_name(name, 12).split("\n") == lines
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_says_what_weakens_a_finding(form: str, samples: Callable[..., Any]):
+    made = samples()
+    dead = replace(made.note(), live=False)
+    report = replace(made.review(), results=(made.result("PG701", "train-before-score", findings=(made.warning(), dead)),))
+    text = render(made.set(report), (), form, width=120)
+    assert "medium" in text
+    assert ('"live": false' if form == "json" else "the submitted configuration never gets there") in text
