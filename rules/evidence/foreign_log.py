@@ -179,11 +179,26 @@ class _Comparison:
                 logged.setdefault((same, size.size.num_bytes), []).append(size)
         for (same, _), group in logged.items():
             first = group[0]
-            if same:
+            if same and first.shipped_as not in code_sizes(self.script, {}):
+                yield self._size_of_another_file(group)
+            elif same:
                 message = f"{_logs(group)} gives a code size of {first.size.num_bytes:,} bytes, that of {first.shipped_as}"
                 yield Evidence(basis=Basis.LOG, message=message, location=_location(first.size))
             else:
                 yield self._other_code_size(group)
+
+    def _size_of_another_file(self, group: Sequence[CodeSize]) -> Statement:
+        first = group[0]
+        return self.rule.finding(
+            self.ruleset,
+            f"{_logs(group)} gives the code size of {first.shipped_as} ({first.shipped_bytes:,} bytes), which "
+            f"{self.script.path} ({self.script.num_bytes:,}) does not run",
+            basis=Basis.LOG,
+            status=Status.REVIEW,
+            location=_location(first.size),
+            remedy="ship the script that ran as the submission's script",
+            anchor="code size of another file",
+        )
 
     def _other_code_size(self, group: Sequence[CodeSize]) -> Statement:
         first = group[0]
