@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from auditor.finding import Finding, Location, Severity
 from auditor.output.sanitize import clean
 from auditor.output.summary import name, not_established, place, said, verdict_counts, verdict_reason
-from auditor.report import Report, ReportSet
+from auditor.report import Report, ReportSet, Verdict
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
@@ -38,6 +38,8 @@ def _annotations(report: Report) -> Iterator[str]:
     open_rules = "; ".join(f"{rules}: {why}" for rules, why in not_established(report))
     if open_rules:
         yield _command("notice", whole, None, f"{name(report)}: not established", open_rules)
+    if report.verdict is Verdict.ERROR:
+        return
     summary = verdict_reason(report)
     if report.headline is not None:
         summary += f". {report.headline.explanation}"

@@ -5,6 +5,7 @@ The formats for people share these sentences, so that a terminal, a review comme
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,14 +148,18 @@ def detailed(reports: ReportSet) -> tuple[Report, ...]:
 
 
 def not_established(report: Report) -> list[tuple[str, str]]:
-    """What could not be told, as (rules, why); rules with one reason share a line."""
-    reasons: dict[str, list[str]] = {}
+    """What could not be told, as (rules, why); reasons that differ in numbers only (one for each seed) share a line."""
+    groups: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for result in report.results:
         for reason in reasons_open(result):
-            names = reasons.setdefault(reason, [])
-            if result.rule not in names:
-                names.append(result.rule)
-    return [(", ".join(names), reason) for reason, names in reasons.items()]
+            names, reasons = groups.setdefault(re.sub(r"\d[\d,.]*", "#", reason), ({}, {}))
+            names[result.rule] = None
+            reasons[reason] = None
+    return [(", ".join(names), _first_of(list(reasons))) for names, reasons in groups.values()]
+
+
+def _first_of(reasons: Sequence[str]) -> str:
+    return reasons[0] if len(reasons) == 1 else f"{reasons[0]} (and {len(reasons) - 1} more like it)"
 
 
 def reasons_open(result: RuleResult) -> Iterable[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,12 @@ def test_a_page_shows_the_shortest_bad_and_good_case_and_names_the_others():
             assert f"**{words}** (`{shortest.folder.name}`)" in page
         assert all(f"`{case.folder.name}`" in page for case in own)
         assert all(str(authority.since) in page for authority in rule.authority)
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [*gen_docs.ROOT.glob("*.md"), *(gen_docs.ROOT / "docs").rglob("*.md")]
+    links = [
+        (page, link) for page in pages for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    ]
+    assert len(links) > len(ALL_RULES)
+    assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from auditor.finding import Unestablished
 from auditor.output import FORMATS, render
 from auditor.output.page import Page, break_name
 from auditor.rule import Rule
@@ -57,6 +58,18 @@ def test_one_clean_report_lists_what_was_not_established(samples: Callable[..., 
     unestablished = made.violation().results[2]
     report = type(fine)(submission=fine.submission, headline=None, results=(*fine.results, unestablished))
     assert "Not established\n  - seed-mismatch: no log names a seed\n" in render(made.set(report), (), "text", width=80)
+
+
+def test_reasons_that_differ_in_numbers_only_share_a_line(samples: Callable[..., Any]):
+    made = samples()
+    reasons = tuple(Unestablished(message=f"seed {seed}: {seed},000 is too coarse") for seed in (1, 42, 7))
+    other = (Unestablished(message="no log"), Unestablished(message="seed 1: 1,000 is too coarse"))
+    results = (
+        made.result("PG301", "one-rule", unestablished=reasons),
+        made.result("PG302", "two-rule", unestablished=other),
+    )
+    text = render(made.set(replace(made.clean(), headline=None, results=results)), (), "text", width=120)
+    assert "  - one-rule, two-rule: seed 1: 1,000 is too coarse (and 2 more like it)\n  - two-rule: no log\n" in text
 
 
 def test_authorities_come_with_their_dates_oldest_first(samples: Callable[..., Any], sample_rules: tuple[Rule, ...]):
