@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from auditor.finding import Finding, Location, Severity
 from auditor.output.sanitize import clean
-from auditor.output.summary import name, not_established, place, verdict_counts, verdict_reason
-from auditor.report import Report, ReportSet
+from auditor.output.summary import name, not_established, place, said, verdict_counts, verdict_reason
+from auditor.report import Report, ReportSet, Verdict
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
@@ -38,6 +38,8 @@ def _annotations(report: Report) -> Iterator[str]:
     open_rules = "; ".join(f"{rules}: {why}" for rules, why in not_established(report))
     if open_rules:
         yield _command("notice", whole, None, f"{name(report)}: not established", open_rules)
+    if report.verdict is Verdict.ERROR:
+        return
     summary = verdict_reason(report)
     if report.headline is not None:
         summary += f". {report.headline.explanation}"
@@ -49,9 +51,9 @@ def _finding(finding: Finding, rule: str, folder: str) -> str:
     packed = location.outer_path is not None
     shown = f"{folder}/{location.outer_path or location.path}".rstrip("/")
     line = location.outer_line if packed else location.line
-    said = f"{finding.message} ({place(location)})" if packed else finding.message
+    message = f"{said(finding)} ({place(location)})" if packed else said(finding)
     remedy = f"; to do: {finding.remedy}" if finding.remedy else ""
-    return _command(_COMMANDS[finding.severity], shown, line, f"{finding.rule_id} {rule}", f"{said}{remedy}")
+    return _command(_COMMANDS[finding.severity], shown, line, f"{finding.rule_id} {rule}", f"{message}{remedy}")
 
 
 def _command(command: str, path: str | None, line: int | None, title: str, message: str) -> str:

@@ -29,6 +29,16 @@ def terminal_width() -> int:
     return min(shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns, _WIDEST)
 
 
+def break_name(name: str, width: int) -> str:
+    """`name` on lines of at most `width` characters if it can be broken so, which is after ``/``, ``_`` and ``-``."""
+    lines = [""]
+    for part in re.findall(r"[^/_-]*[/_-]|[^/_-]+", name):
+        if len(lines[-1]) + len(part) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
 class Page:
     """Collects text; `text()` returns it. A part of a line is a string, or a string with a style such as ``bold red``."""
 
@@ -66,8 +76,8 @@ class Page:
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[Styled]]) -> None:
         """A table without rules; the last column takes what is left of the width."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for head in heads:
-            table.add_column(head, overflow="fold")
+        for number, head in enumerate(heads, start=1):
+            table.add_column(head, overflow="fold", no_wrap=number < len(heads))
         for row in rows:
             table.add_row(*(Text.assemble(cell) for cell in row))
         self._console.print(table)

@@ -5,10 +5,12 @@ The formats for people share these sentences, so that a terminal, a review comme
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from auditor.finding import Basis, Finding, Location, Severity
+from auditor.finding import Basis, Confidence, Finding, Location, Severity
 from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, Verdict
 from auditor.rule import Rule, RulesetName
 
@@ -21,12 +23,13 @@ OUTCOME_WORDS: Mapping[Outcome, str] = {
     Outcome.NOT_APPLICABLE: "does not apply",
 }
 _MAX_DETAILED = 3  # ours: more reports than these in full are not read
+_DECIDES: Mapping[Verdict, Outcome] = {Verdict.VIOLATION: Outcome.FAIL, Verdict.REVIEW: Outcome.REVIEW}
 _ORDER = tuple(Outcome(word) for word in OUTCOME_WORDS)
 _SEVERITY_ORDER = tuple(Severity)
 _BASIS_WORDS: Mapping[Basis, str] = {
-    Basis.FILES: "its files",
-    Basis.LOG: "a log",
-    Basis.SOURCE: "its source",
+    Basis.FILES: "the files",
+    Basis.LOG: "the logs",
+    Basis.SOURCE: "the source",
     Basis.RUN: "a run",
 }
 
@@ -59,6 +62,41 @@ def verdict_reason(report: Report) -> str:
     return "the rules that could be checked found nothing" + (f"; {num_open} could not be established" if num_open else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One report in a table; `because` names the rules that decide, or what stood in the way."""
+
+    name: str
+    verdict: Verdict
+    val_bpb: str
+    label: str
+    because: str
+
+    @classmethod
+    def of(cls, report: Report, called: str) -> Row:
+        """The row of a report that is called so."""
+        headline = report.headline
+        number = "" if headline is None or headline.val_bpb is None else f"{headline.val_bpb:.5f}"
+        label = (headline.label if headline else None) or ""
+        return cls(called, report.verdict, number, label, _because(report))
+
+
+def rows(reports: ReportSet) -> list[Row]:
+    """A row for each report; where short names are the same, paths take their place."""
+    short = [name(report) for report in reports.reports]
+    times = Counter(short)
+    return [
+        Row.of(report, called if times[called] == 1 or report.submission.pr is not None else report.submission.path)
+        for report, called in zip(reports.reports, short, strict=True)
+    ]
+
+
+def _because(report: Report) -> str:
+    decides = _DECIDES.get(report.verdict)
+    rules = rules_with(report, decides) if decides else []
+    return ", ".join(rules) if rules or report.verdict is Verdict.CLEAN else verdict_reason(report)
+
+
 def rules_with(report: Report, outcome: Outcome) -> list[str]:
     """The names of the rules that came to `outcome`."""
     return [result.rule for result in report.results if result.outcome is outcome]
@@ -83,6 +121,14 @@ def decisive_findings(result: RuleResult) -> list[Finding]:
     return sorted(found, key=lambda finding: _SEVERITY_ORDER.index(finding.severity))
 
 
+def said(finding: Finding) -> str:
+    """A finding's message with what weakens it."""
+    doubts = [] if finding.confidence is Confidence.HIGH else [f"{finding.confidence} confidence"]
+    if not finding.live:
+        doubts.append("the submitted configuration never gets there")
+    return f"{finding.message} ({'; '.join(doubts)})" if doubts else finding.message
+
+
 def notes(report: Report) -> list[Finding]:
     """Findings that decide nothing."""
     return [finding for result in report.results for finding in result.findings if finding.severity is Severity.NOTE]
@@ -102,14 +148,18 @@ def detailed(reports: ReportSet) -> tuple[Report, ...]:
 
 
 def not_established(report: Report) -> list[tuple[str, str]]:
-    """What could not be told, as (rules, why); rules with one reason share a line."""
-    reasons: dict[str, list[str]] = {}
+    """What could not be told, as (rules, why); reasons that differ in numbers only (one for each seed) share a line."""
+    groups: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for result in report.results:
         for reason in reasons_open(result):
-            names = reasons.setdefault(reason, [])
-            if result.rule not in names:
-                names.append(result.rule)
-    return [(", ".join(names), reason) for reason, names in reasons.items()]
+            names, reasons = groups.setdefault(re.sub(r"\d[\d,.]*", "#", reason), ({}, {}))
+            names[result.rule] = None
+            reasons[reason] = None
+    return [(", ".join(names), _first_of(list(reasons))) for names, reasons in groups.values()]
+
+
+def _first_of(reasons: Sequence[str]) -> str:
+    return reasons[0] if len(reasons) == 1 else f"{reasons[0]} (and {len(reasons) - 1} more like it)"
 
 
 def reasons_open(result: RuleResult) -> Iterable[str]:
@@ -118,7 +168,7 @@ def reasons_open(result: RuleResult) -> Iterable[str]:
         return dict.fromkeys(item.message for item in result.unestablished)
     if result.outcome is Outcome.OPEN:
         missing = [_BASIS_WORDS[basis] for basis in Basis if basis in result.required - result.checked]
-        return (f"nothing was found in {listed(missing)} to judge by",)
+        return (f"no evidence was found in {listed(missing)}",)
     return ()
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def reports(samples: Callable[..., Any], which: str) -> ReportSet:
         case "several":
             return made.all()
         case _:
-            return made.set(*[made.review()] * 4, made.clean())
+            odd = made.review()
+            others = [replace(odd, submission=replace(odd.submission, path=f"records/{name}")) for name in ("a", "b", "c")]
+            return made.set(odd, *others, made.clean())
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -39,7 +39,20 @@ FRAGMENTS = (
         "\x1b]8;;http://x\x1b\\",
         "\x9b31m",
     ),
-    *("\u202e", "\u200b", "\u00a0", "\udc80", "\N{PILE OF POO}", "%0A", "%", ",line=1", "::", "::error::x", "\n::error::x"),
+    *(
+        "\u202e",
+        "\u200b",
+        "\u00a0",
+        "\udc80",
+        "\ud800",
+        "\N{PILE OF POO}",
+        "%0A",
+        "%",
+        ",line=1",
+        "::",
+        "::error::x",
+        "\n::error::x",
+    ),
     *(
         "##[error]x",
         "::stop-commands::t",
@@ -87,7 +100,12 @@ def spoiled(samples: Callable[..., Any]) -> Callable[[str], ReportSet]:
     return make
 
 
-@given(text=hostile, form=st.sampled_from(FORMATS))
+@pytest.mark.parametrize("form", FORMATS)
+@example(text="\ud800")
+@example(text="##[error]x")
+@example(text="::error::x")
+@example(text=" ::error::x")
+@given(text=hostile)
 def test_no_format_holds_a_control_character_or_a_line_that_a_runner_obeys(
     text: str, form: str, spoiled: Callable[[str], ReportSet]
 ):
@@ -113,6 +131,20 @@ def test_annotations_stay_as_many_and_each_stays_one_command(text: str, spoiled:
     assert lines[-2:] == ["pgolf: 3 submissions: 1 violation, 1 clean, 1 error", ""]
 
 
+@given(text=hostile)
+def test_annotations_say_what_the_submission_said(text: str, spoiled: Callable[[str], ReportSet]):
+    first = render(spoiled(text), (), "github").split("\n")[0]
+    properties, _, data = first.removeprefix("::error ").partition("::")
+    assert unescaped(data) == plain(f"{text}model.bin{text}") + ": " + plain(f"{text}too large{text}")
+    told = dict(entry.split("=", 1) for entry in properties.split(","))
+    assert unescaped(told["file"]).endswith(plain(f"/{text}model.bin{text}"))
+
+
+@example(text="- x")
+@example(text="1. x")
+@example(text="# x")
+@example(text="---")
+@example(text="    x")
 @given(text=hostile)
 def test_markdown_keeps_its_structure(text: str, spoiled: Callable[[str], ReportSet]):
     assert list(structure(render(spoiled(text), (), "markdown"))) == list(structure(render(spoiled(""), (), "markdown")))
@@ -186,6 +218,13 @@ def test_plain_text_shows_what_is_not_printable(text: str, shown: str):
 
 def test_commands_are_disarmed_and_ordinary_colons_are_not():
     assert disarm_commands("a::b\n  ::error::x\n##[error]\n:x\n") == "a::b\n  \\::error::x\n#\\#[error]\n:x\n"
+
+
+def unescaped(text: str) -> str:
+    """What a runner makes of an escaped value, in its order."""
+    for code_, character in (("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")):
+        text = text.replace(code_, character)
+    return text
 
 
 def structure(text: str) -> Iterator[str]:
