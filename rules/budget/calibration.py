@@ -15,6 +15,7 @@ from auditor.submission.logs.model import Duration, DurationKind, Log
 from rules.budget.span import Span, span_of
 from rules.budget.training_end import TrainingEnd, training_end
 from rules.headline_runs import SeedRun
+from rules.limits import ACCEPTED_TRAIN_SECONDS
 
 _WORK = re.compile(
     r"calibrating|(?:collect|build)\w*\b.{0,40}(?:hessian|calib)|calibration data|calib prepared", re.IGNORECASE
@@ -49,13 +50,19 @@ class Calibration:
 
     @property
     def known(self) -> Span:
-        """The end of the loop and of what is timed as calibration."""
-        return span_of(self.end.time, *self.times)
+        """The end of the loop and of what is timed as calibration; a loop over the cap counts as ending in time."""
+        return _in_time(span_of(self.end.time)) + span_of(*self.times)
 
     @property
     def most(self) -> Span:
-        """The end of the loop and of all quantisation that calibration may be a part of."""
-        return span_of(self.end.time, *self.times, *self.bounds)
+        """The same with all quantisation that calibration may be a part of."""
+        return self.known + span_of(*self.bounds)
+
+
+def _in_time(end: Span) -> Span:
+    """Without an excess of the loop itself, which is another rule's matter."""
+    latest = ACCEPTED_TRAIN_SECONDS.value
+    return Span(min(end.low, latest), min(end.high, latest))
 
 
 def find_calibration(seed_run: SeedRun, logs: Mapping[str, Log]) -> Calibration | None:

@@ -103,8 +103,9 @@ def _own_time(run: Run, metric: Metric) -> Duration | None:
         each for each in run.durations if 0 < each.line - metric.line <= _TWIN_LINES and _tells_time(each)
     ]
     own = max(printed, key=lambda each: each.seconds, default=None)
-    total = next((each for each in run.durations if each.line > metric.line and _is_total(each)), None)
-    if total is None or (own is not None and not span_of(total).is_over(own.seconds)):
+    after = (each for each in run.durations if each.line > metric.line and each not in printed and _is_evaluation(each))
+    total = next((each for each in after if each.line not in lines), None)
+    if total is None or not _is_total(total) or (own is not None and not span_of(total).is_over(own.seconds)):
         return own
     return total
 
