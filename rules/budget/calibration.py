@@ -49,6 +49,16 @@ class Calibration:
     data: CalibrationData
 
     @property
+    def is_timed(self) -> bool:
+        """Is there a time that the calibration took at most?"""
+        return bool(self.times or self.bounds)
+
+    @property
+    def loop_is_over(self) -> bool:
+        """Was the training loop over the cap by itself, which is another rule's matter?"""
+        return span_of(self.end.time).is_over(ACCEPTED_TRAIN_SECONDS.value)
+
+    @property
     def known(self) -> Span:
         """The end of the loop and of what is timed as calibration; a loop over the cap counts as ending in time."""
         return _in_time(span_of(self.end.time)) + span_of(*self.times)

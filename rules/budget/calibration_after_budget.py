@@ -94,7 +94,7 @@ class CalibrationAfterBudget(Rule):
             yield _evidence(calibration, f"calibrated on {calibration.data}, which does not count as training")
         elif calibration.known.is_over(cap) or (not calibration.times and _is_used_up(calibration)):
             yield from self._late(calibration, standing, day, ruleset)
-        elif calibration.most.is_within(cap if strict else ACCEPTED) and (calibration.times or calibration.bounds):
+        elif calibration.most.is_within(cap if strict else ACCEPTED) and calibration.is_timed:
             yield _evidence(calibration, f"{_sum(calibration)}, in time")
         else:
             yield Unestablished(message=f"{calibration.seed_run.name}: {_doubt(calibration)}", location=_place(calibration))
@@ -102,7 +102,7 @@ class CalibrationAfterBudget(Rule):
     def _late(
         self, calibration: Calibration, standing: Standing, day: date | None, ruleset: Ruleset
     ) -> Iterator[Statement]:
-        accepted = bool(calibration.times) and calibration.known.is_within(ACCEPTED)
+        accepted = calibration.is_timed and calibration.most.is_within(ACCEPTED)
         status = standing.status
         if ruleset.name is RulesetName.PRACTICE:
             before = day is not None and day < CALIBRATED_TRAIN_SECONDS.since
@@ -151,6 +151,8 @@ def _sum(calibration: Calibration) -> str:
         part = f"; it is part of {calibration.bounds[0].text!r}" if calibration.bounds else ""
         return f"{ended}, and calibration on {calibration.data} after it prints no time of its own{part}"
     steps = " + ".join(shown(each) for each in calibration.times)
+    if calibration.loop_is_over:
+        return f"{ended}, over the cap by itself, and {steps} of calibration on {calibration.data} followed"
     total = calibration.end.time.seconds + sum(each.seconds for each in calibration.times)
     return f"{ended}; with {steps} of calibration on {calibration.data} that is {total:.1f} s"
 

@@ -66,12 +66,14 @@ class EvaluationTimeOverCap(Rule):
         seed_runs = judged_runs(submission)
         if not seed_runs:
             yield Unestablished(message="there is no log that tells how long the evaluation took")
+        metrics = {(line.metric.log, line.metric.line): line.metric for line in submission.headline.lines}
         for seed_run in seed_runs:
             standing = bench.weigh(seed_run, seed_run.run)
-            if not bench.located:
+            if seed_run.line is None:
                 yield from self._judge_unlocated(seed_run, standing, ruleset)
                 continue
-            evaluation = headline_evaluation(seed_run, bench.logs[seed_run.run.log])
+            log = bench.logs[seed_run.run.log]
+            evaluation = headline_evaluation(seed_run.run, metrics[log.path, seed_run.line], log)
             if evaluation is None:
                 yield Unestablished(message=f"{seed_run.name}: the log prints no time for the evaluation of its number")
             else:

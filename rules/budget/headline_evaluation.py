@@ -17,12 +17,13 @@ from enum import Enum
 from auditor.headline_search import Score, same_to_shown_digits
 from auditor.submission.logs.model import Duration, DurationKind, Log, Metric, Run, SizeKind
 from rules.budget.span import Span, span_of
-from rules.headline_runs import SeedRun
 
-_TWIN_LINES = 4  # ours: printings of one score stand no further apart
+_TWIN_LINES = 4  # ours: printings of one score in few digits stand no further apart
+_TELLING_DECIMALS = 6  # ours: two evaluations do not agree in so many decimals
 _OUTSIDE = re.compile(r"outside", re.IGNORECASE)
 _TIMER_START = re.compile(r"\b(?:begin\w*|start\w*)\b.{0,20}\btimer\b", re.IGNORECASE)
 _WITH_COMPILE = re.compile(r"compile", re.IGNORECASE)
+_SUMMARY = re.compile(r"\{.*:")  # a dump of a whole job, whose times are not the evaluation's
 _DIGITS = re.compile(r"\d+")
 _TABLE = re.compile(r"n-?gram|cache|table|oracle|phrase|precompute|hint", re.IGNORECASE)
 _WRAPPER = 1.01  # ours: a timer around an evaluation shows at most so much more than the evaluation's own
@@ -71,12 +72,10 @@ def is_table(duration: Duration) -> bool:
     return _TABLE.search(duration.label) is not None
 
 
-def headline_evaluation(seed_run: SeedRun, log: Log) -> HeadlineEvaluation | None:
-    """The evaluation behind a seed's number; None if its run prints no time for it."""
-    run = seed_run.run
-    metric = _headline_metric(seed_run)
-    own = _own_time(run, metric) if metric else None
-    if metric is None or own is None:
+def headline_evaluation(run: Run, metric: Metric, log: Log) -> HeadlineEvaluation | None:
+    """The evaluation behind `metric`, a line of `run` in `log`; None if no time is printed for it."""
+    own = _own_time(run, metric)
+    if own is None:
         return None
     first = min(_printings(run, metric), default=metric.line)
     timer = _timer_start(log, run, own.line)
@@ -87,10 +86,6 @@ def headline_evaluation(seed_run: SeedRun, log: Log) -> HeadlineEvaluation | Non
         unsure=tuple(each for each, side in sides.items() if side is _Side.UNSURE),
         apart=tuple(_apart(run, own, first)),
     )
-
-
-def _headline_metric(seed_run: SeedRun) -> Metric | None:
-    return next((metric for metric in seed_run.run.metrics if metric.line == seed_run.line), None)
 
 
 def _own_time(run: Run, metric: Metric) -> Duration | None:
@@ -111,12 +106,18 @@ def _own_time(run: Run, metric: Metric) -> Duration | None:
 
 
 def _printings(run: Run, metric: Metric) -> Iterator[int]:
-    """The lines near `metric` that carry the same score."""
+    """The lines that carry the same score as `metric`, near it or in so many digits that it is no accident."""
     score = Score(metric.val_bpb, metric.num_decimals)
     for other in run.metrics:
-        near = abs(other.line - metric.line) <= _TWIN_LINES and not other.progress and other.step == metric.step
-        if near and same_to_shown_digits(score, other.val_bpb, other.num_decimals):
+        near = abs(other.line - metric.line) <= _TWIN_LINES
+        exact = min(other.num_decimals, metric.num_decimals) >= _TELLING_DECIMALS or _name(other) == _name(metric)
+        same = same_to_shown_digits(score, other.val_bpb, other.num_decimals) and other.step == metric.step
+        if same and (near or exact) and not other.progress and not _SUMMARY.search(other.text):
             yield other.line
+
+
+def _name(metric: Metric) -> str:
+    return metric.label.removesuffix("_exact")
 
 
 def _is_evaluation(duration: Duration) -> bool:
