@@ -55,7 +55,7 @@ class Bench:
             ("no log line carries the submitted number", not self.located),
             ("the log is not the one that carries the number", run.log != seed_run.run.log),
             (f"it ran on {other}, not on the reference hardware", other is not None),
-            ("the folder and submission.json do not agree that it is a record", self.track is Track.UNCLEAR),
+            ("it is not clear that it is a record", self.track is Track.UNCLEAR),
         )
         found = tuple(doubt for doubt, applies in doubts if applies)
         return Standing(Status.REVIEW if found else None, found)
