@@ -20,6 +20,7 @@ from rules.limits import ACCEPTED_TRAIN_SECONDS
 _WORK = re.compile(
     r"calibrating|(?:collect|build)\w*\b.{0,40}(?:hessian|calib)|calibration data|calib prepared", re.IGNORECASE
 )
+_CALIBRATES = re.compile(r"hessian|calib", re.IGNORECASE)
 _NONE = re.compile(r"skip|without|enabled|disabled|\blite\b", re.IGNORECASE)
 _SELF_GENERATED = re.compile(r"generat(?:ed|ing) .{0,30}(?:seq|calib)|self-?gen|auto-?regressive", re.IGNORECASE)
 _VALIDATION = re.compile(r"validation data|val[- _]data|source=val|\bval calib", re.IGNORECASE)
@@ -105,6 +106,6 @@ def _once(durations: Sequence[Duration]) -> list[Duration]:
 def _data(texts: Sequence[str]) -> CalibrationData:
     if any(_SELF_GENERATED.search(text) for text in texts):
         return CalibrationData.SELF_GENERATED
-    if any(_VALIDATION.search(text) and _WORK.search(text) for text in texts):
+    if any(_VALIDATION.search(text) and _CALIBRATES.search(text) for text in texts):
         return CalibrationData.VALIDATION
     return CalibrationData.TRAINING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import ClassVar
 
 from auditor.finding import Basis, Evidence, Finding, Measurement, Statement, Unestablished
@@ -14,7 +15,7 @@ from rules.budget.span import Span, shown, span_of
 from rules.budget.standing import Bench, Standing, bench_of
 from rules.budget.track import NOT_BOUND, Track
 from rules.headline_runs import SeedRun, judged_runs, place
-from rules.limits import EVALUATION_CAP_SECONDS, LAUNCH
+from rules.limits import EVALUATION_CAP_SECONDS, LAUNCH, RULES_AS_OF
 
 CAP = EVALUATION_CAP_SECONDS.value
 
@@ -44,8 +45,8 @@ class EvaluationTimeOverCap(Rule):
     family = "time and hardware"
     authority = (
         Authority(AuthorityLevel.README, EVALUATION_CAP_SECONDS.source, LAUNCH),
-        Authority(AuthorityLevel.ORGANISER, "an evaluation of 688 s was faulted (#1972)", EVALUATION_CAP_SECONDS.since),
-        Authority(AuthorityLevel.DISPUTED, "hint tables built before the timer starts (#1967)", LAUNCH),
+        Authority(AuthorityLevel.ORGANISER, "an evaluation of 688 s was faulted (#1972)", RULES_AS_OF.value),
+        Authority(AuthorityLevel.DISPUTED, "hint tables built before the timer starts (#1967)", date(2026, 4, 30)),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,

@@ -19,6 +19,7 @@ from rules.limits import (
     LISTED_BESIDE_RECORD_GPU,
     RECORD_GPU,
     RECORD_WORLD_SIZE,
+    RULES_AS_OF,
 )
 
 PROCESSES = RECORD_WORLD_SIZE.value
@@ -59,7 +60,7 @@ class WrongHardware(Rule):
     family = "time and hardware"
     authority = (
         Authority(AuthorityLevel.README, RECORD_GPU.source, LAUNCH),
-        Authority(AuthorityLevel.ORGANISER, "4 processes and a projected time were faulted (#1959)", LAUNCH),
+        Authority(AuthorityLevel.ORGANISER, "4 processes and a projected time were faulted (#1959)", RULES_AS_OF.value),
         Authority(AuthorityLevel.PRACTICE, LISTED_BESIDE_RECORD_GPU.source, LISTED_BESIDE_RECORD_GPU.since),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
