@@ -32,6 +32,7 @@ from rules.limits import (
 
 CAP = CALIBRATED_TRAIN_SECONDS.value
 ACCEPTED = ACCEPTED_CALIBRATED_TRAIN_SECONDS.value
+AS_LISTED = "no later than listed records"
 
 _CALIBRATES = re.compile(r"hessian|\bawq|calib", re.IGNORECASE)
 
@@ -77,13 +78,17 @@ class CalibrationAfterBudget(Rule):
         if bench.track is Track.NON_RECORD:
             yield NOT_BOUND
             return
-        found = [find_calibration(seed_run, bench.logs) for seed_run in judged_runs(submission)]
-        for calibration in found:
+        found = [(seed_run.name, find_calibration(seed_run, bench.logs)) for seed_run in judged_runs(submission)]
+        for _, calibration in found:
             if calibration is not None:
                 standing = bench.weigh(calibration.seed_run, calibration.end.run)
                 yield from self._judge(calibration, standing, submission.day, ruleset)
-        if not any(found):
+        silent = [name for name, calibration in found if calibration is None]
+        if len(silent) == len(found):
             yield _without_calibration(submission)
+        elif silent:
+            message = f"{', '.join(dict.fromkeys(silent))}: no log tells of the calibration that the other seeds had"
+            yield Unestablished(message=message)
 
     def _judge(
         self, calibration: Calibration, standing: Standing, day: date | None, ruleset: Ruleset
@@ -95,7 +100,8 @@ class CalibrationAfterBudget(Rule):
         elif calibration.known.is_over(cap) or (not calibration.times and _is_used_up(calibration)):
             yield from self._late(calibration, standing, day, ruleset)
         elif calibration.most.is_within(cap if strict else ACCEPTED) and calibration.is_timed:
-            yield _evidence(calibration, f"{_sum(calibration)}, in time")
+            in_time = calibration.most.is_within(cap)
+            yield _evidence(calibration, f"{_sum(calibration)}, {'in time' if in_time else AS_LISTED}")
         else:
             yield Unestablished(message=f"{calibration.seed_run.name}: {_doubt(calibration)}", location=_place(calibration))
 
@@ -109,7 +115,7 @@ class CalibrationAfterBudget(Rule):
             unsure = not calibration.known.is_over(ACCEPTED)
             status = Status.NOTE if accepted or before else Status.REVIEW if unsure else status
             if accepted:
-                yield _evidence(calibration, f"{_sum(calibration)}, no later than listed records")
+                yield _evidence(calibration, f"{_sum(calibration)}, {AS_LISTED}")
         yield self.finding(
             ruleset,
             f"{calibration.seed_run.name}: {_sum(calibration)}; training has {TRAIN_CAP_SECONDS.value:.0f} s{standing}",
