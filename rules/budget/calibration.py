@@ -15,10 +15,12 @@ from auditor.submission.logs.model import Duration, DurationKind, Log
 from rules.budget.span import Span, span_of
 from rules.budget.training_end import TrainingEnd, training_end
 from rules.headline_runs import SeedRun
+from rules.limits import ACCEPTED_TRAIN_SECONDS
 
 _WORK = re.compile(
     r"calibrating|(?:collect|build)\w*\b.{0,40}(?:hessian|calib)|calibration data|calib prepared", re.IGNORECASE
 )
+_CALIBRATES = re.compile(r"hessian|calib", re.IGNORECASE)
 _NONE = re.compile(r"skip|without|enabled|disabled|\blite\b", re.IGNORECASE)
 _SELF_GENERATED = re.compile(r"generat(?:ed|ing) .{0,30}(?:seq|calib)|self-?gen|auto-?regressive", re.IGNORECASE)
 _VALIDATION = re.compile(r"validation data|val[- _]data|source=val|\bval calib", re.IGNORECASE)
@@ -48,14 +50,30 @@ class Calibration:
     data: CalibrationData
 
     @property
+    def is_timed(self) -> bool:
+        """Is there a time that the calibration took at most?"""
+        return bool(self.times or self.bounds)
+
+    @property
+    def loop_is_over(self) -> bool:
+        """Was the training loop over the cap by itself, which is another rule's matter?"""
+        return span_of(self.end.time).is_over(ACCEPTED_TRAIN_SECONDS.value)
+
+    @property
     def known(self) -> Span:
-        """The end of the loop and of what is timed as calibration."""
-        return span_of(self.end.time, *self.times)
+        """The end of the loop and of what is timed as calibration; a loop over the cap counts as ending in time."""
+        return _in_time(span_of(self.end.time)) + span_of(*self.times)
 
     @property
     def most(self) -> Span:
-        """The end of the loop and of all quantisation that calibration may be a part of."""
-        return span_of(self.end.time, *self.times, *self.bounds)
+        """The same with all quantisation that calibration may be a part of."""
+        return self.known + span_of(*self.bounds)
+
+
+def _in_time(end: Span) -> Span:
+    """Without an excess of the loop itself, which is another rule's matter."""
+    latest = ACCEPTED_TRAIN_SECONDS.value
+    return Span(min(end.low, latest), min(end.high, latest))
 
 
 def find_calibration(seed_run: SeedRun, logs: Mapping[str, Log]) -> Calibration | None:
@@ -88,6 +106,6 @@ def _once(durations: Sequence[Duration]) -> list[Duration]:
 def _data(texts: Sequence[str]) -> CalibrationData:
     if any(_SELF_GENERATED.search(text) for text in texts):
         return CalibrationData.SELF_GENERATED
-    if any(_VALIDATION.search(text) and _WORK.search(text) for text in texts):
+    if any(_VALIDATION.search(text) and _CALIBRATES.search(text) for text in texts):
         return CalibrationData.VALIDATION
     return CalibrationData.TRAINING

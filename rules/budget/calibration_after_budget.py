@@ -21,8 +21,9 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, 
 from auditor.submission.submission import Submission
 from rules.budget.calibration import Calibration, CalibrationData, find_calibration
 from rules.budget.span import shown, span_of
-from rules.budget.track import NOT_BOUND, Track, track_of
-from rules.headline_runs import headline_runs, judged_runs
+from rules.budget.standing import Standing, bench_of
+from rules.budget.track import NOT_BOUND, Track
+from rules.headline_runs import judged_runs, place
 from rules.limits import (
     ACCEPTED_CALIBRATED_TRAIN_SECONDS,
     CALIBRATED_TRAIN_SECONDS,
@@ -31,6 +32,7 @@ from rules.limits import (
 
 CAP = CALIBRATED_TRAIN_SECONDS.value
 ACCEPTED = ACCEPTED_CALIBRATED_TRAIN_SECONDS.value
+AS_LISTED = "no later than listed records"
 
 _CALIBRATES = re.compile(r"hessian|\bawq|calib", re.IGNORECASE)
 
@@ -72,63 +74,62 @@ class CalibrationAfterBudget(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Judge what calibrated every seed's model after its training."""
-        track = track_of(submission)
-        if track is Track.NON_RECORD:
+        bench = bench_of(submission)
+        if bench.track is Track.NON_RECORD:
             yield NOT_BOUND
             return
-        logs = {log.path: log for log in submission.logs}
-        found = [find_calibration(seed_run, logs) for seed_run in judged_runs(submission)]
-        for calibration in found:
+        found = [(seed_run.name, find_calibration(seed_run, bench.logs)) for seed_run in judged_runs(submission)]
+        for _, calibration in found:
             if calibration is not None:
-                yield from self._judge(calibration, submission, ruleset, track)
-        if not any(found):
+                standing = bench.weigh(calibration.seed_run, calibration.end.run)
+                yield from self._judge(calibration, standing, submission.day, ruleset)
+        silent = [name for name, calibration in found if calibration is None]
+        if len(silent) == len(found):
             yield _without_calibration(submission)
+        elif silent:
+            message = f"{', '.join(dict.fromkeys(silent))}: no log tells of the calibration that the other seeds had"
+            yield Unestablished(message=message)
 
     def _judge(
-        self, calibration: Calibration, submission: Submission, ruleset: Ruleset, track: Track
+        self, calibration: Calibration, standing: Standing, day: date | None, ruleset: Ruleset
     ) -> Iterator[Statement]:
         strict = ruleset.name is RulesetName.README
         cap = TRAIN_CAP_SECONDS.value if strict else CAP
         if calibration.data is not CalibrationData.TRAINING and not strict:
             yield _evidence(calibration, f"calibrated on {calibration.data}, which does not count as training")
         elif calibration.known.is_over(cap) or (not calibration.times and _is_used_up(calibration)):
-            yield self._late(calibration, submission, ruleset, track)
-        elif calibration.most.is_within(cap) and (calibration.times or calibration.bounds):
-            yield _evidence(calibration, f"{_sum(calibration)}, in time")
+            yield from self._late(calibration, standing, day, ruleset)
+        elif calibration.most.is_within(cap if strict else ACCEPTED) and calibration.is_timed:
+            in_time = calibration.most.is_within(cap)
+            yield _evidence(calibration, f"{_sum(calibration)}, {'in time' if in_time else AS_LISTED}")
         else:
-            yield Unestablished(message=f"{_name(calibration)}: {_doubt(calibration)}", location=_place(calibration))
-        late = calibration.known.is_over(cap) and not calibration.known.is_over(ACCEPTED)
-        if late and calibration.times and not strict and calibration.data is CalibrationData.TRAINING:
-            yield _evidence(calibration, f"{_sum(calibration)}, no later than listed records")
+            yield Unestablished(message=f"{calibration.seed_run.name}: {_doubt(calibration)}", location=_place(calibration))
 
-    def _late(self, calibration: Calibration, submission: Submission, ruleset: Ruleset, track: Track) -> Statement:
-        status = self._status(calibration, submission, ruleset) or track.status
-        return self.finding(
+    def _late(
+        self, calibration: Calibration, standing: Standing, day: date | None, ruleset: Ruleset
+    ) -> Iterator[Statement]:
+        accepted = calibration.is_timed and calibration.most.is_within(ACCEPTED)
+        status = standing.status
+        if ruleset.name is RulesetName.PRACTICE:
+            before = day is not None and day < CALIBRATED_TRAIN_SECONDS.since
+            unsure = not calibration.known.is_over(ACCEPTED)
+            status = Status.NOTE if accepted or before else Status.REVIEW if unsure else status
+            if accepted:
+                yield _evidence(calibration, f"{_sum(calibration)}, {AS_LISTED}")
+        yield self.finding(
             ruleset,
-            f"{_name(calibration)}: {_sum(calibration)}; the training time is {TRAIN_CAP_SECONDS.value:.0f} s",
+            f"{calibration.seed_run.name}: {_sum(calibration)}; training has {TRAIN_CAP_SECONDS.value:.0f} s{standing}",
             basis=Basis.LOG,
             status=status,
             confidence=Confidence.HIGH if status is None else Confidence.MEDIUM,
             location=_place(calibration),
-            related=((_end(calibration), "the end of the training loop"),),
+            related=((place(calibration.end.time), "the end of the training loop"),),
             measurement=Measurement(
                 quantity="training and calibration", observed=round(calibration.known.low, 3), limit=CAP, unit="s"
             ),
             remedy="stop training early enough for the calibration",
-            anchor=f"{_name(calibration)} calibrated late",
+            anchor=f"{calibration.seed_run.name} calibrated late",
         )
-
-    def _status(self, calibration: Calibration, submission: Submission, ruleset: Ruleset) -> Status | None:
-        """Milder than a violation for what was accepted, came before the ruling, or is not surely this number's."""
-        if ruleset.name is RulesetName.PRACTICE:
-            day = submission.day
-            accepted = not calibration.known.is_over(ACCEPTED)
-            if (accepted and calibration.times) or (day is not None and day < CALIBRATED_TRAIN_SECONDS.since):
-                return Status.NOTE
-            if accepted:
-                return Status.REVIEW
-        own = calibration.end.run.log == calibration.seed_run.run.log and headline_runs(submission)
-        return None if own else Status.REVIEW
 
 
 def _is_used_up(calibration: Calibration) -> bool:
@@ -147,33 +148,25 @@ def _without_calibration(submission: Submission) -> Statement:
 
 
 def _evidence(calibration: Calibration, message: str) -> Evidence:
-    return Evidence(basis=Basis.LOG, message=f"{_name(calibration)}: {message}", location=_place(calibration))
+    return Evidence(basis=Basis.LOG, message=f"{calibration.seed_run.name}: {message}", location=_place(calibration))
 
 
 def _sum(calibration: Calibration) -> str:
     ended = f"the training loop ended at {shown(calibration.end.time)}"
     if not calibration.times:
-        return f"{ended}, and calibration after it prints no time of its own"
+        part = f"; it is part of {calibration.bounds[0].text!r}" if calibration.bounds else ""
+        return f"{ended}, and calibration on {calibration.data} after it prints no time of its own{part}"
     steps = " + ".join(shown(each) for each in calibration.times)
+    if calibration.loop_is_over:
+        return f"{ended}, over the cap by itself, and {steps} of calibration on {calibration.data} followed"
     total = calibration.end.time.seconds + sum(each.seconds for each in calibration.times)
     return f"{ended}; with {steps} of calibration on {calibration.data} that is {total:.1f} s"
 
 
 def _doubt(calibration: Calibration) -> str:
-    if calibration.bounds:
-        return f"{_sum(calibration)}; it is part of {calibration.bounds[0].text!r}"
-    return f"{_sum(calibration)}" if not calibration.times else f"{_sum(calibration)}, too coarse to tell"
-
-
-def _name(calibration: Calibration) -> str:
-    return calibration.seed_run.name
+    return f"{_sum(calibration)}, too coarse to tell" if calibration.times else _sum(calibration)
 
 
 def _place(calibration: Calibration) -> Location:
     line, text = calibration.mention
     return Location(path=calibration.end.run.log, line=line, snippet=text.strip())
-
-
-def _end(calibration: Calibration) -> Location:
-    time = calibration.end.time
-    return Location(path=time.log, line=time.line, snippet=time.text)

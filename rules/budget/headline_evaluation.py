@@ -10,20 +10,21 @@ known. Not covered: work that prints no time.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from auditor.headline_search import Score, same_to_shown_digits
 from auditor.submission.logs.model import Duration, DurationKind, Log, Metric, Run, SizeKind
 from rules.budget.span import Span, span_of
-from rules.headline_runs import SeedRun
 
-_TWIN_LINES = 4  # ours: printings of one score stand no further apart
+_TWIN_LINES = 4  # ours: printings of one score in few digits stand no further apart
+_TELLING_DECIMALS = 6  # ours: two evaluations do not agree in so many decimals
 _OUTSIDE = re.compile(r"outside", re.IGNORECASE)
 _TIMER_START = re.compile(r"\b(?:begin\w*|start\w*)\b.{0,20}\btimer\b", re.IGNORECASE)
 _WITH_COMPILE = re.compile(r"compile", re.IGNORECASE)
-_DIGITS = re.compile(r"\d+")
+_SUMMARY = re.compile(r"\{.*:")  # a dump of a whole job, whose times are not the evaluation's
+_RANK = re.compile(r"\brank\W?\d+.*", re.IGNORECASE)
 _TABLE = re.compile(r"n-?gram|cache|table|oracle|phrase|precompute|hint", re.IGNORECASE)
 _WRAPPER = 1.01  # ours: a timer around an evaluation shows at most so much more than the evaluation's own
 
@@ -71,12 +72,10 @@ def is_table(duration: Duration) -> bool:
     return _TABLE.search(duration.label) is not None
 
 
-def headline_evaluation(seed_run: SeedRun, log: Log) -> HeadlineEvaluation | None:
-    """The evaluation behind a seed's number; None if its run prints no time for it."""
-    run = seed_run.run
-    metric = _headline_metric(seed_run)
-    own = _own_time(run, metric) if metric else None
-    if metric is None or own is None:
+def headline_evaluation(run: Run, metric: Metric, log: Log) -> HeadlineEvaluation | None:
+    """The evaluation behind `metric`, a line of `run` in `log`; None if no time is printed for it."""
+    own = _own_time(run, metric)
+    if own is None:
         return None
     first = min(_printings(run, metric), default=metric.line)
     timer = _timer_start(log, run, own.line)
@@ -89,10 +88,6 @@ def headline_evaluation(seed_run: SeedRun, log: Log) -> HeadlineEvaluation | Non
     )
 
 
-def _headline_metric(seed_run: SeedRun) -> Metric | None:
-    return next((metric for metric in seed_run.run.metrics if metric.line == seed_run.line), None)
-
-
 def _own_time(run: Run, metric: Metric) -> Duration | None:
     """The longest time printed with the score, or the total that follows it where that is longer."""
     if metric.progress:  # a running value inside an evaluation whose end is printed later
@@ -103,19 +98,25 @@ def _own_time(run: Run, metric: Metric) -> Duration | None:
         each for each in run.durations if 0 < each.line - metric.line <= _TWIN_LINES and _tells_time(each)
     ]
     own = max(printed, key=lambda each: each.seconds, default=None)
-    total = next((each for each in run.durations if each.line > metric.line and _is_total(each)), None)
-    if total is None or (own is not None and not span_of(total).is_over(own.seconds)):
+    after = (each for each in run.durations if each.line > metric.line and each not in printed and _is_evaluation(each))
+    total = next((each for each in after if each.line not in lines), None)
+    if total is None or not _is_total(total) or (own is not None and not span_of(total).is_over(own.seconds)):
         return own
     return total
 
 
 def _printings(run: Run, metric: Metric) -> Iterator[int]:
-    """The lines near `metric` that carry the same score."""
-    score = Score(metric.val_bpb, metric.num_decimals)
+    """The lines that carry the same score as `metric`, near it or in so many digits that it is no accident."""
     for other in run.metrics:
-        near = abs(other.line - metric.line) <= _TWIN_LINES and not other.progress and other.step == metric.step
-        if near and same_to_shown_digits(score, other.val_bpb, other.num_decimals):
+        near = abs(other.line - metric.line) <= _TWIN_LINES
+        exact = min(other.num_decimals, metric.num_decimals) >= _TELLING_DECIMALS or _name(other) == _name(metric)
+        same = _is_same_score(metric, other) and other.step == metric.step
+        if same and (near or exact) and not other.progress and not _SUMMARY.search(other.text):
             yield other.line
+
+
+def _name(metric: Metric) -> str:
+    return metric.label.removesuffix("_exact")
 
 
 def _is_evaluation(duration: Duration) -> bool:
@@ -137,21 +138,34 @@ def _trained_until(run: Run, line: int) -> int:
 
 
 def _adaptations(run: Run, first: int) -> list[Duration]:
-    """What adapted or precomputed between training and the score; of lines about one piece of work the longest time."""
-    longest: dict[str, Duration] = {}
+    """What adapted or precomputed between training and the score; of the lines of several ranks the slowest."""
     trained = _trained_until(run, first)
-    for each in run.durations:
-        if each.kind is not DurationKind.ADAPT or not trained < each.line < first:
-            continue
-        shape = _DIGITS.sub("#", each.label)
-        again = any(abs(each.line - other.line) <= _TWIN_LINES and _same_time(each, other) for other in longest.values())
-        if not again and (shape not in longest or each.seconds > longest[shape].seconds):
-            longest[shape] = each
-    return list(longest.values())
+    found = [each for each in run.durations if each.kind is DurationKind.ADAPT and trained < each.line < first]
+    slowest = {_RANK.sub("", each.label): each for each in sorted(found, key=lambda each: each.seconds)}
+    return _pieces(run, (each for each in found if not _RANK.search(each.label) or each in slowest.values()))
 
 
-def _same_time(one: Duration, other: Duration) -> bool:
-    return abs(one.seconds - other.seconds) <= max(one.resolution, other.resolution)
+def _pieces(run: Run, durations: Iterable[Duration]) -> list[Duration]:
+    """Each piece of work once: of lines near each other the first, if they carry one score or, without scores, one time."""
+    scores = {metric.line: metric for metric in run.metrics}
+    pieces: list[Duration] = []
+    for each in durations:
+        near = [other for other in pieces if each.line - other.line <= _TWIN_LINES]
+        again = any(_is_same_work(each, other, scores) for other in near)
+        if not again and each.text not in {other.text for other in pieces}:
+            pieces.append(each)
+    return pieces
+
+
+def _is_same_work(one: Duration, other: Duration, scores: Mapping[int, Metric]) -> bool:
+    first, second = scores.get(one.line), scores.get(other.line)
+    if first is not None and second is not None:
+        return _is_same_score(first, second)
+    return max(one.seconds, other.seconds) <= _WRAPPER * min(one.seconds, other.seconds)
+
+
+def _is_same_score(one: Metric, other: Metric) -> bool:
+    return same_to_shown_digits(Score(one.val_bpb, one.num_decimals), other.val_bpb, other.num_decimals)
 
 
 def _timer_start(log: Log, run: Run, end: int) -> int | None:
@@ -181,10 +195,8 @@ def _holds(evaluation: Duration, duration: Duration) -> bool:
     return _is_evaluation(evaluation) and evaluation.seconds >= duration.seconds
 
 
-def _apart(run: Run, own: Duration, first: int) -> Iterator[Duration]:
+def _apart(run: Run, own: Duration, first: int) -> list[Duration]:
     """Evaluations of other scores after training, and warm-up that reads the model alone."""
     trained = _trained_until(run, first)
-    for each in run.durations:
-        inside = each.line <= trained or first <= each.line <= own.line
-        if each.kind in (DurationKind.EVALUATE, DurationKind.WARMUP) and not inside:
-            yield each
+    beside = (each for each in run.durations if each.line > trained and not first <= each.line <= own.line)
+    return _pieces(run, (each for each in beside if each.kind in (DurationKind.EVALUATE, DurationKind.WARMUP)))

@@ -10,7 +10,6 @@ import re
 from enum import StrEnum
 
 from auditor.finding import NotApplicable
-from auditor.rule import Status
 from auditor.submission.submission import Submission
 from rules.limits import NON_RECORD_TRACK_FOLDER, RECORD_TRACK_FOLDER
 
@@ -24,11 +23,6 @@ class Track(StrEnum):
     RECORD = "record"
     NON_RECORD = "non-record"
     UNCLEAR = "unclear"
-
-    @property
-    def status(self) -> Status | None:
-        """What breaking a limit of the record track comes to here; None: what the rule says."""
-        return {Track.RECORD: None, Track.NON_RECORD: Status.NOTE, Track.UNCLEAR: Status.REVIEW}[self]
 
 
 NOT_BOUND = NotApplicable(reason="limits on time and hardware do not bind the non-record track")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
-from auditor.finding import Basis, Confidence, Evidence, Measurement, Statement, Unestablished
+from auditor.finding import Basis, Evidence, Measurement, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.submission import Submission
 from rules.budget.span import Span, shown, span_of
-from rules.budget.track import NOT_BOUND, Track, track_of
+from rules.budget.standing import Bench, Standing, bench_of
+from rules.budget.track import NOT_BOUND, Track
 from rules.budget.training_end import TrainingEnd, training_end
-from rules.headline_runs import SeedRun, headline_runs, judged_runs, place
+from rules.headline_runs import SeedRun, judged_runs, place
 from rules.limits import ACCEPTED_TRAIN_SECONDS, LAUNCH, REFUSED_TRAIN_SECONDS, TRAIN_CAP_SECONDS
 
 CAP = TRAIN_CAP_SECONDS.value
@@ -50,48 +51,44 @@ class TrainTimeOverCap(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Judge the end of every seed's training loop."""
-        track = track_of(submission)
-        if track is Track.NON_RECORD:
+        bench = bench_of(submission)
+        if bench.track is Track.NON_RECORD:
             yield NOT_BOUND
+        for statement in self._statements(submission, bench, ruleset):
+            if bench.track is not Track.NON_RECORD or not isinstance(statement, Unestablished):
+                yield statement
+
+    def _statements(self, submission: Submission, bench: Bench, ruleset: Ruleset) -> Iterator[Statement]:
         seed_runs = judged_runs(submission)
-        if not seed_runs and track is not Track.NON_RECORD:
+        if not seed_runs:
             yield Unestablished(message="there is no log that tells how long training took")
-        located = bool(headline_runs(submission))
         for seed_run in seed_runs:
             end = training_end(seed_run)
-            if end is not None:
-                yield from self._judge(seed_run, end, ruleset, track, located)
-            elif track is not Track.NON_RECORD:
+            if end is None:
                 yield Unestablished(message=f"{seed_run.name}: no log prints a time of the training loop")
+                continue
+            span, cap = span_of(end.time), _cap(end, ruleset)
+            if span.is_over(cap):
+                yield self._excess(seed_run, end, bench.weigh(seed_run, end.run), ruleset)
+            elif span.is_within(cap) and end.is_final:
+                message = f"{seed_run.name}: the training loop ended at {shown(end.time)}"
+                yield Evidence(basis=Basis.LOG, message=message, location=place(end.time), measurement=_measured(end))
+            else:
+                message = f"{seed_run.name}: {_doubt(end, span, cap)}"
+                yield Unestablished(message=message, location=place(end.time))
 
-    def _judge(
-        self, seed_run: SeedRun, end: TrainingEnd, ruleset: Ruleset, track: Track, located: bool
-    ) -> Iterator[Statement]:
-        span, cap = span_of(end.time), _cap(end, ruleset)
-        if span.is_over(cap):
-            certain = located and end.run.log == seed_run.run.log
-            yield self._excess(seed_run, end, ruleset, track.status or (None if certain else Status.REVIEW))
-        elif span.is_within(cap) and end.is_final:
-            message = f"{seed_run.name}: the training loop ended at {shown(end.time)}"
-            yield Evidence(basis=Basis.LOG, message=message, location=place(end.time), measurement=_measured(end))
-        elif track is not Track.NON_RECORD:
-            yield Unestablished(message=f"{seed_run.name}: {_doubt(end, span, cap)}", location=place(end.time))
-
-    def _excess(self, seed_run: SeedRun, end: TrainingEnd, ruleset: Ruleset, status: Status | None) -> Statement:
-        disputed = ruleset.name is RulesetName.PRACTICE and not span_of(end.time).is_over(REFUSED_TRAIN_SECONDS.value)
+    def _excess(self, seed_run: SeedRun, end: TrainingEnd, standing: Standing, ruleset: Ruleset) -> Statement:
+        refused = span_of(end.time).is_over(REFUSED_TRAIN_SECONDS.value)
+        if ruleset.name is RulesetName.PRACTICE and not refused:
+            known = f"up to {ACCEPTED_TRAIN_SECONDS.value} s were accepted, from {REFUSED_TRAIN_SECONDS.value} s refused"
+            standing = standing.but(Status.REVIEW, known)
         ended = "the training loop ended" if end.is_final else "the training loop still ran"
-        message = f"{seed_run.name}: {ended} at {shown(end.time)}, {end.time.seconds - CAP:.3f} s over the cap"
-        if disputed and status is None:
-            message += (
-                f"; up to {ACCEPTED_TRAIN_SECONDS.value} s were accepted, from {REFUSED_TRAIN_SECONDS.value} s refused"
-            )
-            status = Status.REVIEW
         return self.finding(
             ruleset,
-            message,
+            f"{seed_run.name}: {ended} at {shown(end.time)}, {end.time.seconds - CAP:.3f} s over the cap{standing}",
             basis=Basis.LOG,
-            status=status,
-            confidence=Confidence.HIGH if status is None else Confidence.MEDIUM,
+            status=standing.status,
+            confidence=standing.confidence,
             location=place(end.time),
             measurement=_measured(end),
             remedy="let the clock stop the loop and run the seed again",

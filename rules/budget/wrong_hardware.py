@@ -10,17 +10,16 @@ from typing import ClassVar
 from auditor.finding import Basis, Confidence, Evidence, Location, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.submission import Submission
-from rules.budget.hardware import Machine, machine_of
+from rules.budget.hardware import Machine, machine_of, named, names_variant
 from rules.budget.track import NOT_BOUND, Track, track_of
 from rules.budget.training_end import training_end
 from rules.headline_runs import SeedRun, headline_runs, judged_runs
 from rules.limits import (
-    GPU_VARIANTS_BESIDE_SXM,
     LAUNCH,
     LISTED_BESIDE_RECORD_GPU,
     RECORD_GPU,
     RECORD_WORLD_SIZE,
-    SXM_MARKS,
+    RULES_AS_OF,
 )
 
 PROCESSES = RECORD_WORLD_SIZE.value
@@ -29,7 +28,7 @@ _COUNT = re.compile(r"(?<![\w.])(\d{1,3})\s?[x\u00d7]\s?(?:NVIDIA\s|[A-Z])", re.
 _OTHER_BOARD = re.compile(
     r"\b(?:RTX|A100|A800|A40|A10G|L4|L40S?|L20Z?|H200|B200|GB200|V100|T4|MI300X|Apple|macOS|TPU)\b", re.IGNORECASE
 )
-_HEDGED = re.compile(r"target|pending|intended|official|compet|equiv", re.IGNORECASE)
+_HEDGED = re.compile(r"target|pending|intended|official|competition", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class WrongHardware(Rule):
     family = "time and hardware"
     authority = (
         Authority(AuthorityLevel.README, RECORD_GPU.source, LAUNCH),
-        Authority(AuthorityLevel.ORGANISER, "4 processes and a projected time were faulted (#1959)", LAUNCH),
+        Authority(AuthorityLevel.ORGANISER, "4 processes and a projected time were faulted (#1959)", RULES_AS_OF.value),
         Authority(AuthorityLevel.PRACTICE, LISTED_BESIDE_RECORD_GPU.source, LISTED_BESIDE_RECORD_GPU.since),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
@@ -91,7 +90,7 @@ class WrongHardware(Rule):
 
     def _finding(self, alike: list[tuple[SeedRun, _Problem]], ruleset: Ruleset, track: Track, located: bool) -> Statement:
         first = alike[0][1]
-        status = first.status or track.status or (None if located else Status.REVIEW)
+        status = first.status or (None if located and track is Track.RECORD else Status.REVIEW)
         names = ", ".join(dict.fromkeys(seed_run.name for seed_run, _ in alike))
         return self.finding(
             ruleset,
@@ -111,14 +110,16 @@ class WrongHardware(Rule):
         """What submission.json says of other hardware, where no log says otherwise."""
         metadata = submission.metadata
         declared = metadata.hardware if metadata else None
-        other = _other_hardware(declared or "")
-        logged = any(machine.world_size == PROCESSES or machine.gpus for _, machine in machines)
-        if metadata is not None and other and not logged:
+        other_count, other_board = _other_hardware(declared or "")
+        machines = list(machines)
+        other_count = other_count and not any(machine.world_size == PROCESSES for _, machine in machines)
+        other_board = other_board and not any(machine.gpus for _, machine in machines)
+        if metadata is not None and (other_count or other_board):
             yield self.finding(
                 ruleset,
                 f"{metadata.path} declares {declared!r}; a record runs on {PROCESSES}x{RECORD_GPU.value} SXM",
                 basis=Basis.FILES,
-                status=track.status,
+                status=Status.REVIEW if track is Track.UNCLEAR else None,
                 confidence=Confidence.MEDIUM,
                 location=Location(path=metadata.path),
                 remedy="run every seed on the reference hardware, or submit to the non-record track",
@@ -138,30 +139,17 @@ def _machines(submission: Submission) -> Iterator[tuple[SeedRun, Machine]]:
 
 def _problems(machine: Machine, ruleset: Ruleset) -> Iterator[_Problem]:
     if machine.world_size is not None and machine.world_size != PROCESSES:
-        yield _Problem(f"{machine.world_size} process(es)", None, machine.world_size_at)
+        yield _Problem(machine.processes, None, machine.world_size_at)
     seen: set[str] = set()
     for gpu in machine.gpus:
-        if gpu.name not in seen and _is_other(gpu.name):
+        if gpu.is_other and gpu.name not in seen:
             seen.add(gpu.name)
-            listed = _names(LISTED_BESIDE_RECORD_GPU.value, gpu.name) and ruleset.name is RulesetName.PRACTICE
+            listed = named(LISTED_BESIDE_RECORD_GPU.value, gpu.name) and ruleset.name is RulesetName.PRACTICE
             yield _Problem(gpu.name, Status.REVIEW if listed else None, gpu.location)
     on_node = machine.gpus_on_node
     if machine.world_size == PROCESSES and on_node is not None and on_node < PROCESSES:
-        what = f"{PROCESSES} processes beside a table of {on_node} GPU(s): several machines"
+        what = f"{PROCESSES} processes beside a table of {on_node} GPUs: several machines"
         yield _Problem(what, Status.REVIEW, machine.gpus[0].location)
-
-
-def _is_other(name: str) -> bool:
-    """Is it surely another GPU than the record's?"""
-    return not _names(RECORD_GPU.value, name) or any(_names(variant, name) for variant in GPU_VARIANTS_BESIDE_SXM.value)
-
-
-def _is_record_gpu(name: str) -> bool:
-    return not _is_other(name) and any(mark in name for mark in SXM_MARKS.value)
-
-
-def _names(model: str, name: str) -> bool:
-    return re.search(rf"\b{model}\b", name, re.IGNORECASE) is not None
 
 
 def _unknown(machines: Iterable[tuple[SeedRun, Machine]]) -> Iterator[Statement]:
@@ -179,20 +167,20 @@ def _unknown(machines: Iterable[tuple[SeedRun, Machine]]) -> Iterator[Statement]
 
 
 def _tells_gpu(machine: Machine) -> bool:
-    return any(_is_other(gpu.name) or _is_record_gpu(gpu.name) for gpu in machine.gpus)
+    return any(gpu.is_other or gpu.is_record for gpu in machine.gpus)
 
 
 def _evidence(machines: Iterable[tuple[SeedRun, Machine]]) -> Iterator[Statement]:
     for seed_run, machine in machines:
-        if machine.world_size == PROCESSES and machine.gpus and all(_is_record_gpu(gpu.name) for gpu in machine.gpus):
+        if machine.world_size == PROCESSES and machine.gpus and all(gpu.is_record for gpu in machine.gpus):
             message = f"{seed_run.name}: {PROCESSES} processes on {machine.gpus[0].name}"
             yield Evidence(basis=Basis.LOG, message=message, location=machine.gpus[0].location)
 
 
-def _other_hardware(declared: str) -> bool:
-    """Does a declaration name other hardware, and nothing that could be the record's?"""
-    if not declared or _HEDGED.search(declared):
-        return False
+def _other_hardware(declared: str) -> tuple[bool, bool]:
+    """Does a declaration name another number of GPUs, and another board? Neither, where it may speak of a plan."""
+    if _HEDGED.search(declared):
+        return False, False
     counts = {int(match[1]) for match in _COUNT.finditer(declared)}
-    variant = any(_names(variant, declared) for variant in GPU_VARIANTS_BESIDE_SXM.value)
-    return (bool(counts) and PROCESSES not in counts) or variant or _OTHER_BOARD.search(declared) is not None
+    board = names_variant(declared) or _OTHER_BOARD.search(declared) is not None
+    return bool(counts) and PROCESSES not in counts, board
