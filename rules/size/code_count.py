@@ -66,9 +66,11 @@ class CodeBytes:
 
 def count_code(submission: Submission, script: Script, seed_run: SeedRun | None, as_of: date) -> CodeBytes:
     """The sizes of the code behind one run. A submission without a date is judged as of `as_of`."""
-    siblings = [module for module in script.modules[1:] if holds_training_code(module)]
+    shipped = set(submission.files.paths())
+    beside = [module for module in script.modules[1:] if module.path in shipped]
+    siblings = [module for module in beside if holds_training_code(module)]
     sibling_bytes = sum(submission.files.size(module.path) for module in siblings)
-    others = {module.path for module in script.modules[1:]} - {module.path for module in siblings}
+    others = {module.path for module in beside} - {module.path for module in siblings}
     helpers = sorted(others | {path for path in script.side_files if is_code(path)})
     compressed, where = _logged_compressed(seed_run) if seed_run else (None, "")
     return CodeBytes(
