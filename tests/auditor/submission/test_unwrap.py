@@ -170,8 +170,8 @@ def test_payload_in_a_file_beside(script: str) -> None:
     "runs",
     [
         "p = os.path.join(tempfile.mkdtemp(), 'inner.py')\nopen(p, 'wb').write(c)\nrunpy.run_path(p, run_name='__main__')",
-        "p = os.path.join(os.path.dirname(os.path.abspath(__file__)), '_inner.py')\nwith open(p, 'wb') as f: f.write(c)\n"
-        "runpy.run_path(p)",
+        "p = os.path.join(os.path.dirname(os.path.abspath(__file__)), '_inner.py')\n"
+        "with open(p, 'wb') as f: f.write(c)\nrunpy.run_path(p)",
         "p = '/tmp/inner.py'\nif not os.path.exists(p):\n    with open(p, 'wb') as f: f.write(c)\n"
         "s = importlib.util.spec_from_file_location('__main__', p)\ns.loader.exec_module(s)",
         "with tempfile.NamedTemporaryFile(suffix='.py') as f:\n    f.write(c)\n    subprocess.run([sys.executable, f.name])",
@@ -180,9 +180,8 @@ def test_payload_in_a_file_beside(script: str) -> None:
     ],
 )
 def test_payload_that_is_written_to_a_file_and_run(runs: str) -> None:
-    result = unwrapped(
-        packed("one literal").replace("exec(", "c = (") + "\nimport os, sys, runpy, tempfile, pathlib\n" + runs
-    )
+    decoding = packed("one literal").replace("exec(", "c = (")
+    result = unwrapped(f"import os, sys, runpy, tempfile, pathlib\n{decoding}\n{runs}")
     assert result.failure is None
     assert result.source == SOURCE
     assert result.layers[0].method.endswith("(lzma(b85))")
