@@ -22,7 +22,7 @@ from auditor.headline_search import (
     find_single,
     nearest_score,
 )
-from auditor.source.prints import PrintSite, find_printer
+from auditor.source.prints import PrintSite, find_printer_of
 from auditor.submission.logs.model import Log, Metric, Run
 from auditor.submission.metadata import Metadata
 from auditor.submission.readme import Readme, ReadmeClaim
@@ -157,8 +157,12 @@ class _Tracer:
 
     def _rank(self, metric: Metric) -> int:
         """Of lines with one number, one that the script can print comes first, one that it cannot print last."""
-        printable, _ = find_printer(self.sites, metric.text)
+        printable, _ = self._printer(metric)
         return {True: 0, None: 1, False: 2}[printable]
+
+    def _printer(self, metric: Metric) -> tuple[bool | None, PrintSite | None]:
+        lines = next(log.lines for log in self.logs if log.path == metric.log)
+        return find_printer_of(self.sites, metric, lines)
 
     def _is_best(self, single: Metric) -> bool:
         own = self._run_of(single)
@@ -188,7 +192,7 @@ class _Tracer:
         )
 
     def _carrier(self, metric: Metric) -> CarrierLine:
-        printable, site = find_printer(self.sites, metric.text) if self.script else (None, None)
+        printable, site = self._printer(metric) if self.script else (None, None)
         return CarrierLine(
             metric=metric,
             seed=self._run_of(metric).seed,

@@ -157,6 +157,8 @@ SUBMISSION_DEADLINE = Limit(date(2026, 5, 1), "date", "organisers in #2146: 17:0
 
 # ---- package ----
 
+README_NAME = Limit("README.md", "file", "README: the explanation of a submission")
+METADATA_NAME = Limit("submission.json", "file", "README: the metadata of a submission")
 SCRIPT_NAME = Limit("train_gpt.py", "file", "README: the script of a submission")
 RECORD_TRACK_FOLDER = Limit("records/track_10min_16mb", "folder", "README: record submissions")
 NON_RECORD_TRACK_FOLDER = Limit("records/track_non_record_16mb", "folder", "README: unlimited and other submissions")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from auditor.submission import decoders
+from auditor.submission.decoders import DecodeError
 from auditor.submission.text_methods import apply_method
 
 _MAX_TEXT = decoders.MAX_DECODED_BYTES
@@ -97,23 +98,49 @@ _KEYWORDS = {"format": "container", "filters": "filters", "wbits": "wbits"}
 _IDENTITY = frozenset(
     ["compile", "bytes", "str", "bytearray", "memoryview", "io.BytesIO", "io.StringIO", "textwrap.dedent"]
 )
+_TEMPORARY_FOLDERS = frozenset(["tempfile.mkdtemp", "tempfile.gettempdir", "tempfile.TemporaryDirectory"])
 _READING = frozenset(["read", "read_text", "read_bytes"])
+_WRITING = frozenset(["write", "write_text", "write_bytes"])
 
 
 class Folder:
-    """Evaluates expressions with the names bound so far; `read_file` reads a shipped file by its relative path."""
+    """Evaluates expressions with the names bound so far; `read_file` reads a shipped file by its relative path.
+
+    `written` holds what the script has written to files so far, by path; `TEMPORARY` is where temporary files lie.
+    """
+
+    TEMPORARY = "/tmp"
 
     def __init__(self, read_file: ReadFile, own_path: str) -> None:
         self.read_file = read_file
-        self.own_path = own_path
         self.names: dict[str, Value | UnfoldableError] = {"__file__": Value(ShippedFile(own_path))}
+        self.written: dict[str, Value] = {}
 
     def bind(self, name: str, node: ast.expr) -> None:
         """Bind a name to an expression's value, or to the reason why it has none."""
         try:
             self.names[name] = self.fold(node)
         except UnfoldableError as reason:
-            self.names[name] = reason
+            self.names[name] = reason.with_traceback(None)
+        except DecodeError as error:
+            self.names[name] = UnfoldableError(node, str(error))
+
+    def note_written(self, call: ast.Call) -> None:
+        """Keep what a call writes to a file, if both can be told."""
+        if not isinstance(call.func, ast.Attribute) or call.func.attr not in _WRITING or not call.args:
+            return
+        try:
+            file, data = self.fold(call.func.value).data, self.fold(call.args[0])
+        except (UnfoldableError, DecodeError):
+            return
+        if isinstance(file, ShippedFile):
+            self.written[file.path] = data
+
+    def path_of(self, value: Value) -> str | None:
+        """The path that a value names, if it is one."""
+        if isinstance(value.data, ShippedFile):
+            return value.data.path
+        return str(PurePosixPath(value.data)) if isinstance(value.data, str) else None
 
     def fold(self, node: ast.expr) -> Value:
         """An expression's value. `UnfoldableError` if none can be told, `DecodeError` if its data are broken."""
@@ -143,7 +170,7 @@ class Folder:
     def _name(self, node: ast.AST, name: str) -> Value:
         bound = self.names.get(name)
         if isinstance(bound, UnfoldableError):
-            raise bound
+            raise bound.with_traceback(None)
         return bound if bound is not None else Value(Symbol(name))
 
     def _attribute(self, node: ast.AST, owner: Value, attribute: str) -> Value:
@@ -154,6 +181,9 @@ class Folder:
             return Value(constant) if isinstance(constant, int) else Value(Symbol(whole), owner.how)
         if isinstance(owner.data, ShippedFile) and attribute == "parent":
             return Value(ShippedFile(str(PurePosixPath(owner.data.path).parent)))
+        if isinstance(owner.data, ShippedFile) and attribute == "name":
+            is_temporary = owner.data.path.startswith(self.TEMPORARY)
+            return Value(owner.data.path if is_temporary else PurePosixPath(owner.data.path).name)
         raise UnfoldableError(node, f"the attribute {attribute!r}")
 
     def _operation(self, node: ast.AST, left: Value, operation: ast.operator, right: Value) -> Value:
@@ -182,7 +212,9 @@ class Folder:
 
     def _table(self, node: ast.AST, keys: list[ast.expr], items: list[ast.expr]) -> Value:
         try:
-            return Value({self.fold(key).data: self.fold(item).data for key, item in zip(keys, items, strict=True)})
+            values = [self.fold(item) for item in items]
+            table = {self.fold(key).data: value.data for key, value in zip(keys, values, strict=True)}
+            return Value(table, _first_how(*values))
         except TypeError as error:
             raise UnfoldableError(node, f"a table fails: {error}") from error
 
@@ -198,12 +230,21 @@ class Folder:
         if name in _DECOMPRESSORS:
             module = name.split(".")[0]
             return Value(Decompressor(module, self._options(module, node.args, node.keywords)))
+        if name == "zip":
+            return self._zipped(node)
         if name in ("__import__", "importlib.import_module") and node.args:
             return Value(Symbol(str(self.fold(node.args[0]).data)))
         if name in _IDENTITY and node.args:
             value = self.fold(node.args[0])
             return self._bytes(node, value) if name in ("bytes", "bytearray") else value
         return self._path_call(node, name)
+
+    def _zipped(self, node: ast.Call) -> Value:
+        columns = [self.fold(argument) for argument in node.args]
+        lists = [column.data for column in columns if isinstance(column.data, list)]
+        if len(lists) < len(columns):
+            raise UnfoldableError(node, "a zip of something that is no list")
+        return Value([list(row) for row in zip(*lists, strict=False)], _first_how(*columns))
 
     def _bytes(self, node: ast.Call, value: Value) -> Value:
         if not isinstance(value.data, list):
@@ -249,6 +290,8 @@ class Folder:
             return self._file_method(node, owner, method)
         if isinstance(owner.data, Decompressor) and method in ("decompress", "process") and node.args:
             return self._decode(node, f"{owner.data.module}.decompress", self.fold(node.args[0]), owner.data.options)
+        if isinstance(owner.data, dict) and method == "items":
+            return Value([list(pair) for pair in owner.data.items()], owner.how)
         if not isinstance(owner.data, str | bytes):
             raise UnfoldableError(node, f"the method {method!r} of a value that cannot be told")
         arguments = [self.fold(argument) for argument in node.args]
@@ -260,11 +303,8 @@ class Folder:
 
     def _file_method(self, node: ast.Call, owner: Value, method: str) -> Value:
         if isinstance(owner.data, ShippedFile) and method in _READING:
-            data = self.read_file(owner.data.path)
-            if data is None:
-                raise UnfoldableError(node, f"{owner.data.path} is not shipped")
             as_bytes = method == "read_bytes" or (method == "read" and owner.data.binary)
-            return Value(data if as_bytes else data.decode("utf-8", "replace"), f"file {owner.data.path}")
+            return self._content(node, owner.data.path, as_bytes)
         if isinstance(owner.data, ShippedFile) and method in ("with_name", "joinpath", "resolve", "absolute"):
             path = PurePosixPath(owner.data.path)
             folder = path.parent if method == "with_name" else path
@@ -273,7 +313,24 @@ class Folder:
             return owner
         raise UnfoldableError(node, f"the method {method!r} of a value that cannot be told")
 
+    def _content(self, node: ast.AST, path: str, as_bytes: bool) -> Value:
+        """What a file holds: what the script wrote to it before, else what is shipped."""
+        value = self.written.get(path) or Value(self.read_file(path), f"file {path}")
+        match value.data, as_bytes:
+            case bytes(data), False:
+                return Value(data.decode("utf-8", "replace"), value.how)
+            case str(text), True:
+                return Value(text.encode("utf-8", "surrogateescape"), value.how)
+            case None, _:
+                raise UnfoldableError(node, f"{path} is not shipped")
+            case _:
+                return value
+
     def _path_call(self, node: ast.Call, name: str) -> Value:
+        if name in _TEMPORARY_FOLDERS:
+            return Value(self.TEMPORARY)
+        if name == "tempfile.NamedTemporaryFile":
+            return Value(ShippedFile(f"{self.TEMPORARY}/{node.lineno}.py", binary=True))
         values = [self.fold(argument).data for argument in node.args[: 2 if name == "open" else None]]
         parts = [value.path if isinstance(value, ShippedFile) else value for value in values]
         if name in ("open", "io.open", "pathlib.Path", "Path") and parts and isinstance(parts[0], str):

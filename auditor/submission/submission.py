@@ -17,7 +17,7 @@ from auditor.submission.entry import read_script
 from auditor.submission.errors import SubmissionError
 from auditor.submission.logs.model import Log, Run
 from auditor.submission.logs.reader import read_logs
-from auditor.submission.metadata import Metadata, read_metadata
+from auditor.submission.metadata import Metadata, find_metadata, read_metadata
 from auditor.submission.readme import Readme, read_readme
 from auditor.submission.script import Script
 from auditor.submission.tree import FileTree
@@ -90,6 +90,11 @@ class Submission:
     def metadata(self) -> Metadata | None:
         """submission.json; None if there is none or it cannot be read."""
         return self._metadata[0]
+
+    @property
+    def metadata_path(self) -> str | None:
+        """Where submission.json lies, readable or not."""
+        return find_metadata(self.files.paths())
 
     @property
     def readme(self) -> Readme | None:

@@ -110,6 +110,23 @@ def test_packed_siblings_are_unwrapped_and_followed() -> None:
     ]
 
 
+def test_modules_that_a_wrapper_unpacks_go_before_shipped_ones() -> None:
+    main, inner = "import train_gpt, helper\n", "import tables\n"
+    payload = b85encode(zlib.compress(f"{main}---{inner}".encode())).decode()
+    wrapper = (
+        f"import zlib, base64\nparts = zlib.decompress(base64.b85decode({payload!r})).decode().split('---')\n"
+        "for name, text in zip(['run.py', 'train_gpt.py'], parts):\n    open('/tmp/' + name, 'w').write(text)\n"
+        "exec(open('/tmp/run.py').read())\n"
+    )
+    script = script_of({"train_gpt.py": wrapper, "helper.py": "", "tables.py": ""})
+    assert [(module.path, module.source) for module in script.modules] == [
+        ("train_gpt.py", main),
+        ("train_gpt.py!decoded/train_gpt.py", inner),
+        ("helper.py", ""),
+        ("tables.py", ""),
+    ]
+
+
 def test_side_files_are_those_that_the_code_names() -> None:
     files = {
         "train_gpt.py": "KERNEL = 'ngram.cpp'\nopen('tables/pieces.json')\nTOKENIZER = './tokenizer.model'\n# other.cu\n",

@@ -167,6 +167,44 @@ def test_payload_in_a_file_beside(script: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "runs",
+    [
+        "p = os.path.join(tempfile.mkdtemp(), 'inner.py')\nopen(p, 'wb').write(c)\nrunpy.run_path(p, run_name='__main__')",
+        "p = os.path.join(os.path.dirname(os.path.abspath(__file__)), '_inner.py')\n"
+        "with open(p, 'wb') as f: f.write(c)\nrunpy.run_path(p)",
+        "p = '/tmp/inner.py'\nif not os.path.exists(p):\n    with open(p, 'wb') as f: f.write(c)\n"
+        "s = importlib.util.spec_from_file_location('__main__', p)\ns.loader.exec_module(s)",
+        "with tempfile.NamedTemporaryFile(suffix='.py') as f:\n    f.write(c)\n    subprocess.run([sys.executable, f.name])",
+        "p = pathlib.Path('/tmp') / 'inner.py'\np.write_bytes(c)\nos.execv(sys.executable, [sys.executable, str(p)])",
+        "open('inner.py', 'w').write(c.decode())\nexec(open('inner.py').read())",
+    ],
+)
+def test_payload_that_is_written_to_a_file_and_run(runs: str) -> None:
+    decoding = packed("one literal").replace("exec(", "c = (")
+    result = unwrapped(f"import os, sys, runpy, tempfile, pathlib\n{decoding}\n{runs}")
+    assert result.failure is None
+    assert result.source == SOURCE
+    assert result.layers[0].method.endswith("(lzma(b85))")
+    assert result.layers[0].files == {}
+
+
+def test_several_files_unpacked_in_a_loop() -> None:
+    files = {"_runner.py": "import train_gpt\n", "train_gpt.py": "import kernels.fast\n", "kernels/fast.py": "x = 1\n"}
+    payload = b85(zlib.compress("\n# ===\n".join(files.values()).encode()))
+    script = (
+        f"import zlib, base64, tempfile, os\nwhole = zlib.decompress(base64.b85decode({payload!r}))\n"
+        "parts = whole.decode().split('\\n# ===\\n')\n"
+        f"d = tempfile.mkdtemp()\nfor name, text in zip({list(files)!r}, parts):\n"
+        "    p = os.path.join(d, name)\n    os.makedirs(os.path.dirname(p), exist_ok=True)\n    open(p, 'w').write(text)\n"
+        "os.environ.update(TTT_EPOCHS='3')\nexec(open(os.path.join(d, '_runner.py')).read())\n"
+    )
+    layer = unwrapped(script).layers[0]
+    assert layer.source == files.pop("_runner.py")
+    assert layer.files == files
+    assert layer.environment == {"TTT_EPOCHS": "3"}
+
+
+@pytest.mark.parametrize(
     "script",
     [
         SOURCE,
