@@ -76,13 +76,13 @@ def mean_over_processes(value: Tensor) -> Tensor:
     return total / world_size()
 
 
-def from_main(value: float, device: torch.device) -> float:
-    """The main process's value, on all: clocks differ, and every process must take the same decisions."""
+def from_main(values: Sequence[float], device: torch.device) -> list[float]:
+    """The main process's values, on all: clocks differ, and every process must take the same decisions."""
     if world_size() == 1:
-        return value
-    shared = torch.tensor(value, dtype=torch.float64, device=device)
+        return list(values)
+    shared = torch.tensor(values, dtype=torch.float64, device=device)
     dist.broadcast(shared, src=0)
-    return float(shared)
+    return shared.tolist()  # type: ignore[no-any-return]
 
 
 def barrier() -> None:
