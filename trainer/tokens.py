@@ -33,6 +33,7 @@ class ByteTable:
     base_bytes: Tensor  # int64: bytes without a leading space that may be stripped
     has_leading_space: Tensor  # bool: one byte more unless the token before is a boundary
     is_boundary: Tensor  # bool: stands for no text
+    bos_token_id: int  # starts a document
 
     @property
     def vocab_size(self) -> int:
@@ -45,20 +46,21 @@ class ByteTable:
             base_bytes=self.base_bytes.to(device),
             has_leading_space=self.has_leading_space.to(device),
             is_boundary=self.is_boundary.to(device),
+            bos_token_id=self.bos_token_id,
         )
 
     def count(self, previous: Tensor, target: Tensor) -> Tensor:
         """Bytes of each target token, given the token before it; int64, the shape of both."""
         return self.base_bytes[target] + (self.has_leading_space[target] & ~self.is_boundary[previous])
 
-    def check(self, tokens: npt.NDArray[np.uint16], bos_token_id: int) -> None:
+    def check(self, tokens: npt.NDArray[np.uint16]) -> None:
         """ValueError if these tokens are not of this vocabulary, or some of them stand for text that was lost."""
         counts = np.bincount(tokens, minlength=self.vocab_size)
         if len(counts) > self.vocab_size:
             raise ValueError(f"token {len(counts) - 1} is outside the vocabulary of {self.vocab_size}: other tokenizer?")
         lost = np.flatnonzero(counts * self.is_boundary.cpu().numpy())
         for token in lost:
-            if token != bos_token_id:
+            if token != self.bos_token_id:
                 raise ValueError(
                     f"token {token} stands for no text and occurs {counts[token]} times: the bytes of these tokens "
                     "cannot be counted (unknown or control token)"
@@ -99,4 +101,9 @@ def byte_table(processor: sentencepiece.SentencePieceProcessor) -> ByteTable:
             text = processor.id_to_piece(token).replace(SPACE, " ")
             has_leading_space[token] = strips_first_space and text.startswith(" ")
             base_bytes[token] = len(text.encode()) - int(has_leading_space[token])
-    return ByteTable(base_bytes=base_bytes, has_leading_space=has_leading_space, is_boundary=is_boundary)
+    return ByteTable(
+        base_bytes=base_bytes,
+        has_leading_space=has_leading_space,
+        is_boundary=is_boundary,
+        bos_token_id=processor.bos_id(),
+    )

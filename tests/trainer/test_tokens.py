@@ -89,11 +89,11 @@ def test_bytes_controls_and_spaces_of_the_published_kind():
 
 def test_tokens_whose_text_is_lost_are_refused():
     table = byte_table(tokenizer("keeps spaces"))
-    table.check(np.array([1, 300, 1, 301], dtype=np.uint16), bos_token_id=1)
+    table.check(np.array([1, 300, 1, 301], dtype=np.uint16))
     with pytest.raises(ValueError, match="token 3 stands for no text and occurs 2 times"):
-        table.check(np.array([1, 3, 300, 3], dtype=np.uint16), bos_token_id=1)
+        table.check(np.array([1, 3, 300, 3], dtype=np.uint16))
     with pytest.raises(ValueError, match="token 9999 is outside the vocabulary"):
-        table.check(np.array([1, 9999], dtype=np.uint16), bos_token_id=1)
+        table.check(np.array([1, 9999], dtype=np.uint16))
 
 
 def test_a_tokenizer_file_is_checked(tmp_path):
