@@ -3,16 +3,13 @@
 import math
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.torch
-
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-
-from trainer.bitpack import code_range  # noqa: E402
-from trainer.config import QuantConfig  # noqa: E402
-from trainer.quantize import (  # noqa: E402
+from trainer.bitpack import code_range
+from trainer.config import QuantConfig
+from trainer.quantize import (
     CLIP_FRACTIONS,
     SMALLEST_SCALE,
     QuantizedTensor,
