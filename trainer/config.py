@@ -25,7 +25,7 @@ def setting(default: Any, help_text: str, needs: str = "") -> Any:  # noqa: ANN4
     """A field with its sentence; `needs` says when it has an effect.
 
     `needs` is "name" (that field, of the same section or as section.name, must be on: not false, 0, "" or "off"),
-    "name=a|b" (must have one of these values), or several of these joined by " and ".
+    "name=a|b" (must have one of these values), or several of these joined by " or ".
     """
     return field(default=default, metadata={"help": help_text, "needs": needs})
 
@@ -57,8 +57,13 @@ class ModelConfig:
     smear_gate: bool = setting(False, "blend each embedding with the one before it, never across a document start")
     bigram_buckets: int = setting(0, "rows of the hashed bigram embedding; 0 is off")
     bigram_dim: int = setting(128, "width of the bigram embedding before projection", needs="bigram_buckets")
-    bos_token_id: int = setting(1, "token that starts a document", needs="smear_gate")
+    bos_token_id: int = setting(1, "token that starts a document", needs="smear_gate or bigram_buckets")
     init: Literal["default", "orthogonal"] = setting("default", "initialisation of the matrices")
+    output_init: Literal["zero", "scaled"] = setting(
+        "zero",
+        "output projections of attention and MLP at the start: zero, or orthogonal over sqrt(2 num_layers)",
+        needs="init=orthogonal",
+    )
     embedding_init: Literal["normal", "overtone"] = setting("normal", "spectrum of the tied token embedding at the start")
     embedding_init_std: float = setting(0.005, "standard deviation of the tied embedding", needs="tie_embeddings")
     resid_mix_init: Literal["current", "phased"] = setting(
@@ -331,14 +336,17 @@ def apply_overrides(config: Config, assignments: Iterable[str]) -> Config:
 def ineffective(config: Config, section: str, key: str) -> str:
     """Why this setting has no effect in this configuration; empty if it has one."""
     fields = {f.name: f for f in dataclasses.fields(getattr(config, section))}
-    for need in filter(None, fields[key].metadata["needs"].split(" and ")):
-        path, _, wanted = need.partition("=")
-        where, _, name = path.rpartition(".")
-        actual = getattr(getattr(config, where or section), name)
-        is_on = str(actual) in wanted.split("|") if wanted else actual not in (False, 0, "", "off")
-        if not is_on:
-            return f"it needs {where or section}.{name}{f'={wanted}' if wanted else ''}, which is {actual!r}"
-    return ""
+    needs = [need for need in fields[key].metadata["needs"].split(" or ") if need]
+    if not needs or any(_is_met(config, section, need) for need in needs):
+        return ""
+    return f"it needs {' or '.join(needs)}"
+
+
+def _is_met(config: Config, section: str, need: str) -> bool:
+    path, _, wanted = need.partition("=")
+    where, _, name = path.rpartition(".")
+    actual = getattr(getattr(config, where or section), name)
+    return str(actual) in wanted.split("|") if wanted else actual not in (False, 0, "", "off")
 
 
 def describe_settings(config: Config) -> list[tuple[str, str, str]]:
