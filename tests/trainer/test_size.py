@@ -15,8 +15,8 @@ QUANT = QuantConfig(keep_fp16=("attn.c_k",), keep_float_max_numel=4096)
 
 def make_state(seed: int = 0) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    shapes = {"tok_emb.weight": (512, 64), "blocks.0.mlp.fc.weight": (1024, 256), "blocks.0.attn.c_q.weight": (256, 256)}
-    shapes |= {"blocks.0.attn.c_k.weight": (128, 128), "bigram.embed.weight": (512, 32), "blocks.0.attn_scale": (64,)}
+    shapes = {"tok_emb.weight": (256, 64), "blocks.0.mlp.fc.weight": (512, 128), "blocks.0.attn.c_q.weight": (256, 128)}
+    shapes |= {"blocks.0.attn.c_k.weight": (128, 64), "bigram.embed.weight": (256, 32), "blocks.0.attn_scale": (64,)}
     return {name: torch.randn(shape, generator=generator) * 0.02 for name, shape in shapes.items()}
 
 
@@ -54,17 +54,19 @@ def test_every_advised_setting_is_one_that_set_takes_and_saves_about_what_it_say
     before = exact_bytes(state, QUANT)
     for saving in savings:
         smaller = apply_overrides(Config(quant=QUANT), [saving.setting]).quant
-        assert saving.saved_bytes == pytest.approx(before - exact_bytes(state, smaller), rel=0.1, abs=200), saving
+        assert saving.saved_bytes == pytest.approx(before - exact_bytes(state, smaller), rel=0.25, abs=200), saving
 
 
 def test_the_advice_names_the_excess_the_largest_tensor_first_and_what_is_enough():
-    size = SubmissionSize(code_bytes=10_000, model_bytes=270_000, cap_bytes=270_000)
+    size = SubmissionSize(code_bytes=10_000, model_bytes=75_000, cap_bytes=80_000)
     lines = advise(make_state(), QUANT, size)
-    assert "over the cap of 270,000 bytes by 10,000" in lines[0]
-    assert lines[2].endswith("blocks.0.mlp.fc.weight (1024, 256)")
+    assert "over the cap of 80,000 bytes by 5,000" in lines[0]
+    assert lines[2].endswith("blocks.0.mlp.fc.weight (512, 128)")
     helpful = lines[lines.index("what would help, estimated:") + 1 :]
-    assert "--set quant.bits_mlp=5  (enough)" in helpful[0]
-    assert any("not enough alone" in line for line in helpful)
+    saved = [int(line.split()[0].replace(",", "")) for line in helpful]
+    assert saved == sorted(saved, reverse=True)
+    assert [line.endswith("(enough)") for line in helpful] == [num_bytes >= size.over_bytes for num_bytes in saved]
+    assert saved[-1] < size.over_bytes <= saved[0]
 
 
 def test_nothing_smaller_is_advised_where_nothing_is_smaller():
