@@ -315,9 +315,8 @@ def _read_codes(body: _Reader, entry: _Entry, layout: Layout) -> Tensor:
 
 
 def _from_planes(body: _Reader, kind: str, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
-    dtype = _KEPT[kind]
     sizes = [math.prod(shape) for shape in shapes]
-    data = body.take(sum(sizes) * dtype.itemsize)
-    planes: NDArray[np.uint8] = np.frombuffer(data, dtype=np.uint8).reshape(dtype.itemsize, -1)
-    flat = torch.from_numpy(planes.T.copy()).view(dtype).reshape(-1)
+    num_planes = np.dtype(kind).itemsize
+    planes: NDArray[np.uint8] = np.frombuffer(body.take(sum(sizes) * num_planes), np.uint8).reshape(num_planes, -1)
+    flat = torch.from_numpy(planes.T.flatten().view(kind))
     return [part.reshape(shape).clone() for part, shape in zip(torch.split(flat, sizes), shapes, strict=True)]

@@ -62,6 +62,13 @@ def test_every_tensor_comes_back_exactly(seed, columns, compressor):
     assert_same(decode_artifact(encode_artifact(artifact, [compressor])[compressor]), artifact)
 
 
+@pytest.mark.parametrize("left_out", make_artifact().tensors)
+def test_no_kind_of_tensor_is_needed_by_the_others(left_out):
+    artifact = make_artifact()
+    rest = Artifact(MODEL, {name: tensor for name, tensor in artifact.tensors.items() if name != left_out})
+    assert_same(decode_artifact(encode_artifact(rest, ["zstd"])["zstd"]), rest)
+
+
 def test_the_smallest_file_is_written_and_its_bytes_are_the_file_size(tmp_path):
     saved = save_artifact(tmp_path / "deep" / "model.pgolf", make_artifact(), list(COMPRESSORS))
     assert set(saved.tried_bytes) == set(COMPRESSORS)
