@@ -77,8 +77,12 @@ def find_lines_of_seeds(
     mean = fmean(value.val_bpb for value in declared)
     if not same_to_shown_digits(score, mean, min(value.num_decimals for value in declared)):
         return ()
-    lines = (_line_of_seed(seed, value, runs, rank) for seed, value in per_seed)
-    return tuple(line for line in lines if line is not None)
+    lines: list[Metric] = []
+    for seed, value in per_seed:
+        taken = {(line.log, line.run) for line in lines}
+        line = _line_of_seed(seed, value, [run for run in runs if (run.log, run.index) not in taken], rank)
+        lines += [line] if line is not None else []
+    return tuple(lines)
 
 
 def _line_of_seed(seed: int | None, value: Score, runs: Sequence[Run], rank: Rank) -> Metric | None:

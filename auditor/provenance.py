@@ -43,9 +43,12 @@ class CodeSize:
 class PrintedLines:
     """The distinct metric and size lines of a run (all numbers alike), and those that nothing shipped prints.
 
-    `cut_off` are unprintable lines that are the beginning of a printable one: a log trimmed by hand.
+    `cut_off` are unprintable lines that are the beginning of a printable one: a log trimmed by hand. Only the lines from
+    `first_line` to `last_line` were compared.
     """
 
+    first_line: int
+    last_line: int
     num_shapes: int
     unprintable: tuple[LogFact, ...]
     cut_off: tuple[LogFact, ...]
@@ -135,6 +138,8 @@ def compare_lines(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) ->
     unprintable = [fact for fact in shapes.values() if find_printer(sites, fact.text)[0] is False]
     cut_off = tuple(fact for fact in unprintable if is_cut_off(sites, fact.text))
     return PrintedLines(
+        first_line=first,
+        last_line=last,
         num_shapes=len(shapes),
         unprintable=tuple(fact for fact in unprintable if fact not in cut_off),
         cut_off=cut_off,
@@ -170,15 +175,22 @@ def _printed_span(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) ->
 
 
 def find_nearest_site(sites: Iterable[PrintSite], line: str) -> PrintSite | None:
-    """The site whose words are most like those of `line`; None if none is similar."""
+    """The site whose words are most like those of `line`, the spelling deciding between equals; None if none is similar."""
     words = _WORD.findall(line)
-    best, nearest = _LEAST_SIMILARITY, None
+    best, nearest = (_LEAST_SIMILARITY, 0.0), None
     for site in sites:
-        literal = " ".join(part for part in site.parts if isinstance(part, str))
-        similarity = difflib.SequenceMatcher(None, words, _WORD.findall(literal), autojunk=False).ratio()
-        if similarity > best:
-            best, nearest = similarity, site
+        literal = _WORD.findall(" ".join(part for part in site.parts if isinstance(part, str)))
+        similarity = _similarity(words, literal)
+        if similarity < best[0]:
+            continue
+        both = similarity, _similarity(" ".join(words), " ".join(literal))
+        if both > best:
+            best, nearest = both, site
     return nearest
+
+
+def _similarity(one: Sequence[str], other: Sequence[str]) -> float:
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 def find_missing_labels(sites: Iterable[PrintSite], lines: Sequence[str]) -> dict[str, PrintSite]:

@@ -468,19 +468,19 @@ def _tiny() -> Config:
         ),
         optimizer=replace(seed.optimizer, muon_momentum=0.95, muon_momentum_start=0.85, muon_momentum_warmup_steps=50),
         schedule=ScheduleConfig(
-            iterations=200,
+            iterations=150,
             max_wallclock_seconds=120.0,
             clock="steps",
-            warmup_steps=2,
-            warmdown_iters=100,
+            warmup_steps=1,
+            warmdown_iters=75,
             averaging="swa",
-            swa_every=10,
+            swa_every=5,
         ),
-        quant=QuantConfig(qat=True),
-        eval=EvalConfig(seq_len=256, stride=64, val_every=100),
+        quant=QuantConfig(keep_float_max_numel=4096, qat=True),
+        eval=EvalConfig(seq_len=256, stride=64, val_every=75),
         ttt=TTTConfig(kind="sgd", chunk_tokens=4096, batch_sequences=4),
-        data=DataConfig(train_batch_tokens=8192, seq_len=256),
-        run=RunConfig(name="tiny", output="runs/tiny", log_every=20, checkpoint_every=50, micro_steps=8),
+        data=DataConfig(train_batch_tokens=4096, seq_len=256),
+        run=RunConfig(name="tiny", output="runs/tiny", log_every=10, checkpoint_every=50, micro_steps=2),
     )
 
 

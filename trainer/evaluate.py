@@ -196,7 +196,7 @@ def mark_adapted(model: nn.Module, *, adapted: bool) -> None:
         refuse_adapted(model)
         _adapted[key] = True
     else:
-        _adapted.pop(key, None)
+        del _adapted[key]
 
 
 def refuse_adapted(model: nn.Module) -> None:

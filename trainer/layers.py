@@ -22,23 +22,16 @@ from torch import Tensor, nn
 
 from trainer.config import ModelConfig
 
-WeightTransform = Callable[[Tensor], Tensor]
-
 
 class Linear(nn.Linear):
-    """A linear map without bias; during training its weight may pass through `weight_transform` (late QAT)."""
-
-    weight_transform: WeightTransform | None = None
+    """A linear map without bias, computed in the type of its input."""
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__(in_features, out_features, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., I) to (..., O), in the type of the input."""
-        weight_OI = self.weight
-        if self.training and self.weight_transform is not None:
-            weight_OI = self.weight_transform(weight_OI)
-        return F.linear(x, weight_OI.to(x.dtype))
+        """(..., I) to (..., O)."""
+        return F.linear(x, self.weight.to(x.dtype))
 
 
 def rms_norm(x: Tensor) -> Tensor:

@@ -269,15 +269,16 @@ def _attach_lora(model: nn.Module, config: TTTConfig) -> Iterator[Attached]:
     """Each linear map gets a low-rank delta, zero at first; the weights themselves are frozen."""
     generator = torch.Generator().manual_seed(LORA_SEED)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    deltas, hooks = [], []
+    deltas: list[nn.Parameter] = []
+    hooks = []
     for module in model.modules():
         if isinstance(module, nn.Linear):
             bound = module.in_features**-0.5
             down_RI = torch.empty(config.rank, module.in_features).uniform_(-bound, bound, generator=generator)
             up_OR = torch.zeros(module.out_features, config.rank)
-            delta = [nn.Parameter(factor.to(module.weight.device)) for factor in (down_RI, up_OR)]
-            hooks.append(module.register_forward_hook(partial(_add_delta, *delta)))
-            deltas += delta
+            down, up = (nn.Parameter(factor.to(module.weight.device)) for factor in (down_RI, up_OR))
+            hooks.append(module.register_forward_hook(partial(_add_delta, down, up)))
+            deltas += [down, up]
     try:
         for parameter in trainable:
             parameter.requires_grad_(False)

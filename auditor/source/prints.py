@@ -143,14 +143,18 @@ class _Finder:
 
     scopes: Scopes
     texts: Texts = field(init=False)
+    numeric: frozenset[str] = field(init=False)
     budget: int = _MAX_CONTEXTS
 
     def __post_init__(self) -> None:
         self.texts = Texts(self.scopes)
+        self.numeric = frozenset(name for scope in self.scopes.all for name in _numeric_names(scope))
 
     def sites(self) -> Iterator[PrintSite]:
         for scope in self.scopes.all:
             for call in scope.calls:
+                if isinstance(call.func, ast.Name) and call.func.id in self.numeric:
+                    continue
                 text = _printed(call, bool(self.scopes.callees(call.func, scope)))
                 if text is not None:
                     yield from self._sites_of(call, text, scope)
@@ -237,6 +241,14 @@ class _Printed:
         whole = texts.texts(call, context) if len(self.values) != 1 else texts.texts(self.values[0], context)
         whole = tuple(_without_line_end(template) for template in whole)
         return whole + tuple(joined((ANYTHING, *template)) for template in whole) if self.prefixed else whole
+
+
+def _numeric_names(scope: Scope) -> Iterator[str]:
+    """What a module imports by name from libraries that do not print: the ``log`` of ``from math import log``."""
+    if scope.node is None and scope.module.tree is not None:
+        for node in ast.walk(scope.module.tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _NOT_PRINTING:
+                yield from (alias.asname or alias.name for alias in node.names)
 
 
 def _printed(call: ast.Call, is_own: bool) -> _Printed | None:

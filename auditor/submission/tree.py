@@ -27,7 +27,7 @@ class FileTree(Protocol):
         """Every regular file below the root."""
 
     def size(self, path: str) -> int:
-        """Size of a file in bytes, without reading it. KeyError if there is no such file."""
+        """Size of a file in bytes, without reading it. KeyError: no such file; SubmissionError: its size is unknown."""
 
     def read(self, path: str) -> bytes:
         """A file's bytes. SubmissionError if it is larger than `MAX_FILE_BYTES` or cannot be read."""

@@ -23,8 +23,8 @@ class ClaimLogMismatch(Rule):
     Detection: the submitted val_bpb is followed to the log lines that carry it. A claim that no line and no mean of
     lines carries is a violation where all declared seeds are logged and none of their results is as good, and
     otherwise needs a person. The best
-    seed in place of the mean, and a declared per-seed value that its log does not print, need a person. A val_loss
-    that is not the headline's is noted.
+    seed in place of the mean, and a declared per-seed value that its log does not print, need a person. A score declared
+    as val_loss, and a val_loss that is not the headline's, are noted.
 
     Limits: equality to the printed digits is all that is asked; whether the log itself is genuine is another rule's
     question (foreign-log, seed-mismatch). Numbers that stand only in running text are not compared.
@@ -59,9 +59,12 @@ class ClaimLogMismatch(Rule):
                 yield self._unlocated(headline, submission, ruleset)
             case "best":
                 yield self._best(headline, ruleset)
+            case "partial":
+                yield Unestablished(message=headline.explanation, location=_carrier(headline))
             case _:
                 yield Evidence(basis=Basis.LOG, message=headline.explanation, location=_carrier(headline))
         if submission.metadata is not None:
+            yield from self._misnamed(submission.metadata, ruleset)
             yield from self._per_seed(submission.metadata, submission.runs, ruleset)
             yield from self._loss(submission.metadata, headline, ruleset)
 
@@ -97,6 +100,20 @@ class ClaimLogMismatch(Rule):
             remedy="claim the mean over all seeds",
             anchor="best seed",
         )
+
+    def _misnamed(self, metadata: Metadata, ruleset: Ruleset) -> Iterable[Statement]:
+        """A score under the name of a loss: whoever reads the file by its keys reads another quantity than the log's."""
+        declared = metadata.val_bpb
+        if declared is not None and "loss" in declared.key:
+            yield self.finding(
+                ruleset,
+                f"{metadata.path} declares no val_bpb; its {declared.key} {declared.value} is one, not a loss per token",
+                basis=Basis.FILES,
+                status=Status.NOTE,
+                location=_declared_at(metadata, declared),
+                remedy="declare the score as val_bpb, and the loss of the same line as val_loss",
+                anchor="score named as loss",
+            )
 
     def _per_seed(self, metadata: Metadata, runs: tuple[Run, ...], ruleset: Ruleset) -> Iterable[Statement]:
         for result in metadata.seed_results:

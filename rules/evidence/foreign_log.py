@@ -233,7 +233,8 @@ class _Comparison:
             if foreign:
                 yield self._foreign_line(foreign, printed.num_shapes)
             elif not printed.unprintable:
-                message = f"{self.script.path} prints all {printed.num_shapes} kinds of metric and size lines of {run.log}"
+                span = f"{run.log}:{printed.first_line}-{printed.last_line}"
+                message = f"{self.script.path} prints all {printed.num_shapes} kinds of metric and size lines of {span}"
                 yield Evidence(basis=Basis.LOG, message=message)
             if printed.cut_off:
                 first = printed.cut_off[0]

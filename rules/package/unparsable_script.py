@@ -52,7 +52,7 @@ class UnparsableScript(Rule):
             if module.tree is None:
                 yield self._unparsed(module, script, ruleset)
         if script.packed and not script.layers:
-            message = f"{script.path} decodes its source at run time, and this packing could not be undone"
+            message = f"{script.path}: {script.main.error}"
             yield self._review(message, script.path, "packed", ruleset)
         for name in script.missing:
             message = f"{script.path} needs {name}, which is not shipped"

@@ -61,13 +61,11 @@ class UnreadableMetadata(Rule):
 
     def _judge(self, metadata: Metadata, ruleset: Ruleset) -> Iterator[Statement]:
         location = Location(path=metadata.path)
-        if metadata.val_bpb is None and metadata.retracted is None:
+        if _claim(metadata) is None:
             message = f"{metadata.path} claims no val_bpb, so there is no number to check"
             yield self.finding(ruleset, message, basis=Basis.FILES, location=location, anchor="no score")
         else:
-            claimed = metadata.val_bpb
-            said = f"{claimed.key} = {claimed.value}" if claimed else str(metadata.retracted)
-            yield Evidence(basis=Basis.FILES, message=f"{metadata.path} was read: {said}", location=location)
+            yield Evidence(basis=Basis.FILES, message=f"{metadata.path} was read: {_claim(metadata)}", location=location)
         for problem in metadata.problems:
             yield self.finding(
                 ruleset,
@@ -77,3 +75,13 @@ class UnreadableMetadata(Rule):
                 location=location,
                 anchor=problem,
             )
+
+
+def _claim(metadata: Metadata) -> str | None:
+    """What is claimed, in words: a score, scores per seed, or that it was withdrawn; None if nothing is."""
+    if metadata.val_bpb is not None:
+        return f"{metadata.val_bpb.key} = {metadata.val_bpb.value}"
+    per_seed = [result.val_bpb for result in metadata.seed_results if result.val_bpb is not None]
+    if per_seed:
+        return f"{len(per_seed)} scores of single seeds, the first {per_seed[0].key} = {per_seed[0].value}"
+    return metadata.retracted

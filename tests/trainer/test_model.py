@@ -217,11 +217,3 @@ def test_bfloat16_activations_stay_close_to_float32():
         model.compute_dtype = torch.bfloat16
         assert model(ids).dtype == torch.bfloat16
         assert model.loss(ids, ids).item() == pytest.approx(full.item(), rel=0.02)
-
-
-def test_a_weight_transform_acts_in_training_only():
-    model, ids = perturbed(SMALL), tokens(1, 8)
-    plain = model(ids)
-    model.blocks[0].mlp.fc.weight_transform = torch.zeros_like
-    assert torch.equal(model(ids), plain)
-    assert not torch.equal(model.train()(ids), plain)

@@ -1,0 +1,245 @@
+"""A whole run: data, training, averaging, quantisation, artifact, reload, evaluation, test-time training, record.
+
+The order is the submission's honesty. The artifact is written before anything is evaluated for the record, the model
+that is evaluated is built from the artifact file and nothing else, and validation tokens are learned from only through
+`evaluate_with_ttt`, which scores first. The headline is the last evaluation that the settings ask for, not the best.
+
+With several processes all train and evaluate; the main one writes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from trainer.artifact import Artifact, SavedArtifact, load_artifact, save_artifact
+from trainer.checkpoint import Checkpoints
+from trainer.config import Config, from_dict
+from trainer.data import TrainLoader, TrainShards, ValidationTokens, check_separate, open_train_shards, open_validation
+from trainer.data import train_pattern, val_pattern
+from trainer.distributed import barrier, is_main, process_group, rank, world_size
+from trainer.evaluate import EvalResult, Evaluator, metric_lines
+from trainer.events import EventLog
+from trainer.log import RULE, Log, silent, versions
+from trainer.model import GPT, count_parameters
+from trainer.plot import write_curves
+from trainer.quantize import quantize_state
+from trainer.tokens import ByteTable, byte_table, load_tokenizer
+from trainer.train import StopReason, Trainer, grad_accum_steps
+from trainer.ttt import evaluate_with_ttt
+
+CHECKPOINT_FOLDER = "checkpoints"
+LOG_NAME = "train.log"
+ARTIFACT_NAME = "final_model.pgolf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunData:
+    """The tokens of a run and their tokenizer, opened and checked against each other."""
+
+    folder: Path
+    tokenizer_path: Path
+    train: TrainShards
+    validation: ValidationTokens
+    table: ByteTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run came to. `evaluations` are in the order of their log lines; the last is the headline."""
+
+    stop_reason: StopReason
+    num_steps: int
+    artifact: SavedArtifact | None
+    evaluations: dict[str, EvalResult]
+
+
+def open_data(config: Config) -> RunData:
+    """Open shards and tokenizer; ValueError says which file is missing or does not fit the settings."""
+    folder, tokenizer_path = Path(config.data.path), Path(config.data.tokenizer_path)
+    processor = load_tokenizer(tokenizer_path, config.model.vocab_size)
+    table = byte_table(processor)
+    if table.bos_token_id != config.model.bos_token_id:
+        raise ValueError(f"{tokenizer_path}: documents start with {table.bos_token_id}, model.bos_token_id differs")
+    train = open_train_shards(train_pattern(folder))
+    check_separate(train, val_pattern(folder))
+    validation = open_validation(val_pattern(folder))
+    return RunData(folder=folder, tokenizer_path=tokenizer_path, train=train, validation=validation, table=table)
+
+
+def build_model(config: Config, device: torch.device) -> GPT:
+    """A fresh model of this configuration on this device, at the run's precision."""
+    model = GPT(config.model, seed=config.run.seed).to(device)
+    model.compute_dtype = compute_dtype(config, device)
+    return model
+
+
+def compute_dtype(config: Config, device: torch.device) -> torch.dtype:
+    """The type of the activations."""
+    precision = config.run.precision
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def new_loader(config: Config, data: RunData) -> TrainLoader:
+    """The training stream from its start, for this process."""
+    return TrainLoader(
+        data.train,
+        micro_batch_tokens=config.data.train_batch_tokens // config.run.micro_steps,
+        seq_len=config.data.seq_len,
+        vocab_size=config.model.vocab_size,
+        rank=rank(),
+        world_size=world_size(),
+    )
+
+
+def load_model(path: Path, config: Config, device: torch.device) -> GPT:
+    """The model of an artifact; reads nothing but that file."""
+    artifact = load_artifact(path)
+    model = GPT(artifact.model).to(device)
+    model.load_state_dict(artifact.state_dict())
+    model.compute_dtype = compute_dtype(config, device)
+    return model.eval()
+
+
+def prepare_folder(folder: Path, *, overwrite: bool) -> None:
+    """Make the run's folder; ValueError if it cannot be written or holds a run already."""
+    existing = [path for path in (folder / LOG_NAME, folder / CHECKPOINT_FOLDER) if path.exists()]
+    if existing and not overwrite:
+        raise ValueError(f"{folder}: holds a run already; --resume {folder} continues it, --overwrite replaces it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for checkpoint in Checkpoints(folder / CHECKPOINT_FOLDER, 1).paths():
+            checkpoint.unlink()
+        (folder / "events.jsonl").unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be written: {error.strerror}") from error
+
+
+def run(config: Config, *, overwrite: bool = False, quiet: bool = False) -> Outcome:
+    """A run from step 0. ValueError for everything that the user can mend."""
+    with process_group(config.run.device) as device:
+        if is_main():
+            prepare_folder(Path(config.run.output), overwrite=overwrite)
+        barrier()
+        return _run(config, device, resume_from=None, quiet=quiet)
+
+
+def resume(folder: Path, *, quiet: bool = False) -> Outcome:
+    """Continue the run of this folder from its newest checkpoint, with the settings that it was started with."""
+    state = Checkpoints(folder / CHECKPOINT_FOLDER, 1).load_last()
+    config = from_dict(state["config"])
+    with process_group(config.run.device) as device:
+        return _run(config, device, resume_from=state, quiet=quiet)
+
+
+def _run(config: Config, device: torch.device, *, resume_from: dict | None, quiet: bool) -> Outcome:
+    folder = Path(config.run.output)
+    data = open_data(config)
+    keep_bytes = resume_from["log_bytes"] if resume_from else 0
+    log = Log(folder / LOG_NAME, quiet=quiet, keep_bytes=keep_bytes) if is_main() else silent()
+    with log, EventLog(folder / "events.jsonl" if is_main() else None) as events:
+        evaluator = Evaluator(data.validation, data.table, config.eval, device=device)
+        model = build_model(config, device)
+        checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, config.run.keep_checkpoints)
+        trainer = Trainer(
+            config, model, lambda: new_loader(config, data), log,
+            validate=lambda: evaluator.full_pass(model), checkpoints=checkpoints,
+        )  # fmt: skip
+        if resume_from is None:
+            _log_settings(log, config, data, model)
+        else:
+            trainer.restore(resume_from)
+        reason = trainer.run()
+        if reason is StopReason.INTERRUPTED:
+            return Outcome(stop_reason=reason, num_steps=trainer.step, artifact=None, evaluations={})
+        return _finish(config, trainer, evaluator, log, events, reason)
+
+
+def _finish(
+    config: Config, trainer: Trainer, evaluator: Evaluator, log: Log, events: EventLog, reason: StopReason
+) -> Outcome:
+    folder = Path(config.run.output)
+    _apply_average(trainer, log)
+    saved = _write_artifact(config, trainer.model, folder / ARTIFACT_NAME, log) if is_main() else None
+    barrier()
+    model = load_model(folder / ARTIFACT_NAME, config, trainer.device)
+    evaluations = _evaluate(config, model, evaluator, log, events)
+    if is_main():
+        _draw_curve(folder, trainer)
+    return Outcome(stop_reason=reason, num_steps=trainer.step, artifact=saved, evaluations=evaluations)
+
+
+def _log_settings(log: Log, config: Config, data: RunData, model: GPT) -> None:
+    optimizer, schedule = config.optimizer, config.schedule
+    for text in (RULE, *versions(), RULE):
+        log.line(text, console=False)
+    embed_lr = optimizer.tied_embed_lr if config.model.tie_embeddings else optimizer.embed_lr
+    head_lr = 0.0 if config.model.tie_embeddings else optimizer.head_lr
+    attention = "gqa" if config.model.num_heads != config.model.num_kv_heads else "mha"
+    for text in (
+        f"val_bpb:enabled tokenizer_kind=sentencepiece tokenizer_path={data.tokenizer_path}",
+        f"train_loader:dataset:{data.folder.name} train_shards:{len(data.train.shards)}",
+        f"val_loader:shards pattern={val_pattern(data.folder)} tokens:{data.validation.num_targets}",
+        f"model_params:{count_parameters(model)}",
+        f"world_size:{world_size()} grad_accum_steps:{grad_accum_steps(config.run.micro_steps)}",
+        f"attention_mode:{attention} num_heads:{config.model.num_heads} num_kv_heads:{config.model.num_kv_heads}",
+        f"tie_embeddings:{config.model.tie_embeddings} embed_lr:{embed_lr} head_lr:{head_lr} "
+        f"matrix_lr:{optimizer.matrix_lr} scalar_lr:{optimizer.scalar_lr}",
+        f"train_batch_tokens:{config.data.train_batch_tokens} train_seq_len:{config.data.seq_len} "
+        f"iterations:{schedule.iterations} warmup_steps:{schedule.warmup_steps} "
+        f"max_wallclock_seconds:{schedule.max_wallclock_seconds:.3f}",
+        f"seed:{config.run.seed}",
+    ):
+        log.line(text)
+
+
+def _apply_average(trainer: Trainer, log: Log) -> None:
+    num_averaged = trainer.averager.apply()
+    kind = trainer.config.schedule.averaging
+    if num_averaged:
+        log.line(f"{kind}:applying averaged {num_averaged} checkpoints" if kind == "swa" else "ema:applying EMA weights")
+    elif kind != "off":
+        log.line(f"{kind}:not applied, {trainer.averager.num_averaged} states are too few")
+
+
+def _write_artifact(config: Config, model: GPT, path: Path, log: Log) -> SavedArtifact:
+    started = time.perf_counter()
+    artifact = Artifact(config.model, quantize_state(model.state_dict(), config.quant))
+    saved = save_artifact(path, artifact, config.quant.compression)
+    seconds = time.perf_counter() - started
+    log.line(f"Serialized model {quantisation_label(config)}+{saved.compressor}: {saved.num_bytes} bytes in {seconds:.1f}s")
+    return saved
+
+
+def quantisation_label(config: Config) -> str:
+    """Name of the smallest width of the matrices, as log labels have it."""
+    return f"int{min(config.quant.bits_mlp, config.quant.bits_attention)}"
+
+
+def _evaluate(config: Config, model: GPT, evaluator: Evaluator, log: Log, events: EventLog) -> dict[str, EvalResult]:
+    label = f"final_{quantisation_label(config)}_zstd_roundtrip"
+    log.line(f"final_eval_mode:sliding_window stride:{config.eval.stride}")
+    evaluations = {label: evaluator.sliding(model, label, events)}
+    for text in metric_lines(label, evaluations[label]):
+        log.line(text)
+    if config.ttt.kind != "off":
+        ttt_label = f"final_{config.ttt.kind}_ttt"
+        evaluations[ttt_label] = evaluate_with_ttt(
+            model, evaluator, config.ttt, label=ttt_label, events=events, log=log.line
+        )
+        for text in metric_lines(ttt_label, evaluations[ttt_label]):
+            log.line(text)
+    return evaluations
+
+
+def _draw_curve(folder: Path, trainer: Trainer) -> None:
+    curves = {
+        "train (one batch)": [(step, loss) for step, loss in trainer.curve.train],
+        "validation": [(step, loss) for step, loss, _ in trainer.curve.val],
+    }
+    write_curves(folder / "loss.svg", f"{trainer.config.run.name}: loss", "step", "nats per token", curves)
