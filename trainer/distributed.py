@@ -82,7 +82,7 @@ def from_main(values: Sequence[float], device: torch.device) -> list[float]:
         return list(values)
     shared = torch.tensor(values, dtype=torch.float64, device=device)
     dist.broadcast(shared, src=0)
-    return shared.tolist()  # type: ignore[no-any-return]
+    return shared.tolist()
 
 
 def barrier() -> None:

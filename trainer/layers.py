@@ -72,7 +72,7 @@ def _flash_attention_3() -> Callable[..., Tensor] | None:
         from flash_attn_interface import flash_attn_func  # type: ignore[import-not-found]
     except ImportError:
         return None
-    return flash_attn_func  # type: ignore[no-any-return]
+    return flash_attn_func
 
 
 def causal_attention(q_BTHE: Tensor, k_BTKE: Tensor, v_BTKE: Tensor) -> Tensor:

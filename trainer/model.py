@@ -40,13 +40,15 @@ class GPT(nn.Module):
     def forward(self, input_ids_BT: Tensor) -> Tensor:
         """Logits (B, T, V) in the compute type; position t sees tokens up to t."""
         x_BTD = self._blocks(self._embed(input_ids_BT))
-        head_VD = self.tok_emb.weight if self.lm_head is None else None
-        logits_BTV = self.lm_head(x_BTD) if head_VD is None else F.linear(x_BTD, head_VD.to(x_BTD.dtype))
+        logits_BTV = self._tied_head(x_BTD) if self.lm_head is None else self.lm_head(x_BTD)
         return self.config.logit_softcap * torch.tanh(logits_BTV / self.config.logit_softcap)
 
     def loss(self, input_ids_BT: Tensor, target_ids_BT: Tensor) -> Tensor:
         """Mean cross-entropy in nats per token, float32."""
         return F.cross_entropy(self(input_ids_BT).float().flatten(0, 1), target_ids_BT.flatten())
+
+    def _tied_head(self, x_BTD: Tensor) -> Tensor:
+        return F.linear(x_BTD, self.tok_emb.weight.to(x_BTD.dtype))
 
     def _embed(self, input_ids_BT: Tensor) -> Tensor:
         x_BTD = self.tok_emb(input_ids_BT).to(self.compute_dtype)
@@ -57,7 +59,8 @@ class GPT(nn.Module):
 
     def _blocks(self, x0_BTD: Tensor) -> Tensor:
         cos, sin = self.rotary(x0_BTD.size(1), x0_BTD.dtype)
-        x_BTD, skips = x0_BTD, []
+        x_BTD = x0_BTD
+        skips: list[Tensor] = []
         num_skips = len(self.skip_weights)
         for index, block in enumerate(self.blocks):
             if num_skips <= index < 2 * num_skips:

@@ -65,9 +65,9 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, matrices: Iterable[nn.Parameter], *, lr: float, momentum: float, weight_decay: float, ns_steps: int
+        self, matrices: Iterable[Tensor], *, lr: float, momentum: float, weight_decay: float, ns_steps: int
     ) -> None:
-        stacks: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+        stacks: dict[torch.Size, list[Tensor]] = defaultdict(list)
         for matrix in matrices:
             if matrix.ndim != 2:
                 raise ValueError(f"Muon takes matrices only, not shape {tuple(matrix.shape)}")
@@ -99,7 +99,7 @@ class Muon(torch.optim.Optimizer):
         state = self.state[group["params"][0]]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(like_SOI)
-        return state["momentum_buffer"]  # type: ignore[no-any-return]
+        return state["momentum_buffer"]
 
     @staticmethod
     def _gather(share_SOI: Tensor, num_matrices: int) -> Tensor:
@@ -126,7 +126,7 @@ class Muon(torch.optim.Optimizer):
                 self.state[group["params"][0]]["momentum_buffer"] = share_SOI.to(group["params"][0].device)
 
 
-def _gradient(parameter: nn.Parameter) -> Tensor:
+def _gradient(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
@@ -181,7 +181,7 @@ class Optimizers:
         self.adam.load_state_dict(state["adam"])
 
 
-def split_parameters(model: GPT, config: OptimizerConfig) -> tuple[list[nn.Parameter], list[dict[str, Any]]]:
+def split_parameters(model: GPT, config: OptimizerConfig) -> tuple[list[Tensor], list[dict[str, Any]]]:
     """Matrices for Muon, and Adam's groups: embeddings, head, and everything else.
 
     By the kind of module, not by name: a linear map inside the model is a matrix, the head is not.

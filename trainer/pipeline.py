@@ -10,16 +10,26 @@ With several processes all train and evaluate; the main one writes.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from trainer.artifact import Artifact, SavedArtifact, load_artifact, save_artifact
 from trainer.checkpoint import Checkpoints
 from trainer.config import Config, from_dict
-from trainer.data import TrainLoader, TrainShards, ValidationTokens, check_separate, open_train_shards, open_validation
-from trainer.data import train_pattern, val_pattern
+from trainer.data import (
+    TrainLoader,
+    TrainShards,
+    ValidationTokens,
+    check_separate,
+    open_train_shards,
+    open_validation,
+    train_pattern,
+    val_pattern,
+)
 from trainer.distributed import barrier, is_main, process_group, rank, world_size
 from trainer.evaluate import EvalResult, Evaluator, metric_lines
 from trainer.events import EventLog
@@ -49,12 +59,35 @@ class RunData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a run came to. `evaluations` are in the order of their log lines; the last is the headline."""
+    """What a run came to, on the main process; on the others `folder` is None.
 
+    `evaluations` are in the order of their log lines; the last is the headline.
+    """
+
+    folder: Path | None
     stop_reason: StopReason
     num_steps: int
-    artifact: SavedArtifact | None
-    evaluations: dict[str, EvalResult]
+    artifact: SavedArtifact | None = None
+    evaluations: Mapping[str, EvalResult] = field(default_factory=dict)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Did a signal stop the training?"""
+        return self.stop_reason is StopReason.INTERRUPTED
+
+    def summary(self) -> list[str]:
+        """Lines for whoever started the run."""
+        if self.artifact is None:
+            return [f"stopped at step {self.num_steps}; continue with --resume {self.folder}"]
+        lines = [f"{label}: val_bpb {result.val_bpb:.4f}" for label, result in self.evaluations.items()]
+        return [*lines, *self._gain(), f"artifact: {self.artifact.path}, {self.artifact.num_bytes:,} bytes"]
+
+    def _gain(self) -> list[str]:
+        results = list(self.evaluations.values())
+        if len(results) < 2:
+            return []
+        change = results[-1].val_bpb - results[0].val_bpb
+        return [f"test-time training {'improves' if change < 0 else 'does not improve'} val_bpb: {change:+.4f}"]
 
 
 def open_data(config: Config) -> RunData:
@@ -137,7 +170,7 @@ def resume(folder: Path, *, quiet: bool = False) -> Outcome:
         return _run(config, device, resume_from=state, quiet=quiet)
 
 
-def _run(config: Config, device: torch.device, *, resume_from: dict | None, quiet: bool) -> Outcome:
+def _run(config: Config, device: torch.device, *, resume_from: dict[str, Any] | None, quiet: bool) -> Outcome:
     folder = Path(config.run.output)
     data = open_data(config)
     keep_bytes = resume_from["log_bytes"] if resume_from else 0
@@ -156,7 +189,7 @@ def _run(config: Config, device: torch.device, *, resume_from: dict | None, quie
             trainer.restore(resume_from)
         reason = trainer.run()
         if reason is StopReason.INTERRUPTED:
-            return Outcome(stop_reason=reason, num_steps=trainer.step, artifact=None, evaluations={})
+            return Outcome(folder=folder if is_main() else None, stop_reason=reason, num_steps=trainer.step)
         return _finish(config, trainer, evaluator, log, events, reason)
 
 
@@ -168,10 +201,18 @@ def _finish(
     saved = _write_artifact(config, trainer.model, folder / ARTIFACT_NAME, log) if is_main() else None
     barrier()
     model = load_model(folder / ARTIFACT_NAME, config, trainer.device)
-    evaluations = _evaluate(config, model, evaluator, log, events)
+    compressor = saved.compressor if saved is not None else "packed"
+    label = f"final_{quantisation_label(config)}_{compressor}_roundtrip"
+    evaluations = _evaluate(config, model, evaluator, label, log, events)
     if is_main():
         _draw_curve(folder, trainer)
-    return Outcome(stop_reason=reason, num_steps=trainer.step, artifact=saved, evaluations=evaluations)
+    return Outcome(
+        folder=folder if is_main() else None,
+        stop_reason=reason,
+        num_steps=trainer.step,
+        artifact=saved,
+        evaluations=evaluations,
+    )
 
 
 def _log_settings(log: Log, config: Config, data: RunData, model: GPT) -> None:
@@ -221,18 +262,27 @@ def quantisation_label(config: Config) -> str:
     return f"int{min(config.quant.bits_mlp, config.quant.bits_attention)}"
 
 
-def _evaluate(config: Config, model: GPT, evaluator: Evaluator, log: Log, events: EventLog) -> dict[str, EvalResult]:
-    label = f"final_{quantisation_label(config)}_zstd_roundtrip"
+def evaluate_artifact(path: Path, config: Config) -> dict[str, EvalResult]:
+    """Measure an artifact as the end of a run does; the model's settings come from the file."""
+    with process_group(config.run.device) as device:
+        model = load_model(path, config, device)
+        data = open_data(replace(config, model=model.config))
+        evaluator = Evaluator(data.validation, data.table, config.eval, device=device)
+        return _evaluate(config, model, evaluator, "artifact", silent(), EventLog())
+
+
+def _evaluate(
+    config: Config, model: GPT, evaluator: Evaluator, label: str, log: Log, events: EventLog
+) -> dict[str, EvalResult]:
     log.line(f"final_eval_mode:sliding_window stride:{config.eval.stride}")
     evaluations = {label: evaluator.sliding(model, label, events)}
-    for text in metric_lines(label, evaluations[label]):
-        log.line(text)
     if config.ttt.kind != "off":
         ttt_label = f"final_{config.ttt.kind}_ttt"
         evaluations[ttt_label] = evaluate_with_ttt(
             model, evaluator, config.ttt, label=ttt_label, events=events, log=log.line
         )
-        for text in metric_lines(ttt_label, evaluations[ttt_label]):
+    for name, result in evaluations.items():
+        for text in metric_lines(name, result):
             log.line(text)
     return evaluations
 

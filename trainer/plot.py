@@ -7,7 +7,7 @@ of what the trainer installs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -18,7 +18,7 @@ LEFT, RIGHT, TOP, BOTTOM = 60, 20, 40, 50
 COLORS = ("#4878a8", "#c44e52", "#6a9a58", "#8a6fae")
 
 
-def render_curves(title: str, x_label: str, y_label: str, curves: dict[str, Points]) -> str:
+def render_curves(title: str, x_label: str, y_label: str, curves: Mapping[str, Points]) -> str:
     """Named lines over a shared pair of axes; points that are not finite are left out. ValueError without any point."""
     shown = {name: [p for p in points if math.isfinite(p[0]) and math.isfinite(p[1])] for name, points in curves.items()}
     every = [point for points in shown.values() for point in points]
@@ -37,7 +37,7 @@ def render_curves(title: str, x_label: str, y_label: str, curves: dict[str, Poin
     )
 
 
-def write_curves(path: Path, title: str, x_label: str, y_label: str, curves: dict[str, Points]) -> None:
+def write_curves(path: Path, title: str, x_label: str, y_label: str, curves: Mapping[str, Points]) -> None:
     """Write `render_curves` to a file."""
     path.write_text(render_curves(title, x_label, y_label, curves), encoding="utf-8")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -28,14 +30,14 @@ def test_a_failed_write_names_the_last_good_one_and_leaves_no_trash(tmp_path):
     checkpoints = Checkpoints(tmp_path, num_kept=2)
     good = checkpoints.save(1, {})
     (tmp_path / "step_000002.pt").mkdir()  # a folder in its place makes the rename fail
-    with pytest.raises(ValueError, match=rf"last good checkpoint is .*{good.name}"):
+    with pytest.raises(ValueError, match=f"last good checkpoint is {re.escape(str(good))}"):
         checkpoints.save(2, {})
     assert not list(tmp_path.glob("*.partial"))
 
 
 def test_a_full_disk_is_an_error_that_says_so(tmp_path):
     (tmp_path / "step_000003.partial").symlink_to("/dev/full")
-    with pytest.raises(ValueError, match="No space left|cannot be written"):
+    with pytest.raises(ValueError, match="the checkpoint cannot be written"):
         Checkpoints(tmp_path, num_kept=1).save(3, {"value": torch.zeros(1_000_000)})
     assert not (tmp_path / "step_000003.pt").exists()
 
