@@ -250,6 +250,8 @@ class RunConfig:
     """Where a run happens and what it leaves behind."""
 
     name: str = setting("pgolf", "name of the run in its record")
+    author: str = setting("", "who submits it")
+    github_id: str = setting("", "under which account")
     output: str = setting("runs/pgolf", "folder of log, checkpoints, artifact and record")
     seed: int = setting(1337, "seed of the weights; the order of the data has none")
     micro_steps: int = setting(8, "forward passes per step over all ranks; accumulation is this divided by the world size")

@@ -9,8 +9,10 @@ With several processes all train and evaluate; the main one writes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +39,16 @@ from trainer.log import RULE, Log, silent, versions
 from trainer.model import GPT, count_parameters
 from trainer.plot import write_curves
 from trainer.prepare import TOKENIZER
+from trainer.record import About, read_log, render_readme, render_submission
 from trainer.serialize import load_model, quantization_label, write_artifact
 from trainer.tokens import ByteTable, byte_table, load_tokenizer
 from trainer.train import StopReason, Trainer, grad_accum_steps
 from trainer.ttt import evaluate_with_ttt
 
+NON_RECORD_TRACK = "non_record_16mb"
 CHECKPOINT_FOLDER = "checkpoints"
 LOG_NAME = "train.log"
+EVENTS_NAME = "events.jsonl"
 ARTIFACT_NAME = "final_model.pgolf"
 
 
@@ -144,7 +149,6 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for checkpoint in Checkpoints(folder / CHECKPOINT_FOLDER, 1).paths():
             checkpoint.unlink()
-        (folder / "events.jsonl").unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(f"{folder}: cannot be written: {error.strerror}") from error
 
@@ -162,6 +166,7 @@ def resume(folder: Path, *, quiet: bool = False) -> Outcome:
     """Continue the run of this folder from its newest checkpoint, with the settings that it was started with."""
     state = Checkpoints(folder / CHECKPOINT_FOLDER, 1).load_last()
     config = from_dict(state["config"])
+    config = replace(config, run=replace(config.run, output=str(folder)))  # it may have been moved
     with process_group(config.run.device) as device:
         return _run(config, device, resume_from=state, quiet=quiet)
 
@@ -171,7 +176,9 @@ def _run(config: Config, device: torch.device, *, resume_from: dict[str, Any] | 
     data = open_data(config)
     keep_bytes = resume_from["log_bytes"] if resume_from else 0
     log = Log(folder / LOG_NAME, quiet=quiet, keep_bytes=keep_bytes) if is_main() else silent()
-    with log, EventLog(folder / "events.jsonl" if is_main() else None) as events:
+    if is_main():
+        (folder / EVENTS_NAME).unlink(missing_ok=True)  # events begin after training, which is done again
+    with log, EventLog(folder / EVENTS_NAME if is_main() else None) as events:
         evaluator = Evaluator(data.validation, data.table, config.eval, device=device)
         model = build_model(config, device)
         checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, config.run.keep_checkpoints)
@@ -205,6 +212,7 @@ def _finish(
     evaluations = _evaluate(config, model, evaluator, label, log, events)
     if is_main():
         _draw_curve(folder, trainer)
+        _describe_run(folder, config)
     return Outcome(
         folder=folder if is_main() else None,
         stop_reason=reason,
@@ -260,16 +268,18 @@ def _evaluate(
     config: Config, model: GPT, evaluator: Evaluator, label: str, log: Log, events: EventLog
 ) -> dict[str, EvalResult]:
     log.line(f"final_eval_mode:sliding_window stride:{config.eval.stride}")
-    evaluations = {label: evaluator.sliding(model, label, events)}
+    evaluations = {label: _logged(log, label, evaluator.sliding(model, label, events))}
     if config.ttt.kind != "off":
-        ttt_label = f"final_{config.ttt.kind}_ttt"
-        evaluations[ttt_label] = evaluate_with_ttt(
-            model, evaluator, config.ttt, label=ttt_label, events=events, log=log.line
-        )
-    for name, result in evaluations.items():
-        for text in metric_lines(name, result):
-            log.line(text)
+        label = f"final_{config.ttt.kind}_ttt"
+        result = evaluate_with_ttt(model, evaluator, config.ttt, label=label, events=events, log=log.line)
+        evaluations[label] = _logged(log, label, result)
     return evaluations
+
+
+def _logged(log: Log, label: str, result: EvalResult) -> EvalResult:
+    for text in metric_lines(label, result):
+        log.line(text)
+    return result
 
 
 def _draw_curve(folder: Path, trainer: Trainer) -> None:
@@ -278,3 +288,18 @@ def _draw_curve(folder: Path, trainer: Trainer) -> None:
         "validation": [(step, loss) for step, loss, _ in trainer.curve.val],
     }
     write_curves(folder / "loss.svg", f"{trainer.config.run.name}: loss", "step", "nats per token", curves)
+
+
+def _describe_run(folder: Path, config: Config) -> None:
+    """README.md and submission.json of this run alone, from its log; `pgolf record` makes those of several seeds."""
+    about = About(
+        name=config.run.name,
+        author=config.run.author,
+        github_id=config.run.github_id,
+        blurb=f"One run of the {config.run.name} settings.",
+        track=NON_RECORD_TRACK,
+        day=date.today(),
+    )
+    runs = [read_log(folder / LOG_NAME)]
+    (folder / "submission.json").write_text(json.dumps(render_submission(runs, about), indent=2) + "\n")
+    (folder / "README.md").write_text(render_readme(runs, about))
