@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,9 +82,14 @@ def run_ours(data: Path, values: Mapping[str, str], seed: int, *, compiled: bool
             "eval.val_every": "0",
             "quant.compression": "zstd",
         }
-        sets = [f"--set={name}={value}" for name, value in pairs.items()]
-        command = [sys.executable, str(ROOT / "cli.py"), "train", "--preset", "baseline", "--overwrite", *sets]
-        return run_process(command, Path(folder), {})
+        return run_trainer("baseline", [f"{name}={value}" for name, value in pairs.items()])
+
+
+def run_trainer(preset: str, settings: Sequence[str]) -> str:
+    """Standard output of a whole run of ours."""
+    sets = [f"--set={setting}" for setting in settings]
+    command = [sys.executable, str(ROOT / "cli.py"), "train", "--preset", preset, "--overwrite", *sets]
+    return run_process(command, ROOT, {})
 
 
 def run_process(command: list[str], folder: Path, settings: Mapping[str, str]) -> str:
@@ -96,12 +101,19 @@ def run_process(command: list[str], folder: Path, settings: Mapping[str, str]) -
     return result.stdout
 
 
-def prepare_data(source: Path, seq_len: int, folder: Path) -> Path:
+def read_script(repo: Path, ref: str) -> str:
+    """The contest's baseline script as it is in a git directory."""
+    command = ["git", f"--git-dir={repo}", "show", f"{ref}:train_gpt.py"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def prepare_data(source: Path, seq_len: int, folder: Path, max_sequences: int | None = None) -> Path:
     """The same shards with the validation split cut to whole sequences, so that both sides score the same targets."""
     from trainer.data import open_validation, val_pattern, write_shard
 
     tokens = open_validation(val_pattern(source)).tokens
-    whole = (len(tokens) - 1) // seq_len * seq_len + 1
+    num_sequences = (len(tokens) - 1) // seq_len
+    whole = min(num_sequences, max_sequences or num_sequences) * seq_len + 1
     write_shard(folder / "fineweb_val_000000.bin", tokens[:whole])
     for path in (*source.glob("fineweb_train_*.bin"), source / "tokenizer.model"):
         (folder / path.name).symlink_to(path)
@@ -139,10 +151,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the script")
     arguments = parser.parse_args()
     values = {name: value for name, (_, value) in SETTINGS.items()} | dict(item.split("=", 1) for item in arguments.set)
-    script = subprocess.run(
-        ["git", f"--git-dir={arguments.repo}", "show", f"{arguments.ref}:train_gpt.py"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    script = read_script(arguments.repo, arguments.ref)
     from trainer.demo_data import ensure_demo
 
     batch_tokens, seq_len = int(values["TRAIN_BATCH_TOKENS"]), int(values["TRAIN_SEQ_LEN"])
