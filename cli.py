@@ -15,6 +15,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainer.command import add_eval_parser, add_train_parser
+from trainer.data_command import add_data_parser
+from trainer.record import add_record_parser
+
 if TYPE_CHECKING:
     from auditor.batch import Job
     from auditor.report import Report, ReportSet, Unreadable
@@ -50,6 +54,10 @@ def parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="what a rule says, and on whose authority")
     explain.add_argument("rule", nargs="+", metavar="RULE", help="an id, a name, or the beginning of an id")
     explain.set_defaults(run=_explain)
+    add_train_parser(commands)
+    add_eval_parser(commands)
+    add_data_parser(commands)
+    add_record_parser(commands)
     completion = commands.add_parser("completion", help="print a shell's completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     completion.set_defaults(run=_completion)
