@@ -53,6 +53,10 @@ COMMANDS = {
     },
     "rules": {"--help", "--ruleset"},
     "explain": {"--help"},
+    "train": {"--help", "--preset", "--set", "--settings", "--resume", "--overwrite", "--quiet"},
+    "eval": {"--help", "--preset", "--set"},
+    "data": {"--help"},
+    "record": {"--help", "--script", "--name", "--author", "--github-id", "--blurb", "--track", "--date", "--records"},
     "completion": {"--help"},
 }
 
