@@ -174,7 +174,8 @@ def test_payload_in_a_file_beside(script: str) -> None:
         "with open(p, 'wb') as f: f.write(c)\nrunpy.run_path(p)",
         "p = '/tmp/inner.py'\nif not os.path.exists(p):\n    with open(p, 'wb') as f: f.write(c)\n"
         "s = importlib.util.spec_from_file_location('__main__', p)\ns.loader.exec_module(s)",
-        "with tempfile.NamedTemporaryFile(suffix='.py') as f:\n    f.write(c)\n    subprocess.run([sys.executable, f.name])",
+        "with tempfile.NamedTemporaryFile(suffix='.py') as f:\n    f.write(c)\n"
+        "    subprocess.run([sys.executable, f.name])",
         "p = pathlib.Path('/tmp') / 'inner.py'\np.write_bytes(c)\nos.execv(sys.executable, [sys.executable, str(p)])",
         "open('inner.py', 'w').write(c.decode())\nexec(open('inner.py').read())",
     ],
