@@ -111,7 +111,7 @@ class _Comparison:
         return carriers or tuple(run for run in runs if self._is_own(run)) or runs
 
     def _is_own(self, run: Run) -> bool:
-        size = compare_code_size(run, self._sizes)
+        size = compare_code_size(run, self._sizes, self.submission.print_sites)
         if run.source is not None:
             return count_different_lines(run.source, self.script) == 0
         return size is not None and abs(size.difference_bytes) <= CODE_SIZE_SLACK_BYTES.value
@@ -204,7 +204,7 @@ class _Comparison:
         """Did the runs log the size of the shipped code as theirs?"""
         logged: dict[tuple[bool, int], list[CodeSize]] = {}
         for run in self.runs:
-            size = compare_code_size(run, self._sizes)
+            size = compare_code_size(run, self._sizes, self.submission.print_sites)
             if size is not None:
                 same = abs(size.difference_bytes) <= CODE_SIZE_SLACK_BYTES.value
                 logged.setdefault((same, size.size.num_bytes), []).append(size)
@@ -299,11 +299,12 @@ class _Comparison:
     def settings(self) -> Iterator[Statement]:
         """Does the script know every hyper-parameter that a run dumped? Not asked where the code size tells already."""
         for run in self.runs:
-            size = compare_code_size(run, self._sizes)
+            size = compare_code_size(run, self._sizes, self.submission.print_sites)
             if size is not None and not size.difference_bytes:
                 continue
             printed = self.submission.printed_lines(run)
             unknown = find_unknown_settings(run, printed, self.script, self.submission.print_sites)
+            unknown = tuple(setting for setting in unknown if self._helper_that_prints(setting) is None)
             if unknown:
                 names = ", ".join(setting.name for setting in unknown)
                 yield self.rule.finding(
