@@ -331,7 +331,9 @@ def _is_continued(call: ast.Call) -> bool:
 
 
 def _is_code_size(line: Template) -> bool:
-    return any(isinstance(part, str) and _CODE_SIZE.search(part) for part in line)
+    """Does a line print a size of code that may be one of compressed code, for all that it says?"""
+    words = " ".join(part for part in line if isinstance(part, str)).lower()
+    return bool(_CODE_SIZE.search(words)) and "uncompressed" not in words and "raw" not in words
 
 
 def _is_quoted(words: frozenset[str]) -> bool:
