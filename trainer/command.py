@@ -100,6 +100,6 @@ def _report_errors(command: str, call: Callable[[], int]) -> int:
         if error.name not in ("torch", "numpy", "sentencepiece"):
             raise
         print(f"pgolf {command}: {error.name} is not installed: {INSTALL}", file=sys.stderr)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"pgolf {command}: {error}", file=sys.stderr)
     return FAILED

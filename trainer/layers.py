@@ -14,7 +14,6 @@ input is half precision on a GPU. The FlashAttention path cannot be exercised on
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -66,8 +65,7 @@ def rotate(x_BTHE: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((first * cos + second * sin, second * cos - first * sin, rest), dim=-1)
 
 
-@cache
-def _flash_attention_3() -> Callable[..., Tensor] | None:
+def _find_flash_attention_3() -> Callable[..., Tensor] | None:
     try:
         from flash_attn_interface import flash_attn_func  # type: ignore[import-not-found]
     except ImportError:
@@ -75,11 +73,13 @@ def _flash_attention_3() -> Callable[..., Tensor] | None:
     return flash_attn_func
 
 
+FLASH_ATTENTION_3 = _find_flash_attention_3()  # looked for once: a compiled graph must not import
+
+
 def causal_attention(q_BTHE: Tensor, k_BTKE: Tensor, v_BTKE: Tensor) -> Tensor:
     """Causal softmax attention with grouped queries; head h reads key/value head h // G. Returns (B, T, H, E)."""
-    flash = _flash_attention_3() if q_BTHE.is_cuda and q_BTHE.dtype != torch.float32 else None
-    if flash is not None:
-        out = flash(q_BTHE, k_BTKE, v_BTKE, causal=True)
+    if FLASH_ATTENTION_3 is not None and q_BTHE.is_cuda and q_BTHE.dtype != torch.float32:
+        out = FLASH_ATTENTION_3(q_BTHE, k_BTKE, v_BTKE, causal=True)
         return out[0] if isinstance(out, tuple) else out
     q, k, v = (t.transpose(1, 2) for t in (q_BTHE, k_BTKE, v_BTKE))
     grouped = q.size(1) != k.size(1)

@@ -105,8 +105,9 @@ def open_data(config: Config) -> RunData:
     tokenizer_path = Path(config.data.tokenizer_path) if config.data.path else folder / TOKENIZER
     processor = load_tokenizer(tokenizer_path, config.model.vocab_size)
     table = byte_table(processor)
-    if table.bos_token_id != config.model.bos_token_id:
-        raise ValueError(f"{tokenizer_path}: documents start with {table.bos_token_id}, model.bos_token_id differs")
+    looks_back = config.model.smear_gate or config.model.bigram_buckets
+    if looks_back and table.bos_token_id != config.model.bos_token_id:
+        raise ValueError(f"{tokenizer_path}: documents start with token {table.bos_token_id}; set model.bos_token_id to it")
     train = open_train_shards(train_pattern(folder))
     check_separate(train, val_pattern(folder))
     validation = open_validation(val_pattern(folder))

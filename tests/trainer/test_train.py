@@ -180,6 +180,15 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(folder):
         trainer.run()
 
 
+def test_a_weight_that_is_no_number_is_never_saved(folder):
+    trainer = make_trainer(folder, CONFIG, Log(folder / "train.log", quiet=True))
+    trainer.run()
+    with torch.no_grad():
+        trainer.model.blocks[1].attn.q_gain[0] = float("inf")
+    with pytest.raises(ValueError, match=r"blocks.1.attn.q_gain is not finite .* last good checkpoint is .*step_000012.pt"):
+        trainer.save()
+
+
 def test_processes_that_do_not_divide_the_micro_steps_are_an_error(monkeypatch):
     monkeypatch.setattr("trainer.train.world_size", lambda: 3)
     with pytest.raises(ValueError, match="3 processes do not divide it"):
