@@ -186,7 +186,7 @@ def _client_error() -> type[Exception]:
     from huggingface_hub.errors import HfHubHTTPError
 
     ancestors = HfHubHTTPError.__mro__
-    return ancestors[ancestors.index(OSError) - 1]  # type: ignore[return-value]
+    return ancestors[ancestors.index(OSError) - 1]
 
 
 @contextmanager
