@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.command import add_eval_parser, add_train_parser
+from trainer.data_command import add_data_parser
 
 if TYPE_CHECKING:
     from auditor.batch import Job
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     explain.set_defaults(run=_explain)
     add_train_parser(commands)
     add_eval_parser(commands)
+    add_data_parser(commands)
     completion = commands.add_parser("completion", help="print a shell's completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     completion.set_defaults(run=_completion)

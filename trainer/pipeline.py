@@ -9,7 +9,6 @@ With several processes all train and evaluate; the main one writes.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import torch
 
-from trainer.artifact import Artifact, SavedArtifact, load_artifact, save_artifact
+from trainer.artifact import SavedArtifact
 from trainer.checkpoint import Checkpoints
 from trainer.config import Config, from_dict
 from trainer.data import (
@@ -30,13 +29,15 @@ from trainer.data import (
     train_pattern,
     val_pattern,
 )
+from trainer.demo_data import ensure_demo
 from trainer.distributed import barrier, is_main, process_group, rank, world_size
 from trainer.evaluate import EvalResult, Evaluator, metric_lines
 from trainer.events import EventLog
 from trainer.log import RULE, Log, silent, versions
 from trainer.model import GPT, count_parameters
 from trainer.plot import write_curves
-from trainer.quantize import quantize_state
+from trainer.prepare import TOKENIZER
+from trainer.serialize import load_model, quantization_label, write_artifact
 from trainer.tokens import ByteTable, byte_table, load_tokenizer
 from trainer.train import StopReason, Trainer, grad_accum_steps
 from trainer.ttt import evaluate_with_ttt
@@ -91,8 +92,12 @@ class Outcome:
 
 
 def open_data(config: Config) -> RunData:
-    """Open shards and tokenizer; ValueError says which file is missing or does not fit the settings."""
-    folder, tokenizer_path = Path(config.data.path), Path(config.data.tokenizer_path)
+    """Open shards and tokenizer, the embedded demo's without a path.
+
+    ValueError says which file is missing or does not fit the settings.
+    """
+    folder = Path(config.data.path) if config.data.path else ensure_demo()
+    tokenizer_path = Path(config.data.tokenizer_path) if config.data.path else folder / TOKENIZER
     processor = load_tokenizer(tokenizer_path, config.model.vocab_size)
     table = byte_table(processor)
     if table.bos_token_id != config.model.bos_token_id:
@@ -128,15 +133,6 @@ def new_loader(config: Config, data: RunData) -> TrainLoader:
         rank=rank(),
         world_size=world_size(),
     )
-
-
-def load_model(path: Path, config: Config, device: torch.device) -> GPT:
-    """The model of an artifact; reads nothing but that file."""
-    artifact = load_artifact(path)
-    model = GPT(artifact.model).to(device)
-    model.load_state_dict(artifact.state_dict())
-    model.compute_dtype = compute_dtype(config, device)
-    return model.eval()
 
 
 def prepare_folder(folder: Path, *, overwrite: bool) -> None:
@@ -198,11 +194,14 @@ def _finish(
 ) -> Outcome:
     folder = Path(config.run.output)
     _apply_average(trainer, log)
-    saved = _write_artifact(config, trainer.model, folder / ARTIFACT_NAME, log) if is_main() else None
+    path = folder / ARTIFACT_NAME
+    saved = None
+    if is_main():
+        saved = write_artifact(path, config, trainer.model, trainer.loader, log, elapsed_seconds=trainer.elapsed_seconds)
     barrier()
-    model = load_model(folder / ARTIFACT_NAME, config, trainer.device)
+    model = load_model(path, trainer.device, trainer.model.compute_dtype)
     compressor = saved.compressor if saved is not None else "packed"
-    label = f"final_{quantisation_label(config)}_{compressor}_roundtrip"
+    label = f"final_{quantization_label(config)}_{compressor}_roundtrip"
     evaluations = _evaluate(config, model, evaluator, label, log, events)
     if is_main():
         _draw_curve(folder, trainer)
@@ -248,24 +247,10 @@ def _apply_average(trainer: Trainer, log: Log) -> None:
         log.line(f"{kind}:not applied, {trainer.averager.num_averaged} states are too few")
 
 
-def _write_artifact(config: Config, model: GPT, path: Path, log: Log) -> SavedArtifact:
-    started = time.perf_counter()
-    artifact = Artifact(config.model, quantize_state(model.state_dict(), config.quant))
-    saved = save_artifact(path, artifact, config.quant.compression)
-    seconds = time.perf_counter() - started
-    log.line(f"Serialized model {quantisation_label(config)}+{saved.compressor}: {saved.num_bytes} bytes in {seconds:.1f}s")
-    return saved
-
-
-def quantisation_label(config: Config) -> str:
-    """Name of the smallest width of the matrices, as log labels have it."""
-    return f"int{min(config.quant.bits_mlp, config.quant.bits_attention)}"
-
-
 def evaluate_artifact(path: Path, config: Config) -> dict[str, EvalResult]:
     """Measure an artifact as the end of a run does; the model's settings come from the file."""
     with process_group(config.run.device) as device:
-        model = load_model(path, config, device)
+        model = load_model(path, device, compute_dtype(config, device))
         data = open_data(replace(config, model=model.config))
         evaluator = Evaluator(data.validation, data.table, config.eval, device=device)
         return _evaluate(config, model, evaluator, "artifact", silent(), EventLog())

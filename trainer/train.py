@@ -206,10 +206,12 @@ class Trainer:
 
     def _stop_clock(self) -> None:
         self._synchronise()
-        self._elapsed_before = self._elapsed()
+        self._elapsed_before = self.elapsed_seconds
         self._started = None
 
-    def _elapsed(self) -> float:
+    @property
+    def elapsed_seconds(self) -> float:
+        """Seconds of training so far, validation left out."""
         return self._elapsed_before + (0.0 if self._started is None else time.perf_counter() - self._started)
 
     def _synchronise(self) -> None:
@@ -217,7 +219,7 @@ class Trainer:
             torch.cuda.synchronize(self.device)
 
     def _now(self) -> Moment:
-        elapsed, interrupted = from_main((self._elapsed(), float(self._interrupted)), self.device)
+        elapsed, interrupted = from_main((self.elapsed_seconds, float(self._interrupted)), self.device)
         self._interrupted = bool(interrupted)
         return Moment(step=self.step, elapsed_seconds=elapsed)
 
@@ -280,7 +282,7 @@ class Trainer:
         state = {
             "config": to_dict(self.config),
             "world_size": world_size(),
-            "elapsed_seconds": self._elapsed(),
+            "elapsed_seconds": self.elapsed_seconds,
             "model": self.model.state_dict(),
             "optimizers": self.optimizers.state_dict(),
             "averager": self.averager.state_dict(),
