@@ -76,9 +76,9 @@ class RunLog:
     total_bytes: int
 
     def settings(self) -> list[str]:
-        """What was printed before the seed and names no seed: data, sizes, hyper-parameters, versions."""
+        """What was printed before the seed: data, sizes, hyper-parameters, versions. Where files lay is left out."""
         lines = self.text.splitlines()
-        return lines[: lines.index(f"seed:{self.seed}")]
+        return [re.sub(r"[^\s=]*/(?=[^\s/])", "", line) for line in lines[: lines.index(f"seed:{self.seed}")]]
 
     @property
     def is_within_training_time(self) -> bool:

@@ -207,6 +207,11 @@ def test_numbers_of_the_logs_and_their_means_may_be_said(tmp_path, runs, blurb):
     assert record(tmp_path, runs(log_text(1337), log_text(42)), blurb=blurb).exists()
 
 
+def test_runs_may_have_read_the_same_data_from_different_folders(tmp_path, runs):
+    elsewhere = "val_loader:shards pattern=/mnt/other/fineweb_val_*.bin tokens:62021632"
+    assert record(tmp_path, runs(log_text(1337), log_text(42, val_loader=elsewhere))).exists()
+
+
 def test_nothing_is_overwritten(tmp_path, runs):
     paths = runs(log_text())
     folder = record(tmp_path, paths)
