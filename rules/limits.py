@@ -127,6 +127,9 @@ TRAIN_CAP_SECONDS = Limit(600.0, "s", "README: training loop on the reference ha
 ACCEPTED_TRAIN_SECONDS = Limit(
     600.4, "s", "practice: the reference loop looks at the clock after the step; accepted up to 600,365 ms"
 )
+REFUSED_TRAIN_SECONDS = Limit(
+    601.1, "s", "practice: the shortest loop that was counted as over, 601,153 ms on one seed of #1908", date(2026, 4, 28)
+)
 CALIBRATED_TRAIN_SECONDS = Limit(
     600.2, "s", "organiser in #677: calibration on training data belongs to the training time", date(2026, 3, 25)
 )
@@ -136,6 +139,10 @@ ACCEPTED_CALIBRATED_TRAIN_SECONDS = Limit(
 EVALUATION_CAP_SECONDS = Limit(600.0, "s", "README (9f170d4c8): evaluation, in addition to training")
 RECORD_WORLD_SIZE = Limit(8, "GPUs", "README: 8xH100")
 RECORD_GPU = Limit("H100", "GPU model", "README (954a15810): H100 SXM")
+LISTED_BESIDE_RECORD_GPU = Limit(
+    "H200", "GPU model", "practice: two rows of March that ran on 8xH200 were listed; later ones are non-record (#2033)"
+)
+SXM_MARKS = Limit(("SXM", "HBM3"), "GPU model", "nvidia-smi: what the names of H100 SXM boards hold, as in H100 80GB HBM3")
 GPU_VARIANTS_BESIDE_SXM = Limit(("PCIe", "NVL"), "GPU model", "H100 boards that are not SXM, as nvidia-smi names them")
 
 # ---- significance ----
@@ -150,6 +157,8 @@ SUBMISSION_DEADLINE = Limit(date(2026, 5, 1), "date", "organisers in #2146: 17:0
 
 # ---- package ----
 
+README_NAME = Limit("README.md", "file", "README: the explanation of a submission")
+METADATA_NAME = Limit("submission.json", "file", "README: the metadata of a submission")
 SCRIPT_NAME = Limit("train_gpt.py", "file", "README: the script of a submission")
 RECORD_TRACK_FOLDER = Limit("records/track_10min_16mb", "folder", "README: record submissions")
 NON_RECORD_TRACK_FOLDER = Limit("records/track_non_record_16mb", "folder", "README: unlimited and other submissions")

@@ -67,7 +67,7 @@ def authorities(rule: Rule) -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.split()).replace("``", "`")
 
 
 def sentence(text: str) -> str:

@@ -49,7 +49,7 @@ T = TypeVar("T", bound="DataclassInstance")
 
 def render_json(reports: ReportSet) -> str:
     """`reports` as JSON text, one line for each report and what is around them."""
-    head = json.dumps({name: value for name, value in to_json(reports).items() if name != "reports"})
+    head = json.dumps(_head(reports))
     lines = ",\n".join(_dumps(report_to_json(report)) for report in reports.reports)
     return f'{head[:-1]}, "reports": [\n{lines}\n]}}\n'.replace("##[", "#\\u0023[")
 
@@ -75,11 +75,14 @@ def _encodable(value: object) -> object:
 
 def to_json(reports: ReportSet) -> Json:
     """The whole contract as plain data."""
+    return _head(reports) | {"reports": [report_to_json(report) for report in reports.reports]}
+
+
+def _head(reports: ReportSet) -> Json:
     return {
         "schema_version": SCHEMA_VERSION,
         "tool_version": reports.tool_version,
         "ruleset": {"name": reports.ruleset.name, "as_of": reports.ruleset.as_of.isoformat()},
-        "reports": [report_to_json(report) for report in reports.reports],
     }
 
 

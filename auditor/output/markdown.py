@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from auditor.finding import Finding
-from auditor.output.describe import authorities
+from auditor.output.describe import authorities, sentence
 from auditor.output.sanitize import clean, disarm_commands
 from auditor.output.summary import (
     OUTCOME_WORDS,
@@ -19,6 +19,7 @@ from auditor.output.summary import (
     counts,
     deciding,
     decisive_findings,
+    detailed,
     differences,
     excerpts,
     listed,
@@ -27,6 +28,9 @@ from auditor.output.summary import (
     notes,
     place,
     printed_by,
+    rows,
+    said,
+    unreadable,
     verdict_counts,
     verdict_reason,
 )
@@ -35,15 +39,16 @@ from auditor.rule import Rule
 
 _MAX_EXCERPTS = 5  # ours: places of one finding that are quoted
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_BLOCK_START = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+=#]))(.)")
 _MENTION = re.compile(r"([@#]|(?<=[Gg][Hh])-)(?=\w)")
 _LINK = re.compile(r"://|(?<=www)\.", re.IGNORECASE)
 
 
 def render_markdown(reports: ReportSet, rules: Sequence[Rule]) -> str:
-    """`reports` one after the other; several begin with a table."""
+    """`reports`: one in full; several as a table, followed by those that are not clean where they are few."""
     known = by_id(rules)
-    parts = list(_table(reports)) if len(reports.reports) > 1 else []
-    for report in reports.reports:
+    parts = list(_table(reports)) if len(reports.reports) != 1 else []
+    for report in detailed(reports):
         parts += _report(clean(report), known)
     parts.append(
         f"<sub>pgolf {escape(reports.tool_version)}, ruleset {reports.ruleset.name} as of {reports.ruleset.as_of}</sub>"
@@ -53,20 +58,16 @@ def render_markdown(reports: ReportSet, rules: Sequence[Rule]) -> str:
 
 def escape(text: str) -> str:
     """`text` (one line) so that Markdown shows it as it is and a host links and notifies nobody."""
-    text = _SPECIAL.sub(r"\\\1", text)
-    text = _LINK.sub(lambda match: "".join(f"&#{ord(character)};" for character in match[0]), text)
-    return _MENTION.sub("\\1\N{ZERO WIDTH SPACE}", text)
+    text = _BLOCK_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text.strip()))
+    text = _MENTION.sub("\\1\N{ZERO WIDTH SPACE}", text)
+    return _LINK.sub(lambda match: "".join(f"&#{ord(character)};" for character in match[0]), text)
 
 
 def code(text: str) -> str:
     """`text` (one line) as a code span that it cannot end, also inside a table."""
     fence = "`" * (_longest_run(text) + 1)
     padding = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
-    return (
-        f"{fence}{padding}{text}{padding}{fence}".replace("|", "\\|")
-        if "|" in text
-        else f"{fence}{padding}{text}{padding}{fence}"
-    )
+    return f"{fence}{padding}{text}{padding}{fence}".replace("|", "\\|")
 
 
 def fenced(text: str) -> str:
@@ -80,21 +81,17 @@ def _longest_run(text: str) -> int:
 
 
 def _table(reports: ReportSet) -> Iterator[str]:
-    rows = ["| submission | verdict | val_bpb | logged as | because |", "|---|---|---:|---|---|"]
-    for report in map(clean, reports.reports):
-        headline = report.headline
-        number = "" if headline is None or headline.val_bpb is None else f"{headline.val_bpb:.5f}"
-        label = code(headline.label) if headline and headline.label else ""
-        rows.append(
-            f"| {escape(name(report))} | {report.verdict} | {number} | {label} | {escape(verdict_reason(report))} |"
-        )
+    lines = ["| submission | verdict | val_bpb | logged as | because of |", "|---|---|---:|---|---|"]
+    for row in map(clean, rows(reports)):
+        label = code(row.label) if row.label else ""
+        lines.append(f"| {escape(row.name)} | {row.verdict} | {row.val_bpb} | {label} | {escape(row.because)} |")
     yield f"**{verdict_counts(reports)}**"
-    yield "\n".join(rows)
+    yield "\n".join(lines)
 
 
 def _report(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
     yield f"### {escape(name(report))}: {report.verdict}"
-    yield f"**{escape(verdict_reason(report))}.** {_identity(report)}"
+    yield f"**{escape(sentence(verdict_reason(report)))}.** {_identity(report)}"
     if report.headline is not None:
         yield "#### Submitted number"
         yield _headline(report.headline, report.submission.script)
@@ -103,9 +100,9 @@ def _report(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
         yield "#### What decides it"
     for result in results:
         yield from _result(result, rules.get(result.rule_id))
-    yield from _list("Notes", [f"{finding.rule_id}: {finding.message}" for finding in notes(report)])
+    yield from _list("Notes", [f"{finding.rule_id}: {said(finding)}" for finding in notes(report)])
     yield from _list("Not established", [f"{names}: {why}" for names, why in not_established(report)])
-    yield from _list("Could not be read", [f"{item.path}: {item.reason}" for item in report.unreadable])
+    yield from _list("Could not be read", unreadable(report))
     for ruleset, changes in differences(report).items():
         yield from _list(f"Under ruleset {ruleset}", changes)
     if report.results:
@@ -128,13 +125,12 @@ def _identity(report: Report) -> str:
 def _headline(headline: HeadlineSummary, script: str | None) -> str:
     if len(headline.lines) < 2:
         return f"{escape(headline.explanation)}."
-    rows = ["| val_bpb | log line | label | seed |", "|---:|---|---|---:|"]
-    for line in headline.lines:
-        seed = "" if line.seed is None else str(line.seed)
-        rows.append(
-            f"| {line.val_bpb} | {code(f'{line.log}:{line.line}')} | {code(line.label) if line.label else ''} | {seed} |"
-        )
-    return "\n\n".join((f"{escape(claim(headline))}:", "\n".join(rows), f"{escape(printed_by(headline, script))}."))
+    lines = ["| val_bpb | log line | label | seed |", "|---:|---|---|---:|"]
+    for carrier in headline.lines:
+        seed = "" if carrier.seed is None else str(carrier.seed)
+        label = code(carrier.label) if carrier.label else ""
+        lines.append(f"| {carrier.val_bpb} | {code(f'{carrier.log}:{carrier.line}')} | {label} | {seed} |")
+    return "\n\n".join((f"{escape(claim(headline))}:", "\n".join(lines), f"{escape(printed_by(headline, script))}."))
 
 
 def _result(result: RuleResult, rule: Rule | None) -> Iterator[str]:
@@ -145,14 +141,13 @@ def _result(result: RuleResult, rule: Rule | None) -> Iterator[str]:
     if result.crash is not None:
         yield fenced(result.crash)
     remedies = [f"- To do: {escape(remedy)}" for remedy in dict.fromkeys(finding.remedy for finding in found) if remedy]
-    cited = [f"- Authority: {authority}" for authority in authorities(rule)] if rule and found else []
+    cited = [f"- Authority: {escape(authority)}" for authority in authorities(rule)] if rule and found else []
     if remedies or cited:
         yield "\n".join(remedies + cited)
 
 
 def _finding(finding: Finding) -> str:
-    doubt = "" if finding.confidence == "high" else f" ({finding.confidence} confidence)"
-    parts = [f"**{finding.severity}**: {escape(finding.message)}{doubt}"]
+    parts = [f"**{finding.severity}**: {escape(said(finding))}"]
     places, alike = excerpts(finding)
     lines: list[str] = []
     for location, what in places[:_MAX_EXCERPTS]:
@@ -173,7 +168,7 @@ def _list(title: str, items: Sequence[str]) -> Iterator[str]:
 
 
 def _outcomes(report: Report) -> str:
-    rows = ["| rule | outcome |", "|---|---|"]
-    rows += [f"| {result.rule_id} {result.rule} | {OUTCOME_WORDS[result.outcome]} |" for result in report.results]
-    table = "\n".join(rows)
+    lines = ["| rule | outcome |", "|---|---|"]
+    lines += [f"| {result.rule_id} {result.rule} | {OUTCOME_WORDS[result.outcome]} |" for result in report.results]
+    table = "\n".join(lines)
     return f"<details><summary>{counts(report)}</summary>\n\n{table}\n\n</details>"

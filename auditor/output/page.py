@@ -7,6 +7,7 @@ page of one width is the same text everywhere.
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 
@@ -18,12 +19,24 @@ _DEFAULT_WIDTH = 100
 _WIDEST = 120  # ours: longer lines are hard to read
 _MAX_QUOTED_LINES = 3  # ours: enough for a metric line; a minified script has lines of kilobytes
 
+_BLANKS_AT_END = re.compile(r"(?: |\x1b\[[\d;]*m)+$", re.MULTILINE)  # also between the codes that end a style
+
 Styled = str | tuple[str, str]
 
 
 def terminal_width() -> int:
     """The columns of the terminal, or of what COLUMNS says, at most 120; 100 where there is none."""
     return min(shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns, _WIDEST)
+
+
+def break_name(name: str, width: int) -> str:
+    """`name` on lines of at most `width` characters if it can be broken so, which is after ``/``, ``_`` and ``-``."""
+    lines = [""]
+    for part in re.findall(r"[^/_-]*[/_-]|[^/_-]+", name):
+        if len(lines[-1]) + len(part) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 class Page:
@@ -63,15 +76,15 @@ class Page:
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[Styled]]) -> None:
         """A table without rules; the last column takes what is left of the width."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for head in heads:
-            table.add_column(head, overflow="fold")
+        for number, head in enumerate(heads, start=1):
+            table.add_column(head, overflow="fold", no_wrap=number < len(heads))
         for row in rows:
             table.add_row(*(Text.assemble(cell) for cell in row))
         self._console.print(table)
 
     def text(self) -> str:
         """Everything so far, without blanks at the ends of lines."""
-        return "".join(f"{line.rstrip()}\n" for line in self._buffer.getvalue().splitlines())
+        return _BLANKS_AT_END.sub(lambda match: match[0].replace(" ", ""), self._buffer.getvalue())
 
     def _lines(self, text: Text, first_margin: str, margin: str) -> None:
         lines = text.wrap(self._console, max(self.width - len(margin), 10), overflow="fold")

@@ -8,6 +8,7 @@ that are no text stand there in their escaped spelling. Each format then escapes
 
 from __future__ import annotations
 
+import operator
 import re
 import unicodedata
 from dataclasses import fields, is_dataclass, replace
@@ -29,6 +30,8 @@ def plain(text: str) -> str:
 
 def plain_lines(text: str) -> str:
     """`text` line by line, each of printable characters."""
+    if text.isprintable() and len(text) <= _MAX_CHARACTERS:
+        return text
     return "\n".join(plain(line.expandtabs(4)) for line in text.replace("\r\n", "\n").split("\n"))
 
 
@@ -45,11 +48,12 @@ def clean(value: T) -> T:
     if isinstance(value, str):
         return value if isinstance(value, Enum) else cast(T, plain(value))
     if isinstance(value, tuple):
-        return cast(T, tuple(map(clean, value)))
+        cleaned = tuple(map(clean, value))
+        return value if all(map(operator.is_, cleaned, value)) else cast(T, cleaned)
     if is_dataclass(value) and not isinstance(value, type):
-        return cast(
-            T, replace(value, **{item.name: _clean_field(item.name, getattr(value, item.name)) for item in fields(value)})
-        )
+        pairs = [(item.name, getattr(value, item.name)) for item in fields(value)]
+        changed = {name: new for name, old in pairs if (new := _clean_field(name, old)) is not old}
+        return replace(value, **changed) if changed else value
     return value
 
 

@@ -17,8 +17,8 @@ from urllib.parse import quote
 from auditor.finding import Finding, Location, Severity
 from auditor.output.describe import RuleText, describe, sentence
 from auditor.output.json_report import report_to_json
-from auditor.output.sanitize import clean
-from auditor.output.summary import decisive_findings, notes, place, reasons_open, verdict_reason
+from auditor.output.sanitize import clean, plain
+from auditor.output.summary import decisive_findings, notes, place, reasons_open, said, verdict_reason
 from auditor.report import Outcome, Report, ReportSet, RuleResult
 from auditor.rule import Rule, RulesetName, Status
 
@@ -41,6 +41,7 @@ def render_sarif(reports: ReportSet, rules: Sequence[Rule]) -> str:
 
 def _run(reports: ReportSet, rules: Sequence[Rule]) -> Json:
     index = {rule.id: number for number, rule in enumerate(rules)}
+    cleaned = [clean(report) for report in reports.reports]
     ruleset = reports.ruleset
     driver = {
         "name": "pgolf",
@@ -51,12 +52,12 @@ def _run(reports: ReportSet, rules: Sequence[Rule]) -> Json:
         "tool": {"driver": driver},
         "automationDetails": {"id": f"pgolf/{ruleset.name}/"},
         "columnKind": "unicodeCodePoints",
-        "invocations": [_invocation(reports.reports)],
+        "invocations": [_invocation(cleaned)],
         "results": [result for report in reports.reports for result in _results(report, index)],
         "properties": {
             "ruleset": ruleset.name,
             "asOf": ruleset.as_of.isoformat(),
-            "submissions": [_summary(clean(report)) for report in reports.reports],
+            "submissions": list(map(_summary, cleaned)),
         },
     }
 
@@ -88,7 +89,7 @@ def _summary(report: Report) -> Json:
         "reason": verdict_reason(report),
         "headline": whole["headline"],
         "rulesByOutcome": names,
-        "notes": [{"ruleId": note.rule_id, "message": note.message} for note in notes(report)],
+        "notes": [{"ruleId": note.rule_id, "message": said(note)} for note in notes(report)],
     }
 
 
@@ -96,7 +97,7 @@ def _invocation(reports: Iterable[Report]) -> Json:
     """What went wrong in the audit itself: unreadable files and crashed rules."""
     notifications = []
     broken = False
-    for report in map(clean, reports):
+    for report in reports:
         for item in report.unreadable:
             broken |= item.fatal
             message = {"text": f"{report.submission.path}: {item.path}: {item.reason}"}
@@ -114,15 +115,16 @@ def _results(report: Report, index: Mapping[str, int]) -> Iterator[Json]:
     for result in report.results:
         if result.outcome in (Outcome.FAIL, Outcome.REVIEW):
             for finding in decisive_findings(result):
-                yield _result(report, result, index) | _finding(finding, report.submission.path)
+                known = {"basis": finding.basis, "confidence": finding.confidence}
+                yield _result(report, result, index, **known) | _finding(finding, report.submission.path)
         elif result.outcome is Outcome.OPEN:
             yield _result(report, result, index) | _open(result, report)
 
 
-def _result(report: Report, result: RuleResult, index: Mapping[str, int]) -> Json:
+def _result(report: Report, result: RuleResult, index: Mapping[str, int], **known: str) -> Json:
     rule = {"ruleIndex": index[result.rule_id]} if result.rule_id in index else {}
     properties = {"outcome": result.outcome, "submission": clean(report.submission.path), "pr": report.submission.pr}
-    return {"ruleId": result.rule_id, **rule, "properties": properties}
+    return {"ruleId": result.rule_id, **rule, "properties": properties | known}
 
 
 def _open(result: RuleResult, report: Report) -> Json:
@@ -140,7 +142,7 @@ def _finding(finding: Finding, folder: str) -> Json:
     """One finding; the fingerprint is that of the finding as the rule made it, not of its cleaned text."""
     cleaned = clean(finding)
     where = [_location(finding.location, folder)] if finding.location else []
-    message = f"{cleaned.message}. {sentence(cleaned.remedy)}." if cleaned.remedy else cleaned.message
+    message = f"{said(cleaned)}. {sentence(cleaned.remedy)}." if cleaned.remedy else said(cleaned)
     whole: Json = {
         "kind": "fail",
         "level": "error" if finding.severity is Severity.ERROR else "warning",
@@ -186,5 +188,8 @@ def _region(location: Location, line: int) -> Json:
 
 def _uri(path: str) -> str:
     """A path as a URI reference: relative to the repository, or a file URI where it is absolute."""
-    quoted = quote(path.encode("utf-8", "surrogateescape"), safe="/")
+    try:
+        quoted = quote(path.encode("utf-8", "surrogateescape"), safe="/")  # a file's name, byte by byte
+    except UnicodeEncodeError:  # no file's name
+        quoted = quote(plain(path), safe="/")
     return f"file://{quoted}" if path.startswith("/") else quoted

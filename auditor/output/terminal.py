@@ -7,19 +7,20 @@ audit of a whole contest stays a table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from auditor.finding import Finding, Severity
 from auditor.output.describe import authorities
-from auditor.output.page import Page, Styled
+from auditor.output.page import Page, Styled, break_name
 from auditor.output.sanitize import clean, disarm_commands
 from auditor.output.summary import (
     OUTCOME_WORDS,
+    Row,
     by_id,
     claim,
     counts,
     deciding,
     decisive_findings,
+    detailed,
     differences,
     excerpts,
     listed,
@@ -28,15 +29,17 @@ from auditor.output.summary import (
     notes,
     place,
     printed_by,
-    rules_with,
+    rows,
+    said,
+    unreadable,
     verdict_counts,
     verdict_reason,
 )
 from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, SubmissionSummary, Verdict
 from auditor.rule import Rule, Ruleset
 
-_MAX_DETAILED = 3  # ours: more reports than these in full are not read
 _MAX_EXCERPTS = 5  # ours: places of one finding that are quoted
+_LEAST_LABEL_WIDTH = 14  # ours: below, a label is too torn to be read
 _BECAUSE_WIDTH = 26  # ours: what the names of deciding rules need at least
 _VERDICT_STYLE: Mapping[Verdict, str] = {
     Verdict.VIOLATION: "bold red",
@@ -45,22 +48,18 @@ _VERDICT_STYLE: Mapping[Verdict, str] = {
     Verdict.ERROR: "bold magenta",
 }
 _SEVERITY_STYLE: Mapping[Severity, str] = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
-_DECIDES: Mapping[Verdict, Outcome] = {Verdict.VIOLATION: Outcome.FAIL, Verdict.REVIEW: Outcome.REVIEW}
 
 
 def render_text(reports: ReportSet, rules: Sequence[Rule], *, width: int | None = None, color: bool = False) -> str:
     """`reports` for a terminal of `width` columns (by default the one at hand)."""
     page = Page(width, color=color)
-    shown = [report for report in reports.reports if report.verdict is not Verdict.CLEAN]
-    if len(reports.reports) == 1:
-        shown = list(reports.reports)
-    else:
+    several = len(reports.reports) != 1
+    if several:
         _table(page, reports)
-    if len(shown) <= _MAX_DETAILED:
-        for number, report in enumerate(shown):
-            if number or len(reports.reports) > 1:
-                page.gap()
-            _Detail(page, clean(report), by_id(rules)).show()
+    for number, report in enumerate(detailed(reports)):
+        if number or several:
+            page.gap()
+        _Detail(page, clean(report), by_id(rules)).show()
     page.gap()
     page.paragraph((f"pgolf {reports.tool_version}, {_ruleset(reports.ruleset)}", "dim"))
     return disarm_commands(page.text())
@@ -71,47 +70,26 @@ def _ruleset(ruleset: Ruleset) -> str:
 
 
 def _table(page: Page, reports: ReportSet) -> None:
-    heads = ("submission", "verdict", "val_bpb", "logged as", "because of")
-    found = list(map(_Row.of, reports.reports))
-    names = max((len(row.name) for row in found), default=0)
-    room = page.width - names - sum(map(len, ("violation", "1.00000"))) - 4 * len("  ") - _BECAUSE_WIDTH
-    page.table(heads, [row.cells(max(room, len("logged as"))) for row in found])
+    """One row for each report; where the page is too narrow for the label, its column is left out."""
+    found = list(map(clean, rows(reports)))
+    names = min(max((len(row.name) for row in found), default=0), page.width * 2 // 5)
+    fixed = sum(map(len, ("violation", "1.00000"))) + 4 * len("  ")
+    labels = page.width - names - fixed - _BECAUSE_WIDTH
+    heads = ["submission", "verdict", "val_bpb", "logged as", "because of"]
+    cells = [_cells(row, names, labels) for row in found]
+    if labels < _LEAST_LABEL_WIDTH:
+        heads.pop(3)
+        for cell in cells:
+            cell.pop(3)
+    page.table(heads, cells)
     page.gap()
     page.paragraph((verdict_counts(reports), "bold"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One report in the table."""
-
-    name: str
-    verdict: Verdict
-    number: str
-    label: str
-    because: str
-
-    @classmethod
-    def of(cls, report: Report) -> _Row:
-        """The row of a report, which is not yet cleaned."""
-        report = clean(report)
-        headline = report.headline
-        number = "" if headline is None or headline.val_bpb is None else f"{headline.val_bpb:.5f}"
-        label = (headline.label if headline else None) or ""
-        return cls(name(report), report.verdict, number, label, _because(report))
-
-    def cells(self, label_width: int) -> tuple[Styled, ...]:
-        """The cells, with the middle of a long label left out."""
-        label = self.label
-        if len(label) > label_width:
-            half = (label_width - 2) // 2
-            label = f"{label[: label_width - 2 - half]}..{label[-half:]}"
-        return self.name, (self.verdict, _VERDICT_STYLE[self.verdict]), self.number, label, self.because
-
-
-def _because(report: Report) -> str:
-    decides = _DECIDES.get(report.verdict)
-    rules = rules_with(report, decides) if decides else []
-    return ", ".join(rules) if rules or report.verdict is Verdict.CLEAN else verdict_reason(report)
+def _cells(row: Row, name_width: int, label_width: int) -> list[Styled]:
+    verdict = (row.verdict, _VERDICT_STYLE[row.verdict])
+    label = break_name(row.label, max(label_width, _LEAST_LABEL_WIDTH))
+    return [break_name(row.name, name_width), verdict, row.val_bpb, label, row.because]
 
 
 def _script(submission: SubmissionSummary) -> str:
@@ -144,7 +122,7 @@ class _Detail:
         self._decisive()
         self._notes()
         self._list("Not established", [f"{rules}: {why}" for rules, why in not_established(self.report)])
-        self._list("Could not be read", [f"{item.path}: {item.reason}" for item in self.report.unreadable])
+        self._list("Could not be read", unreadable(self.report))
         for ruleset, changes in differences(self.report).items():
             self._list(f"Under ruleset {ruleset}", changes)
         if self.report.results:
@@ -210,14 +188,11 @@ class _Detail:
             self.page.paragraph((f"Authority: {'; '.join(authorities(rule))}", "dim"), indent=4)
 
     def _finding(self, finding: Finding) -> None:
-        doubt = "" if finding.confidence == "high" else f" ({finding.confidence} confidence)"
-        self.page.paragraph(
-            (f"{finding.severity}: ", _SEVERITY_STYLE[finding.severity]), f"{finding.message}{doubt}", indent=4
-        )
+        style = _SEVERITY_STYLE[finding.severity]
+        self.page.paragraph((f"{finding.severity}: ", style), said(finding), indent=4)
         quoted, alike = excerpts(finding)
         for location, what in quoted[:_MAX_EXCERPTS]:
-            if location.snippet or what:
-                self.page.paragraph((f"{place(location)}{': ' if what else ''}{what}", "dim"), indent=6)
+            self.page.paragraph((f"{place(location)}{': ' if what else ''}{what}", "dim"), indent=6)
             for line in (location.snippet or "").splitlines():
                 self.page.quote(line, 6)
         more = [place(location) for location, _ in quoted[_MAX_EXCERPTS:]] + list(map(str, alike))
@@ -225,4 +200,4 @@ class _Detail:
             self.page.paragraph((f"also {listed(more)}", "dim"), indent=6)
 
     def _notes(self) -> None:
-        self._list("Notes", [f"{finding.rule_id}: {finding.message}" for finding in notes(self.report)])
+        self._list("Notes", [f"{finding.rule_id}: {said(finding)}" for finding in notes(self.report)])

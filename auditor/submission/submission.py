@@ -10,13 +10,14 @@ from datetime import date
 from functools import cached_property
 
 from auditor.headline import Headline, trace_headline
+from auditor.provenance import PrintedLines, compare_lines
 from auditor.report import Unreadable
 from auditor.source.prints import PrintSite, find_print_sites
 from auditor.submission.entry import read_script
 from auditor.submission.errors import SubmissionError
 from auditor.submission.logs.model import Log, Run
 from auditor.submission.logs.reader import read_logs
-from auditor.submission.metadata import Metadata, read_metadata
+from auditor.submission.metadata import Metadata, find_metadata, read_metadata
 from auditor.submission.readme import Readme, read_readme
 from auditor.submission.script import Script
 from auditor.submission.tree import FileTree
@@ -62,6 +63,7 @@ class Submission:
         self.other_folders = other_folders
         self.chosen_because = chosen_because
         self.entry = entry
+        self._printed_lines: dict[tuple[str, int], PrintedLines] = {}
 
     @cached_property
     def _script(self) -> tuple[Script | None, tuple[Unreadable, ...]]:
@@ -90,6 +92,11 @@ class Submission:
         return self._metadata[0]
 
     @property
+    def metadata_path(self) -> str | None:
+        """Where submission.json lies, readable or not."""
+        return find_metadata(self.files.paths())
+
+    @property
     def readme(self) -> Readme | None:
         """The README with its run commands and claims."""
         return self._readme[0]
@@ -116,6 +123,14 @@ class Submission:
         paths = (path for path in self.files.paths() if path.endswith(".py") and path not in used)
         helpers = {path: read_script(self.files, path)[0] for path in paths}
         return {path: find_print_sites(helper) for path, helper in helpers.items() if helper}
+
+    def printed_lines(self, run: Run) -> PrintedLines:
+        """Which lines of one of the submission's runs the shipped script can print."""
+        key = run.log, run.index
+        if key not in self._printed_lines:
+            lines = next(log.lines for log in self.logs if log.path == run.log)
+            self._printed_lines[key] = compare_lines(run, lines, self.print_sites)
+        return self._printed_lines[key]
 
     @cached_property
     def headline(self) -> Headline:

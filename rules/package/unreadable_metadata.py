@@ -9,9 +9,7 @@ from auditor.finding import Basis, Evidence, Location, NotApplicable, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.metadata import Metadata
 from auditor.submission.submission import Submission
-from rules.limits import LAUNCH
-
-_NAME = "submission.json"
+from rules.limits import LAUNCH, METADATA_NAME
 
 
 class UnreadableMetadata(Rule):
@@ -44,7 +42,7 @@ class UnreadableMetadata(Rule):
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Report a broken file, a missing score, and oddities."""
         metadata = submission.metadata
-        broken = [item for item in submission.unreadable if item.path.lower() == _NAME]
+        broken = [item for item in submission.unreadable if item.path == submission.metadata_path]
         for item in broken:
             yield self.finding(
                 ruleset,
@@ -57,7 +55,7 @@ class UnreadableMetadata(Rule):
         if metadata is not None:
             yield from self._judge(metadata, ruleset)
         elif not broken:
-            yield NotApplicable(reason=f"there is no {_NAME}")
+            yield NotApplicable(reason=f"there is no {METADATA_NAME.value}")
 
     def _judge(self, metadata: Metadata, ruleset: Ruleset) -> Iterator[Statement]:
         location = Location(path=metadata.path)

@@ -34,6 +34,7 @@ class CodeBytes:
     shipped: int
     compressed: int | None
     compressed_from: str
+    is_packed: bool
     files: tuple[str, ...]
     helpers: tuple[tuple[str, int], ...]
     day: date
@@ -56,19 +57,30 @@ class CodeBytes:
             return min(self.shipped, self.compressed)
         return self.shipped
 
+    @property
+    def least(self) -> int:
+        """The fewest bytes that practice can have counted: 0 where the would-be wrapper counts and its size is unknown."""
+        if self.may_be_compressed and self.compressed is None and not self.is_packed:
+            return 0
+        return self.counted(RulesetName.PRACTICE)
+
     def __str__(self) -> str:
+        if self.is_packed:
+            return f"{self.source:,} bytes of readable source, {self.shipped:,} as shipped, packed"
         if self.compressed is None:
             wrapper = "size as a compressed wrapper unknown"
         else:
             wrapper = f"{self.compressed:,} as a compressed wrapper ({self.compressed_from})"
-        return f"{self.source:,} bytes of readable source, {self.shipped:,} as shipped, {wrapper}"
+        return f"{self.shipped:,} bytes as shipped, {wrapper}"
 
 
 def count_code(submission: Submission, script: Script, seed_run: SeedRun | None, as_of: date) -> CodeBytes:
     """The sizes of the code behind one run. A submission without a date is judged as of `as_of`."""
-    siblings = [module for module in script.modules[1:] if holds_training_code(module)]
+    shipped = set(submission.files.paths())
+    beside = [module for module in script.modules[1:] if module.path in shipped]
+    siblings = [module for module in beside if holds_training_code(module)]
     sibling_bytes = sum(submission.files.size(module.path) for module in siblings)
-    others = {module.path for module in script.modules[1:]} - {module.path for module in siblings}
+    others = {module.path for module in beside} - {module.path for module in siblings}
     helpers = sorted(others | {path for path in script.side_files if is_code(path)})
     compressed, where = _logged_compressed(seed_run) if seed_run else (None, "")
     return CodeBytes(
@@ -76,6 +88,7 @@ def count_code(submission: Submission, script: Script, seed_run: SeedRun | None,
         shipped=script.num_bytes + sibling_bytes,
         compressed=compressed,
         compressed_from=where,
+        is_packed=script.packed,
         files=(script.path, *(module.path for module in siblings)),
         helpers=tuple((path, submission.files.size(path)) for path in helpers),
         day=submission.day or as_of,

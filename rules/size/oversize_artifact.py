@@ -61,16 +61,17 @@ class OversizeArtifact(Rule):
         if script is None:
             yield Unestablished(message="no script, so the code cannot be counted")
         located = bool(headline_runs(submission))
+        certain = located or all(seed_sum.low > CAP for seed_sum in sums)
         for seed_sum in sums:
-            yield from self._judge(seed_sum, ruleset, located)
+            yield from self._judge(seed_sum, ruleset, certain)
         if located and script:
             yield from self._other_seeds(submission, script, ruleset)
         if not sums:
             yield from self._judge_declared(submission, ruleset)
 
-    def _judge(self, seed: _SeedSum, ruleset: Ruleset, located: bool) -> Iterator[Statement]:
+    def _judge(self, seed: _SeedSum, ruleset: Ruleset, certain: bool) -> Iterator[Statement]:
+        """`certain`: the run is one of those behind the number, or every run tells the same."""
         if seed.low > CAP:
-            certain = located and seed.model.size.resolution == 1
             yield self._excess(seed, ruleset, None if certain else Status.REVIEW)
         elif seed.high <= CAP:
             message = f"{seed} = {seed.high:,} bytes, {CAP - seed.high:,} under the cap; code: {seed.code}"
@@ -83,7 +84,7 @@ class OversizeArtifact(Rule):
         mebibytes = "; it fits 16 MiB, but the cap is decimal" if seed.low <= MEBIBYTE_CAP_BYTES.value else ""
         return self.finding(
             ruleset,
-            f"{seed} = {seed.low:,} bytes, {seed.low - CAP:,} over the cap{mebibytes}; code: {seed.code}",
+            f"{seed.least}, {seed.low - CAP:,} over the cap{mebibytes}; code: {seed.code}",
             basis=Basis.LOG,
             status=status,
             confidence=Confidence.HIGH if status is None else Confidence.MEDIUM,
@@ -141,6 +142,15 @@ class _SeedSum:
         return f"{self.run.name}: model {self.model.num_bytes:,} + counted code {self.counted:,}"
 
     @property
+    def least(self) -> str:
+        """The smallest that the sum can be, in words."""
+        if self.low < self.model.num_bytes:
+            return f"{self.run.name}: the model alone, printed as {self.model.size.text!r}, has at least {self.low:,} bytes"
+        if self.low == self.model.num_bytes and not self.model.has_code:
+            return f"{self.run.name}: the model alone has {self.low:,} bytes"
+        return f"{self} = {self.low:,} bytes"
+
+    @property
     def measurement(self) -> Measurement:
         """The sum against the cap."""
         return Measurement(quantity="artifact", observed=self.low, limit=CAP, unit="bytes")
@@ -165,10 +175,9 @@ def _sums(submission: Submission, script: Script, ruleset: Ruleset) -> Iterator[
 def _sum(submission: Submission, script: Script, seed_run: SeedRun, model: ModelSize, ruleset: Ruleset) -> _SeedSum:
     code = count_code(submission, script, seed_run, ruleset.as_of)
     counted = code.counted(ruleset.name)
+    fewest = code.least if ruleset.name is RulesetName.PRACTICE else counted
     most = model.num_bytes + model.slack + (0 if model.has_code else counted)
-    least = model.num_bytes - model.slack + (counted if model.has_code is False else 0)
-    if ruleset.name is RulesetName.PRACTICE and code.may_be_compressed and code.compressed is None and not script.packed:
-        least = model.num_bytes - model.slack
+    least = model.num_bytes - model.slack + (fewest if model.has_code is False else 0)
     return _SeedSum(seed_run, model, code, counted, least, most)
 
 
