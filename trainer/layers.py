@@ -52,17 +52,19 @@ class Rotary(nn.Module):
         self.frequencies: Tensor
 
     def forward(self, num_tokens: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Tables of shape (T, 1, num_dims / 2), for positions from 0."""
+        """Cosines and signed sines as `rotate` takes them, each (T, 1, num_dims), for positions from 0."""
         positions = torch.arange(num_tokens, device=self.frequencies.device, dtype=torch.float32)
         angles = torch.outer(positions, self.frequencies)[:, None, :]
-        return angles.cos().to(dtype), angles.sin().to(dtype)
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat((cos, cos), dim=-1).to(dtype), torch.cat((sin, -sin), dim=-1).to(dtype)
 
 
 def rotate(x_BTHE: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the first dimensions of each head, as many as the tables cover, in pairs (i, i + half)."""
-    half = cos.size(-1)
-    first, second, rest = x_BTHE.split((half, half, x_BTHE.size(-1) - 2 * half), dim=-1)
-    return torch.cat((first * cos + second * sin, second * cos - first * sin, rest), dim=-1)
+    """Rotate the first dimensions of each head, as many as the tables cover, in pairs (i, i + half) of them."""
+    num_dims = cos.size(-1)
+    turned = x_BTHE[..., :num_dims]
+    turned = turned * cos + turned.roll(num_dims // 2, dims=-1) * sin
+    return turned if num_dims == x_BTHE.size(-1) else torch.cat((turned, x_BTHE[..., num_dims:]), dim=-1)
 
 
 def _find_flash_attention_3() -> Callable[..., Tensor] | None:

@@ -209,3 +209,11 @@ def test_an_unwritable_folder_is_an_error_that_names_it(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="the log cannot be written"):
         Log(tmp_path / "file" / "train.log")
+
+
+def test_a_full_disk_is_an_error_that_names_the_log(tmp_path):
+    log = Log(tmp_path / "train.log", quiet=True)
+    log.path.unlink()
+    log.path.symlink_to("/dev/full")
+    with pytest.raises(ValueError, match=r"train.log: the log cannot be written: No space left on device"):
+        log.line("step:1/1")
