@@ -12,6 +12,7 @@ import ast
 import io
 import tokenize
 import warnings
+from collections.abc import Sequence
 
 from auditor.source.requote import requote
 
@@ -60,10 +61,17 @@ def _parse(source: str) -> tuple[ast.Module | None, str | None]:
 def _is_deep(tree: ast.Module) -> bool:
     level: list[ast.AST] = [tree]
     for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        level = [child for node in level for value in vars(node).values() for child in _nodes(value)]
         if not level:
             return False
     return True
+
+
+def _nodes(value: object) -> Sequence[ast.AST]:
+    """The nodes in a field's value; several times faster than `ast.iter_child_nodes`, and run over every tree."""
+    if isinstance(value, list):
+        return [each for each in value if isinstance(each, ast.AST)]
+    return (value,) if isinstance(value, ast.AST) else ()
 
 
 def _may_be_newer(source: str) -> bool:

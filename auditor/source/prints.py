@@ -284,7 +284,7 @@ class _Printed:
 def _numeric_names(scope: Scope) -> Iterator[str]:
     """What a module imports by name from libraries that do not print: the ``log`` of ``from math import log``."""
     if scope.node is None and scope.module.tree is not None:
-        for node in ast.walk(scope.module.tree):
+        for node in scope.module.tree.body:
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _NOT_PRINTING:
                 yield from (alias.asname or alias.name for alias in node.names)
 

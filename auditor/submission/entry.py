@@ -57,6 +57,16 @@ def read_script(files: FileTree, entry: str | None) -> tuple[Script | None, tupl
     )
 
 
+def read_alone(files: FileTree, path: str) -> Script | None:
+    """One Python file without what it imports; None if it cannot be read."""
+    reader = _Reader(files)
+    main = reader.add(path)
+    if main is None:
+        return None
+    modules = tuple(reader.modules.values())
+    return Script(path=path, num_bytes=files.size(path), layers=main.layers, modules=modules, packed=main.packed)
+
+
 def _choose_entry(paths: Iterable[str]) -> tuple[str | None, str]:
     scripts = [path for path in paths if path.endswith(".py")]
     for pattern in _RANKED_NAMES:
@@ -147,15 +157,15 @@ def _referred(module: Module, root: str, shipped: set[str]) -> Iterator[str]:
 
 
 def _named(text: str, folders: Iterable[str], shipped: set[str]) -> Iterator[str]:
-    """The shipped files that a path in a string can mean: one beside the code, else all of that path, else of its name."""
+    """The shipped files that a path in a string can mean: beside the code, else below a folder, else the only such name."""
     path = posixpath.normpath(text).lstrip("/")
     beside = [found for folder in folders if (found := posixpath.join(folder, path)) in shipped]
     if beside:
         yield beside[0]
         return
-    ends = (f"/{path}", f"/{posixpath.basename(path)}")
-    fitting = ([each for each in sorted(shipped) if f"/{each}".endswith(end)] for end in ends)
-    yield from next((found for found in fitting if found), [])
+    same_path = [each for each in shipped if each.endswith(f"/{path}")] if "/" in path else []
+    same_name = [each for each in shipped if posixpath.basename(each) == posixpath.basename(path)]
+    yield from sorted(same_path) or (same_name if len(same_name) == 1 else [])
 
 
 def _imported(node: ast.Import | ast.ImportFrom, here: str, folders: tuple[str, ...]) -> Iterator[str]:

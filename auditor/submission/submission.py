@@ -13,7 +13,7 @@ from auditor.headline import Headline, trace_headline
 from auditor.provenance import PrintedLines, compare_lines
 from auditor.report import Unreadable
 from auditor.source.prints import PrintSite, find_print_sites
-from auditor.submission.entry import read_script
+from auditor.submission.entry import read_alone, read_script
 from auditor.submission.errors import SubmissionError
 from auditor.submission.logs.model import Log, Run
 from auditor.submission.logs.reader import read_logs
@@ -22,6 +22,7 @@ from auditor.submission.readme import Readme, read_readme
 from auditor.submission.script import Script
 from auditor.submission.tree import FileTree
 
+_MAX_HELPERS = 30  # ours: a folder with more scripts is a collection of experiments
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
 
 
@@ -118,11 +119,15 @@ class Submission:
 
     @cached_property
     def helper_print_sites(self) -> Mapping[str, tuple[PrintSite, ...]]:
-        """What the shipped Python files that the script does not use can print, by path."""
+        """What shipped Python files that the script does not use can print, by path; copies are left out."""
         used = {module.path for module in self.script.modules} if self.script else set()
-        paths = (path for path in self.files.paths() if path.endswith(".py") and path not in used)
-        helpers = {path: read_script(self.files, path)[0] for path in paths}
-        return {path: find_print_sites(helper) for path, helper in helpers.items() if helper}
+        helpers: dict[str, Script] = {}
+        for path in self.files.paths():
+            if path.endswith(".py") and path not in used and (helper := read_alone(self.files, path)):
+                helpers.setdefault(helper.main.source, helper)
+            if len(helpers) == _MAX_HELPERS:
+                break
+        return {helper.path: find_print_sites(helper) for helper in helpers.values()}
 
     def printed_lines(self, run: Run) -> PrintedLines:
         """Which lines of one of the submission's runs the shipped script can print."""

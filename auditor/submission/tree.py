@@ -7,6 +7,7 @@ for such a reason is told by `problems`, so that nothing disappears silently.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from functools import cached_property
@@ -90,6 +91,16 @@ class DirectoryTree:
     def problems(self) -> tuple[Unreadable, ...]:
         """What was passed over."""
         return self._listing[1]
+
+
+def sizes_of(files: FileTree, ending: str) -> dict[str, int]:
+    """Sizes in bytes of the files with that ending, by path; those of unknown size are left out."""
+    sizes: dict[str, int] = {}
+    for path in files.paths():
+        if path.endswith(ending):
+            with contextlib.suppress(SubmissionError):
+                sizes[path] = files.size(path)
+    return sizes
 
 
 def check_size(path: str, num_bytes: int) -> None:

@@ -54,7 +54,7 @@ class ClaimLogMismatch(Rule):
                 yield NotApplicable(reason="no val_bpb is claimed")
                 return
             case "no-log":
-                yield Unestablished(message=f"no log shows the claimed val_bpb: {headline.explanation}")
+                yield Unestablished(message=headline.explanation)
             case "unlocated":
                 yield self._unlocated(headline, submission, ruleset)
             case "best":

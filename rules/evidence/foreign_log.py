@@ -25,6 +25,7 @@ from auditor.source.prints import find_printer_of, is_cut_off
 from auditor.submission.logs.model import LogFact, Metric, Run
 from auditor.submission.script import Script
 from auditor.submission.submission import Submission
+from auditor.submission.tree import sizes_of
 from rules.limits import CODE_SIZE_DRIFT_BYTES, CODE_SIZE_SLACK_BYTES, LAUNCH
 
 
@@ -117,8 +118,7 @@ class _Comparison:
 
     @cached_property
     def _sizes(self) -> CodeSizes:
-        files = self.submission.files
-        return code_sizes(self.script, {path: files.size(path) for path in files.paths() if path.endswith(".py")})
+        return code_sizes(self.script, sizes_of(self.submission.files, ".py"))
 
     def _lines_of(self, path: str) -> tuple[str, ...]:
         return next(log.lines for log in self.submission.logs if log.path == path)
@@ -210,10 +210,10 @@ class _Comparison:
                 logged.setdefault((same, size.size.num_bytes), []).append(size)
         for (same, _), group in logged.items():
             first = group[0]
-            if same and first.shipped_as not in code_sizes(self.script, {}):
+            if same and first.shipped_as not in self._sizes.own:
                 yield self._size_of_another_file(group)
             elif same:
-                message = f"{_logs(group)} gives a code size of {first.size.num_bytes:,} bytes, that of {first.shipped_as}"
+                message = f"{_logs(group)}: the code size, {first.size.num_bytes:,} bytes, is that of {first.shipped_as}"
                 yield Evidence(basis=Basis.LOG, message=message, location=_location(first.size))
             else:
                 yield self._other_code_size(group)
@@ -222,7 +222,7 @@ class _Comparison:
         first = group[0]
         return self.rule.finding(
             self.ruleset,
-            f"{_logs(group)} gives the code size of {first.shipped_as} ({first.shipped_bytes:,} bytes), which "
+            f"{_logs(group)}: the code size is that of {first.shipped_as} ({first.shipped_bytes:,} bytes), which "
             f"{self.script.path} ({self.script.num_bytes:,}) does not run",
             basis=Basis.LOG,
             status=Status.REVIEW,
@@ -237,7 +237,7 @@ class _Comparison:
         is_drift = abs(difference) <= CODE_SIZE_DRIFT_BYTES.value
         return self.rule.finding(
             self.ruleset,
-            f"{_logs(group)} was printed by a script of {first.size.num_bytes:,} bytes, {abs(difference):,} "
+            f"{_logs(group)}: printed by a script of {first.size.num_bytes:,} bytes, {abs(difference):,} "
             f"{'more' if difference > 0 else 'fewer'} than the shipped {first.shipped_as} ({first.shipped_bytes:,})",
             basis=Basis.LOG,
             status=Status.REVIEW if is_drift else None,
