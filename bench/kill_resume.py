@@ -2,7 +2,7 @@
 
     python -m bench.kill_resume [--kills 10] [--seed 0]
 
-The run is that of the tests: all options on, late QAT and averaging included, a checkpoint after every step. Each process is
+The run is that of the tests: late QAT and averaging included, a checkpoint after every step. Each process is
 killed with SIGKILL at a random time after it has made a random number of further steps, so also while it writes.
 """
 

@@ -52,6 +52,9 @@ CANONICAL_VAL_BYTES = Limit(
 VAL_BYTES_TOLERANCE = Limit(
     0.003, "share", "measured: trimming to the sequence length, a dropped window and BOS tokens move the total by less"
 )
+USUAL_VAL_BYTES_SPREAD = Limit(
+    0.0004, "share", "measured: of 1,100 runs with a canonical total all but a dozen lie within 0.0001 of it"
+)
 PRE_LAUNCH_EXPORT_TOKENS = Limit(
     63_779_840, "tokens", "val_tokens of the launch baseline's log, an export made before launch"
 )
@@ -153,6 +156,9 @@ PRACTICE_P_VALUE = Limit(
     0.25, "p", "organisers in #1902: one-sided Welch test against the previous chronological row", date(2026, 4, 28)
 )
 USUAL_NUM_SEEDS = Limit(3, "runs", "README (d2bd76079): an average over 3 training runs suffices", date(2026, 3, 19))
+BEST_SEED_LISTED_UNTIL = Limit(
+    date(2026, 3, 22), "date", "practice: the last listed row that declares its best seed (#374 and its successor)"
+)
 SUBMISSION_DEADLINE = Limit(date(2026, 5, 1), "date", "organisers in #2146: 17:00 Pacific", date(2026, 5, 2))
 
 # ---- package ----

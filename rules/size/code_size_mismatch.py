@@ -121,7 +121,8 @@ def _known_sizes(submission: Submission, script: Script, ruleset: Ruleset) -> Co
     others = dict(known.others)
     others["the script with the code beside it"] = (alone.shipped, alone.source, alone.with_helpers)
     others["all Python files of the folder"] = (sum(python.values()),)
-    others["the compressed wrapper as logged"] = tuple(count.compressed for count in counts if count.compressed is not None)
+    wrappers = (count.compressed for count in counts if not count.is_assumed)
+    others["the compressed wrapper as logged"] = tuple(size for size in wrappers if size is not None)
     return replace(known, others=others)
 
 
