@@ -159,7 +159,7 @@ class Trainer:
 
     def _is_reported(self) -> bool:
         early = self.step <= FIRST_STEPS_LOGGED
-        return early or self._is_due(self.config.run.log_every) or self._is_due(self.config.run.checkpoint_every)
+        return early or self._is_due(self.config.run.log_every)
 
     def _activate_qat_if_due(self, now: Moment) -> None:
         quant = self.config.quant
@@ -277,7 +277,11 @@ class Trainer:
     # ---- checkpoints ----
 
     def save(self) -> None:
-        """Write a checkpoint. Every process must call this; the main one writes."""
+        """Write a checkpoint. Every process must call this; the main one writes.
+
+        ValueError if a weight is not finite: a checkpoint of it would push a good one out.
+        """
+        self._require_finite_weights()
         self._saved_step = self.step
         state = {
             "config": to_dict(self.config),
@@ -293,6 +297,11 @@ class Trainer:
         }
         if is_main() and self._checkpoints is not None:
             self._checkpoints.save(self.step, state)
+
+    def _require_finite_weights(self) -> None:
+        for name, weight in self.model.named_parameters():
+            if not bool(weight.isfinite().all()):
+                raise ValueError(f"{name} is not finite after step {self.step}: {self._last_good()}")
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what `save` wrote."""
