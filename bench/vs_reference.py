@@ -7,8 +7,8 @@ environment. On a CPU it runs through `bench/cuda_shim.py`. Runs alternate, so t
 Both read the same shards in the same order, compute in bfloat16, and are validated on the same whole sequences. Compared
 are the validation loss after training (before quantisation, which differ on purpose) and tokens per second of training.
 
-On a machine that others use too, processor time says more than the clock: it is that of the whole process, which on both
-sides starts, trains, quantises, and validates as often.
+On a machine that others use too, seconds on the clock compare the neighbours; the median processor time of a training step
+compares the two.
 
 Loss may differ by chance between seeds; the table gives each side's mean and sample standard deviation.
 """
@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.step_times import median_step_seconds
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {  # size that a CPU trains in about a minute: (environment of the script, our setting, value)
@@ -47,7 +48,7 @@ FINAL = re.compile(r"step:(\d+)/\1 val_loss:(\d+\.\d+) val_bpb:(\d+\.\d+) train_
 @dataclass(frozen=True)
 class Output:
     text: str
-    cpu_seconds: float  # of the whole process
+    step_cpu_seconds: float | None  # median processor time of a training step; None on a GPU
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Run:
     val_loss: float
     val_bpb: float
     tokens_per_second: float
-    cpu_seconds: float
+    step_cpu_seconds: float | None
 
 
 def parse_run(output: Output, batch_tokens: int) -> Run:
@@ -64,7 +65,7 @@ def parse_run(output: Output, batch_tokens: int) -> Run:
     if not found:
         raise ValueError(f"no final validation in the log:\n{output.text[-2000:]}")
     steps, val_loss, val_bpb, train_ms = found[-1]
-    return Run(float(val_loss), float(val_bpb), int(steps) * batch_tokens / (int(train_ms) / 1000), output.cpu_seconds)
+    return Run(float(val_loss), float(val_bpb), int(steps) * batch_tokens / (int(train_ms) / 1000), output.step_cpu_seconds)
 
 
 def run_reference(script: str, data: Path, values: Mapping[str, str], seed: int, *, on_cpu: bool, compiled: bool) -> Output:
@@ -75,6 +76,7 @@ def run_reference(script: str, data: Path, values: Mapping[str, str], seed: int,
         settings |= {
             "VAL_LOSS_EVERY": values["ITERATIONS"],
             "VAL_BATCH_SIZE": "65536",
+            "TRAIN_LOG_EVERY": "1",
             "TORCHDYNAMO_DISABLE": "0" if compiled else "1",
         }
         shim = [str(ROOT / "bench/cuda_shim.py")] if on_cpu else []
@@ -95,6 +97,7 @@ def run_ours(data: Path, values: Mapping[str, str], seed: int, *, compiled: bool
             "eval.seq_len": values["TRAIN_SEQ_LEN"],
             "eval.stride": values["TRAIN_SEQ_LEN"],
             "eval.val_every": "0",
+            "run.log_every": "1",
             "quant.compression": "zstd",
         }
         return run_trainer("baseline", [f"{name}={value}" for name, value in pairs.items()])
@@ -103,19 +106,19 @@ def run_ours(data: Path, values: Mapping[str, str], seed: int, *, compiled: bool
 def run_trainer(preset: str, settings: Sequence[str]) -> Output:
     """A whole run of ours."""
     sets = [f"--set={setting}" for setting in settings]
-    command = [sys.executable, str(ROOT / "cli.py"), "train", "--preset", preset, "--overwrite", *sets]
+    command = [sys.executable, str(ROOT / "bench/timed_train.py"), "--preset", preset, "--overwrite", *sets]
     return run_process(command, ROOT, {})
 
 
 def run_process(command: list[str], folder: Path, settings: Mapping[str, str]) -> Output:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    result = subprocess.run(
-        command, cwd=folder, env=os.environ | dict(settings), capture_output=True, text=True, check=False
-    )
+    with tempfile.TemporaryDirectory() as times_folder:
+        times = Path(times_folder) / "step_times"
+        environment = os.environ | dict(settings) | {"STEP_TIMES": str(times)}
+        result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        step_cpu_seconds = median_step_seconds(times) if times.exists() else None
     if result.returncode:
         raise RuntimeError(f"{' '.join(command[:3])} failed:\n{result.stdout[-2000:]}\n{result.stderr[-3000:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Output(result.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return Output(result.stdout, step_cpu_seconds)
 
 
 def read_script(repo: Path, ref: str) -> str:
@@ -140,25 +143,31 @@ def prepare_data(source: Path, seq_len: int, folder: Path, max_sequences: int | 
 def table(reference: list[Run], ours: list[Run]) -> str:
     """One row a seed, then means with standard deviations of the losses and medians of the speeds."""
     lines = [
-        "| seed | val_loss, reference | ours | tokens/s, reference | ours | CPU s, reference | ours |",
+        "| seed | val_loss, reference | ours | tokens/s, reference | ours | CPU ms a step, reference | ours |",
         "|---" * 7 + "|",
     ]
-    for seed, (theirs, mine) in enumerate(zip(reference, ours, strict=True)):
-        cells = [f"{theirs.val_loss:.4f}", f"{mine.val_loss:.4f}"]
-        cells += [f"{run.tokens_per_second:,.0f}" for run in (theirs, mine)]
-        cells += [f"{run.cpu_seconds:.1f}" for run in (theirs, mine)]
-        lines.append(f"| {seed} | {' | '.join(cells)} |")
     sides = (reference, ours)
+    for seed, runs in enumerate(zip(*sides, strict=True)):
+        cells = [f"{run.val_loss:.4f}" for run in runs] + [f"{run.tokens_per_second:,.0f}" for run in runs]
+        lines.append(f"| {seed} | {' | '.join(cells + [_milliseconds(run.step_cpu_seconds) for run in runs])} |")
     losses = [[run.val_loss for run in runs] for runs in sides]
-    cells = [
-        f"{statistics.fmean(values):.4f} +- {statistics.stdev(values) if len(values) > 1 else 0.0:.4f}" for values in losses
-    ]
     speeds = [statistics.median(run.tokens_per_second for run in runs) for runs in sides]
-    seconds = [statistics.median(run.cpu_seconds for run in runs) for runs in sides]
-    cells += [f"{speed:,.0f}" for speed in speeds] + [f"{value:.1f}" for value in seconds]
+    steps = [statistics.median(run.step_cpu_seconds or 0.0 for run in runs) for runs in sides]
+    cells = [f"{statistics.fmean(values):.4f} +- {_deviation(values):.4f}" for values in losses]
+    cells += [f"{speed:,.0f}" for speed in speeds] + [_milliseconds(step) for step in steps]
     lines.append(f"| mean, median | {' | '.join(cells)} |")
-    lines.append(f"\ntokens per second: {speeds[1] / speeds[0]:.2f}x; processor time: {seconds[0] / seconds[1]:.2f}x")
+    lines.append(f"\ntokens per second by the clock: {speeds[1] / speeds[0]:.2f}x")
+    if all(steps):
+        lines.append(f"tokens per second of processor time: {steps[0] / steps[1]:.2f}x")
     return "\n".join(lines)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return f"{1000 * seconds:.0f}" if seconds else "-"
+
+
+def _deviation(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def main() -> None:
