@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -211,7 +212,7 @@ class _Comparison:
         for (same, _), group in logged.items():
             first = group[0]
             if same:
-                message = f"{_logs(group)} gives a code size of {first.size.num_bytes:,} bytes, that of {first.shipped_as}"
+                message = f"a script of {first.size.num_bytes:,} bytes printed {_logs(group)}, as {first.shipped_as} has"
                 yield Evidence(basis=Basis.LOG, message=message, location=_location(first.size))
             else:
                 yield self._other_code_size(group)
@@ -222,8 +223,8 @@ class _Comparison:
         is_drift = abs(difference) <= CODE_SIZE_DRIFT_BYTES.value
         return self.rule.finding(
             self.ruleset,
-            f"{_logs(group)} was printed by a script of {first.size.num_bytes:,} bytes, {abs(difference):,} "
-            f"{'more' if difference > 0 else 'fewer'} than the shipped {first.shipped_as} ({first.shipped_bytes:,})",
+            f"a script of {first.size.num_bytes:,} bytes printed {_logs(group)}; the shipped {first.shipped_as} has "
+            f"{first.shipped_bytes:,} ({difference:+,})",
             basis=Basis.LOG,
             status=Status.REVIEW if is_drift else None,
             location=_location(first.size),
@@ -301,11 +302,13 @@ class _Comparison:
 
 
 def _grouped(lines: Iterable[CarrierLine]) -> Iterator[tuple[str, list[CarrierLine]]]:
-    """The lines by their label; a line without one goes by its text."""
+    """The lines by their label; lines without one go by the first one's text."""
     groups: dict[str, list[CarrierLine]] = {}
     for line in lines:
-        groups.setdefault(line.metric.label or _shortened(line.metric.text), []).append(line)
-    yield from groups.items()
+        shape = re.sub(r"\d+", "0", line.metric.text)
+        groups.setdefault(line.metric.label or shape, []).append(line)
+    for group in groups.values():
+        yield group[0].metric.label or _shortened(group[0].metric.text), group
 
 
 def _places(metrics: Sequence[Metric]) -> str:
