@@ -61,7 +61,8 @@ class OversizeArtifact(Rule):
         if script is None:
             yield Unestablished(message="no script, so the code cannot be counted")
         located = bool(headline_runs(submission))
-        certain = located or all(seed_sum.low > CAP for seed_sum in sums)
+        contradicted = any(total.value <= CAP for total in _declared_totals(submission))
+        certain = located or (not contradicted and all(seed_sum.low > CAP for seed_sum in sums))
         for seed_sum in sums:
             yield from self._judge(seed_sum, ruleset, certain)
         if located and script:
@@ -70,7 +71,7 @@ class OversizeArtifact(Rule):
             yield from self._judge_declared(submission, ruleset)
 
     def _judge(self, seed: _SeedSum, ruleset: Ruleset, certain: bool) -> Iterator[Statement]:
-        """`certain`: the run is one of those behind the number, or every run tells the same."""
+        """`certain`: the run is one of those behind the number, or every run tells the same and nothing declares less."""
         if seed.low > CAP:
             certain = certain and not seed.fits_as_wrapper
             yield self._excess(seed, ruleset, None if certain else Status.REVIEW)
