@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from auditor.rule import Rule
 from rules.access.train_validation_overlap import TrainValidationOverlap
+from rules.budget.calibration_after_budget import CalibrationAfterBudget
+from rules.budget.evaluation_time_over_cap import EvaluationTimeOverCap
+from rules.budget.train_time_over_cap import TrainTimeOverCap
+from rules.budget.wrong_hardware import WrongHardware
 from rules.evidence.claim_log_mismatch import ClaimLogMismatch
 from rules.evidence.foreign_log import ForeignLog
 from rules.evidence.retracted_claim import RetractedClaim
@@ -33,6 +37,10 @@ ALL_RULES: tuple[Rule, ...] = (
     OversizeArtifact(),
     CodeSizeMismatch(),
     UncountedCode(),
+    TrainTimeOverCap(),
+    EvaluationTimeOverCap(),
+    CalibrationAfterBudget(),
+    WrongHardware(),
     TrainValidationOverlap(),
     PartialValidation(),
     ByteCountMismatch(),

@@ -156,13 +156,13 @@ class Submission:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over path and content of every file, in path order; unreadable files count by path and size."""
+        """SHA-256 over path and content of every file, in path order; unreadable files count by path and reason."""
         whole = hashlib.sha256()
         for path in self.files.paths():
             try:
                 content = hashlib.sha256(self.files.read(path)).digest()
-            except SubmissionError:
-                content = str(self.files.size(path)).encode()
+            except SubmissionError as error:
+                content = error.reason.encode()
             whole.update(path.encode("utf-8", "surrogateescape") + b"\0" + content)
         return whole.hexdigest()
 

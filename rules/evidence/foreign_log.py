@@ -26,6 +26,7 @@ from auditor.source.prints import find_printer_of, is_cut_off
 from auditor.submission.logs.model import LogFact, Metric, Run
 from auditor.submission.script import Script
 from auditor.submission.submission import Submission
+from auditor.submission.tree import sizes_of
 from rules.limits import CODE_SIZE_DRIFT_BYTES, CODE_SIZE_SLACK_BYTES, LAUNCH
 
 
@@ -111,15 +112,14 @@ class _Comparison:
         return carriers or tuple(run for run in runs if self._is_own(run)) or runs
 
     def _is_own(self, run: Run) -> bool:
-        size = compare_code_size(run, self._sizes)
+        size = compare_code_size(run, self._sizes, self.submission.print_sites)
         if run.source is not None:
             return count_different_lines(run.source, self.script) == 0
         return size is not None and abs(size.difference_bytes) <= CODE_SIZE_SLACK_BYTES.value
 
     @cached_property
     def _sizes(self) -> CodeSizes:
-        files = self.submission.files
-        return code_sizes(self.script, {path: files.size(path) for path in files.paths() if path.endswith(".py")})
+        return code_sizes(self.script, sizes_of(self.submission.files, ".py"))
 
     def _lines_of(self, path: str) -> tuple[str, ...]:
         return next(log.lines for log in self.submission.logs if log.path == path)
@@ -205,17 +205,32 @@ class _Comparison:
         """Did the runs log the size of the shipped code as theirs?"""
         logged: dict[tuple[bool, int], list[CodeSize]] = {}
         for run in self.runs:
-            size = compare_code_size(run, self._sizes)
+            size = compare_code_size(run, self._sizes, self.submission.print_sites)
             if size is not None:
                 same = abs(size.difference_bytes) <= CODE_SIZE_SLACK_BYTES.value
                 logged.setdefault((same, size.size.num_bytes), []).append(size)
         for (same, _), group in logged.items():
             first = group[0]
-            if same:
-                message = f"a script of {first.size.num_bytes:,} bytes printed {_logs(group)}, as {first.shipped_as} has"
+            if same and first.shipped_as not in self._sizes.own:
+                yield self._size_of_another_file(group)
+            elif same:
+                message = f"{_logs(group)}: the code size, {first.size.num_bytes:,} bytes, is that of {first.shipped_as}"
                 yield Evidence(basis=Basis.LOG, message=message, location=_location(first.size))
             else:
                 yield self._other_code_size(group)
+
+    def _size_of_another_file(self, group: Sequence[CodeSize]) -> Statement:
+        first = group[0]
+        return self.rule.finding(
+            self.ruleset,
+            f"{_logs(group)}: the code size is that of {first.shipped_as} ({first.shipped_bytes:,} bytes), which "
+            f"{self.script.path} ({self.script.num_bytes:,}) does not run",
+            basis=Basis.LOG,
+            status=Status.REVIEW,
+            location=_location(first.size),
+            remedy="ship the script that ran as the submission's script",
+            anchor="code size of another file",
+        )
 
     def _other_code_size(self, group: Sequence[CodeSize]) -> Statement:
         first = group[0]
@@ -223,8 +238,8 @@ class _Comparison:
         is_drift = abs(difference) <= CODE_SIZE_DRIFT_BYTES.value
         return self.rule.finding(
             self.ruleset,
-            f"a script of {first.size.num_bytes:,} bytes printed {_logs(group)}; the shipped {first.shipped_as} has "
-            f"{first.shipped_bytes:,} ({difference:+,})",
+            f"{_logs(group)}: printed by a script of {first.size.num_bytes:,} bytes, {abs(difference):,} "
+            f"{'more' if difference > 0 else 'fewer'} than the shipped {first.shipped_as} ({first.shipped_bytes:,})",
             basis=Basis.LOG,
             status=Status.REVIEW if is_drift else None,
             location=_location(first.size),
@@ -285,11 +300,12 @@ class _Comparison:
     def settings(self) -> Iterator[Statement]:
         """Does the script know every hyper-parameter that a run dumped? Not asked where the code size tells already."""
         for run in self.runs:
-            size = compare_code_size(run, self._sizes)
+            size = compare_code_size(run, self._sizes, self.submission.print_sites)
             if size is not None and not size.difference_bytes:
                 continue
             printed = self.submission.printed_lines(run)
             unknown = find_unknown_settings(run, printed, self.script, self.submission.print_sites)
+            unknown = tuple(setting for setting in unknown if self._helper_that_prints(setting) is None)
             if unknown:
                 names = ", ".join(setting.name for setting in unknown)
                 yield self.rule.finding(

@@ -12,6 +12,7 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, 
 from auditor.submission.metadata import Declared
 from auditor.submission.script import Script
 from auditor.submission.submission import Submission
+from auditor.submission.tree import sizes_of
 from rules.headline_runs import judged_runs, place
 from rules.limits import CODE_SIZE_SLACK_BYTES, LAUNCH
 from rules.size.code_count import count_code
@@ -83,7 +84,7 @@ class CodeSizeMismatch(Rule):
         known = _known_sizes(submission, script, ruleset)
         seen: set[int] = set()
         for seed_run in judged_runs(submission):
-            logged = compare_code_size(seed_run.run, known)
+            logged = compare_code_size(seed_run.run, known, submission.print_sites)
             if logged is None or logged.size.num_bytes in seen:
                 continue
             seen.add(logged.size.num_bytes)
@@ -113,8 +114,7 @@ def _declared_sizes(submission: Submission) -> tuple[Declared, ...]:
 
 
 def _known_sizes(submission: Submission, script: Script, ruleset: Ruleset) -> CodeSizes:
-    files = submission.files
-    python = {path: files.size(path) for path in files.paths() if path.endswith(".py")}
+    python = sizes_of(submission.files, ".py")
     known = code_sizes(script, python)
     counts = [count_code(submission, script, run, ruleset.as_of) for run in (None, *judged_runs(submission))]
     alone = counts[0]
