@@ -137,10 +137,11 @@ def find_printer_of(
     launcher repeats a line of the script after words of its own (``best run: final_exact val_bpb:1.1``) does not make it
     foreign.
     """
-    for text in (fact.text, lines[fact.line - 1]):
-        printable, site = find_printer(sites, text)
-        if printable is not False:
-            return printable, site
+    as_text, as_line = (find_printer(sites, text) for text in (fact.text, lines[fact.line - 1]))
+    if as_text[0] or as_line[0]:
+        return as_text if as_text[0] else as_line
+    if as_text[0] is None or as_line[0] is None:
+        return as_text if as_text[0] is None else as_line
     telling = [site for site in sites if count_letters(site.parts) >= _LEAST_ECHOED]
     ends = [match.end() for match in _AFTER_WORDS.finditer(fact.text, 0, _MAX_ECHO_PREFIX)]
     found = (find_printer(telling, fact.text[end:]) for end in ends)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -317,11 +318,13 @@ class _Comparison:
 
 
 def _grouped(lines: Iterable[CarrierLine]) -> Iterator[tuple[str, list[CarrierLine]]]:
-    """The lines by their label; a line without one goes by its text."""
+    """The lines by their label; lines without one go by the first one's text."""
     groups: dict[str, list[CarrierLine]] = {}
     for line in lines:
-        groups.setdefault(line.metric.label or _shortened(line.metric.text), []).append(line)
-    yield from groups.items()
+        shape = re.sub(r"\d+", "0", line.metric.text)
+        groups.setdefault(line.metric.label or shape, []).append(line)
+    for group in groups.values():
+        yield group[0].metric.label or _shortened(group[0].metric.text), group
 
 
 def _places(metrics: Sequence[Metric]) -> str:
