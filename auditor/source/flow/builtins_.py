@@ -66,6 +66,7 @@ class Builtins:
         if name in ("min", "max"):
             shifts = [a.shift for a in arguments if isinstance(a, v.Data) and a.shift is not None]
             result.shift = shifts[0] if shifts else None
+            result.is_length = any(isinstance(a, v.Data) and a.is_length for a in arguments)
         return result
 
     def _converted(self, value: v.Value) -> v.Value:

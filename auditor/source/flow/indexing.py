@@ -18,6 +18,8 @@ Limits = tuple[str | None, str | None]
 
 def with_turns(region: Region, turns: frozenset[Turn]) -> Region:
     """The part of a region that a turn selects; turns of loops that already select it stay."""
+    if region.role is not Role.VALIDATION:
+        return region
     known = {loop for loop, _ in region.turns}
     new = frozenset(turn for turn in turns if turn[0] not in known)
     return Region(region.role, region.view, region.turns | new, region.span) if new else region
@@ -31,7 +33,8 @@ def turned(value: v.Value, turns: frozenset[Turn]) -> v.Value:
         case v.Data():
             return view_of(value, turns)
         case v.Sequence():
-            return v.Sequence([turned(item, turns) for item in value.items], value.exact, value.is_tuple, turns)
+            base = None if value.is_tuple else value
+            return v.Sequence([turned(item, turns) for item in value.items], value.exact, value.is_tuple, turns, base)
         case v.Const() if isinstance(value.value, int | float) and not isinstance(value.value, bool):
             return v.Data(turns=turns, switches=value.switches)
         case v.Choice():
@@ -64,6 +67,8 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
         result.span = limits
         result.tokens = _within(result.tokens, limits)
         result.losses = _within(result.losses, limits)
+    if key.tokens or key.mask:
+        result.base = None  # indexing by a tensor copies
     if key.tokens and not key.mask:
         ask(result, data, key, node, recorder)
     result.gates |= key.gates

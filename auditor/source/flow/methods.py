@@ -16,9 +16,11 @@ from auditor.source.flow.operators import combined, joined_path
 from auditor.source.flow.training import Training
 
 _VIEWS = frozenset(
-    """view reshape unsqueeze squeeze flatten ravel t transpose expand expand_as contiguous narrow permute detach float double
-    half bfloat16 long int to type type_as astype cuda pin_memory unbind chunk split view_as requires_grad_ non_blocking
-    byte bool""".split()
+    """view reshape unsqueeze squeeze flatten ravel t transpose expand expand_as contiguous narrow permute detach unbind chunk
+    split view_as requires_grad_""".split()
+)
+_CONVERSIONS = frozenset(
+    "float double half bfloat16 long int to type type_as astype cuda pin_memory byte bool short".split()
 )
 _COPIES = frozenset({"clone", "cpu", "copy", "numpy", "tolist", "item"})
 _SHAPES = frozenset({"numel", "size", "dim", "stride", "element_size", "ndimension", "nelement", "bit_length"})
@@ -92,9 +94,11 @@ class Methods:
             return self._special[name](data, arguments, keywords, node)
         if name in _SHAPES:
             return v.Data(turns=data.turns)
-        if name in _VIEWS:
+        if name in _VIEWS or name in _CONVERSIONS:
             result = view_of(data, v.NO_TURNS)
             result.index, result.counted = data.index, data.counted
+            if name in _CONVERSIONS and not data.table:
+                result.base = None
             return result
         if name in _COLLECTIONS:
             return data
@@ -193,7 +197,7 @@ class Methods:
         if store.root in {other.root for other in value.stores} and validation(value.tokens):
             self.training.change(data, value, node, "copied values")
             return
-        store.influences, store.tokens = value.influences, value.tokens
+        store.influences, store.tokens = value.influences, validation(value.tokens)
 
     def _gather(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         index = v.derived(*(v.summary(value) for value in (*arguments, *keywords.values())))
@@ -275,6 +279,9 @@ class Methods:
             self._put(sequence, item)
 
     def _put(self, sequence: v.Sequence, item: v.Value) -> None:
+        if sequence.base is not None:
+            sequence.base.exact = sequence.base.exact and sequence.exact
+            self._put(sequence.base, item)
         if any(known is item for known in sequence.items) and not sequence.exact:
             return
         sequence.items.append(item)

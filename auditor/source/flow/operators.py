@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from auditor.source.flow import values as v
 
 _MAX_POWER = 4096
+_LARGEST_SHIFT = 16  # ours: a larger constant is a length, not a shift against the stream
 _FOLDED: Mapping[type[ast.operator], Callable[[object, object], object]] = {
     ast.Add: operator.add,  # type: ignore[dict-item]
     ast.Sub: operator.sub,
@@ -110,6 +111,7 @@ def _data(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.
     result = v.derived(left, right)
     result.mask = left.mask and right.mask
     result.shift = _shift(left, right, first, second, op)
+    result.is_length = left.is_length if isinstance(second, v.Const) else isinstance(op, ast.Sub) and result.shift is None
     if left.span or right.span:
         result.span = left.span or right.span
     if isinstance(op, _HASHING) and result.tokens and not result.mask:
@@ -133,19 +135,29 @@ def _is_length(data: v.Data) -> bool:
 
 
 def _shift(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.operator) -> int | None:
-    number = second.value if isinstance(second, v.Const) else None
+    """How far a position stands from where it was: constants add up, a width that is taken off leads behind."""
     if isinstance(op, ast.Add):
-        if isinstance(number, int):
-            return (left.shift or 0) + number
-        if isinstance(first, v.Const) and isinstance(first.value, int):
-            return (right.shift or 0) + first.value
-        known = [part.shift for part in (left, right) if part.shift is not None]
-        return sum(known) if known else None
-    if isinstance(op, ast.Sub):
-        if isinstance(number, int):
-            return (left.shift or 0) - number
-        return -1
+        known = [_offset(part, value) for part, value in ((left, first), (right, second))]
+        told = [shift for shift in known if shift is not None]
+        return sum(told) if told else None
+    if isinstance(op, ast.Sub) and not left.is_length:
+        number = _offset(right, second)
+        if isinstance(second, v.Const):
+            return None if number is None else (left.shift or 0) - number
+        return None if _is_distance(left, right) else -1
     return None
+
+
+def _offset(data: v.Data, value: v.Value) -> int | None:
+    if isinstance(value, v.Const):
+        small = isinstance(value.value, int) and not isinstance(value.value, bool) and abs(value.value) <= _LARGEST_SHIFT
+        return int(value.value) if small else None  # type: ignore[call-overload, no-any-return]
+    return None if data.is_length else data.shift
+
+
+def _is_distance(left: v.Data, right: v.Data) -> bool:
+    """The difference of two positions: the right one moves with every turn that the left one moves with."""
+    return left.turns <= right.turns
 
 
 def compared(left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value:
@@ -163,9 +175,15 @@ def compared(left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value:
         found = _contains(right, left)
         if found is not None:
             return v.Const(found is isinstance(op, ast.In))
-    first, second = v.summary(left), v.summary(right)
-    result = v.derived(first, second)
+    return _test_of(v.summary(left), v.summary(right))
+
+
+def _test_of(left: v.Data, right: v.Data) -> v.Data:
+    """A mask: it tells which turns, settings and gates it depends on; which tokens it tests is no dependence of note."""
+    result = v.derived(left, right)
     result.mask = True
+    result.tokens, result.losses, result.scores, result.stores = v.NO_REGIONS, v.NO_REGIONS, v.NO_NUMBERS, v.NO_STORES
+    result.weights = result.per_byte = result.hashed = result.spread = False
     return result
 
 

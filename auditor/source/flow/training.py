@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from auditor.events import Region, Role, Span, UpdateKind
+from auditor.events import Region, Role, Span, UpdateKind, validation
 from auditor.source.flow import values as v
 from auditor.source.flow.machine import Machine
 
@@ -56,7 +56,7 @@ class Training:
         """``load_state_dict``: the state becomes what was saved."""
         if saved.alias is not None and saved.alias.root is store.root:
             return
-        store.influences, store.tokens = saved.influences, saved.tokens
+        store.influences, store.tokens = saved.influences, validation(saved.tokens)
 
     def gradient(self, loss: v.Data, parameters: v.Value) -> v.Data:
         """``torch.autograd.grad(loss, parameters)``."""

@@ -103,7 +103,7 @@ class Data:
 
     `losses` are the tokens whose realised probability this value tells. `scores` number the Score events summed into it.
     `turns` are the loop turns that decided it. `shift` is a constant offset of a position (None: not a position that is
-    known to be ahead or behind; -1: behind). `base` is the tensor that this one is a view of: writes go there too.
+    known to be ahead or behind; -1: behind), `is_length` a distance between positions. `base` is the tensor that this one is a view of: writes go there too.
     `table_word` marks what a table says about the realised token, `mask` a test of anything,
     `counted` a histogram. `origin` is where a text was put together. `spread` is a token's log probability
     divided over its bytes, `mixture` the number of the event where such a share was mixed with another predictor.
@@ -125,6 +125,7 @@ class Data:
     gradient: bool = False
     weights: bool = False
     shift: int | None = None
+    is_length: bool = False
     index: Index | None = None
     span: tuple[str | None, str | None] | None = None
     alias: Store | None = None
@@ -151,7 +152,10 @@ _SETS = ("tokens", "influences", "stores", "scores", "losses", "lookups", "gates
 
 
 def merge_into(target: Data, other: Data) -> None:
-    """Union of what is known, in place."""
+    """Union of what is known, in place; of live parameters, what they are now."""
+    if other.alias is not None:
+        target.influences |= other.alias.influences
+        target.tokens |= other.alias.tokens
     for name in _SETS:
         extra = getattr(other, name)
         if extra:
@@ -196,12 +200,16 @@ class Const:
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """A list, tuple, set or iterator. Exact ones know every item; else `items` are what it may hold."""
+    """A list, tuple, set or iterator. Exact ones know every item; else `items` are what it may hold.
+
+    `base` is the list that this one is one element's view of: what is appended goes there too.
+    """
 
     items: list[Value]
     exact: bool = True
     is_tuple: bool = False
     turns: frozenset[Turn] = NO_TURNS
+    base: Sequence | None = None
 
 
 @dataclass(slots=True, eq=False)
