@@ -3,8 +3,8 @@
 A default is not the configuration. The script's configuration code is evaluated symbolically (`config.statements`) in the
 environment that the sources give it: what the headline's run printed about itself decides, then what the script sets
 itself, then the README's or run script's command, then the prelude of a packed script's wrapper, then what the README
-names elsewhere, then the defaults. Sources that disagree are listed. The machine is the contest's: 8 GPUs, seen from rank 0,
-even where a log is from one GPU.
+names elsewhere, then the defaults. Sources that disagree are listed. The machine is the contest's: 8 GPUs, seen from
+rank 0, even where a log is from one GPU.
 
 What a branch printed, or did not, is evidence of its own: `Configuration.printed`. Everything that cannot be told is None.
 Not covered: values that depend on data or on measurements, configuration files in other formats, shells' own logic.

@@ -177,6 +177,9 @@ class PrintedLines:
             return self._scopes.all[min(around)[1]]
         return next((s for s in self._scopes.all if s.node is None and s.module.source_path == lines.path), None)
 
+    def _line(self, index: int) -> int:
+        return self._sites[index].location.line or 0
+
     def _stands_in(self, index: int, scope: Scope) -> bool:
         found = self._call_at(self._sites[index])
         return found is not None and found[0] is scope

@@ -88,16 +88,14 @@ class _Holder:
 class _Inside(Namespace):
     """The names inside a function, each evaluated when it is asked for."""
 
-    lazy: LazyEvaluator | None = None
-    scope: Scope | None = None
+    lookup: Callable[[str, _Inside], Value | None] = lambda name, inside: None
     local: Local | None = None
 
     def find(self, name: str) -> Value | None:
         """A name's value; None for builtins and names that nothing binds."""
         if name in self.names:
             return self.names[name]
-        assert self.lazy is not None and self.scope is not None
-        return self.lazy.find(name, self.scope, self)
+        return self.lookup(name, self)
 
 
 @dataclass(slots=True)
@@ -116,7 +114,8 @@ class LazyEvaluator:
 
     def value_of(self, node: ast.expr, scope: Scope, local: Local | None = None) -> Value:
         """The value of an expression that stands in `scope`."""
-        return self.interpreter.evaluate_aside(node, _Inside(scope.module, lazy=self, scope=scope, local=local))
+        inside = _Inside(scope.module, lookup=lambda name, names: self.find(name, scope, names), local=local)
+        return self.interpreter.evaluate_aside(node, inside)
 
     def find(self, name: str, scope: Scope, inside: _Inside) -> Value | None:
         """The value of a name in a scope: given from outside, bound there, a parameter, or further out."""
@@ -197,3 +196,8 @@ class LazyEvaluator:
         if not found or any(not is_plain(value.data) or value.data != found[0].data for value in found):
             return None
         return found[0]
+
+
+def _unpacks(call: ast.Call) -> bool:
+    starred = any(isinstance(argument, ast.Starred) for argument in call.args)
+    return starred or any(keyword.arg is None for keyword in call.keywords)

@@ -11,9 +11,11 @@ import math
 import operator
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 MAX_ITEMS = 10_000  # ours: no configuration needs longer sequences or texts
 _MAX_EXPONENT = 64
+_SEQUENCE = (str, bytes, list, tuple)
 NUM_GPUS = 8  # the contest's machine, 8xH100
 
 MACHINE: Mapping[str, object] = {
@@ -78,39 +80,13 @@ FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "copy.copy": lambda value: value,
     "copy.deepcopy": lambda value: value,
 }
-TEXT_METHODS = frozenset(
-    [
-        "lower",
-        "upper",
-        "strip",
-        "lstrip",
-        "rstrip",
-        "split",
-        "rsplit",
-        "splitlines",
-        "startswith",
-        "endswith",
-        "replace",
-        "isdigit",
-        "isdecimal",
-        "isalpha",
-        "isnumeric",
-        "join",
-        "removeprefix",
-        "removesuffix",
-        "casefold",
-        "title",
-        "capitalize",
-        "partition",
-        "rpartition",
-        "count",
-        "find",
-        "encode",
-        "decode",
-    ]
-)
+_TEXT_METHODS = """
+    lower upper strip lstrip rstrip split rsplit splitlines startswith endswith replace isdigit isdecimal isalpha isnumeric
+    join removeprefix removesuffix casefold title capitalize partition rpartition count find encode decode
+"""
+TEXT_METHODS = frozenset(_TEXT_METHODS.split())
 CONTAINER_METHODS = frozenset(["get", "keys", "values", "items", "index", "count", "copy", "union", "intersection"])
-BINARY: Mapping[type[ast.operator], Callable[[object, object], object]] = {
+BINARY: Mapping[type[ast.operator], Callable[[Any, Any], object]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -124,13 +100,13 @@ BINARY: Mapping[type[ast.operator], Callable[[object, object], object]] = {
     ast.LShift: operator.lshift,
     ast.RShift: operator.rshift,
 }
-UNARY: Mapping[type[ast.unaryop], Callable[[object], object]] = {
+UNARY: Mapping[type[ast.unaryop], Callable[[Any], object]] = {
     ast.Not: operator.not_,
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
     ast.Invert: operator.invert,
 }
-COMPARE: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
+COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], object]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
@@ -139,8 +115,8 @@ COMPARE: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
     ast.GtE: operator.ge,
     ast.Is: operator.is_,
     ast.IsNot: operator.is_not,
-    ast.In: lambda item, container: operator.contains(container, item),  # type: ignore[arg-type]
-    ast.NotIn: lambda item, container: not operator.contains(container, item),  # type: ignore[arg-type]
+    ast.In: lambda item, container: operator.contains(container, item),
+    ast.NotIn: lambda item, container: not operator.contains(container, item),
 }
 RAISES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, SyntaxError, RecursionError)
 
@@ -149,17 +125,13 @@ def is_cheap(operation: type[ast.operator], left: object, right: object) -> bool
     """Would the operation stay small? A stranger's ``9 ** 9 ** 9`` or ``"x" * 10**12`` must not be computed."""
     if operation in (ast.Pow, ast.LShift):
         return isinstance(right, int | float) and abs(right) <= _MAX_EXPONENT
-    if operation is ast.Mult and isinstance(left, str | bytes | list | tuple):
+    if operation is ast.Mult and isinstance(left, _SEQUENCE):
         return isinstance(right, int) and len(left) * max(right, 0) <= MAX_ITEMS
-    if operation is ast.Mult and isinstance(right, str | bytes | list | tuple):
+    if operation is ast.Mult and isinstance(right, _SEQUENCE):
         return isinstance(left, int) and len(right) * max(left, 0) <= MAX_ITEMS
     if operation is ast.Mod and isinstance(left, str | bytes):
         return False  # formatting widths
-    if (
-        operation is ast.Add
-        and isinstance(left, str | bytes | list | tuple)
-        and isinstance(right, str | bytes | list | tuple)
-    ):
+    if operation is ast.Add and isinstance(left, _SEQUENCE) and isinstance(right, _SEQUENCE):
         return len(left) + len(right) <= MAX_ITEMS
     return all(not isinstance(side, int) or side.bit_length() < 4096 for side in (left, right))
 

@@ -10,24 +10,32 @@ from __future__ import annotations
 
 import ast
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from auditor.source.config.arguments import ArgumentParser
-from auditor.source.config.expressions import Call, Evaluator, bind_pattern, iterated
+from auditor.source.config.calls import Call
+from auditor.source.config.expressions import Evaluator, bind_pattern
 from auditor.source.config.logged import Logged
+from auditor.source.config.objects import LIBRARY, bound_arguments, fill_fields
+from auditor.source.config.syntax import (
+    as_read,
+    is_dataclass,
+    is_generator,
+    kind_of,
+    mentions_configuration,
+    own_nodes,
+)
 from auditor.source.config.values import (
     Class,
     Function,
     Instance,
     Namespace,
     Symbol,
-    Unknown,
     Value,
-    is_plain,
+    iterated,
     truth,
-    union,
     unknown,
 )
 from auditor.submission.script import Module
@@ -35,8 +43,6 @@ from auditor.submission.script import Module
 _MAX_STATEMENTS = 12_000  # ours: per script; the configuration of the largest real one takes about 1,500
 _MAX_CALLS = 12
 _MAX_ITERATIONS = 256
-_MAX_CONFIGURING_NODES = 4_000
-_CONFIGURING_WORDS = frozenset(["environ", "getenv", "ArgumentParser", "parse_args", "parse_known_args", "setattr"])
 _RECORD_BASES = frozenset(["typing.NamedTuple", "NamedTuple"])
 
 
@@ -64,7 +70,7 @@ class Interpreter(Evaluator):
     _statements: int = 0
     _calls: int = 0
     _in_program: bool = False
-    _returned: Value = Value(None)
+    _returned: Value = field(default_factory=lambda: Value(None))
     _may_have_returned: bool = False
     _configuring: dict[ast.AST, bool] = field(default_factory=dict)
 
@@ -102,49 +108,6 @@ class Interpreter(Evaluator):
 
     def _run_one(self, statement: ast.stmt, names: Namespace) -> _Flow:
         match statement:
-            case ast.Assign(targets=targets, value=value):
-                result = self.evaluate(value, names)
-                for target in targets:
-                    self.assign(target, result, names)
-            case ast.AnnAssign(target=target, value=value) if value is not None:
-                self.assign(target, self.evaluate(value, names), names)
-            case ast.AugAssign(target=target, op=op, value=value):
-                self._augment(target, op, value, names)
-            case ast.Expr(value=value):
-                self._run_expression(value, names)
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                names.names[statement.name] = Value(Function(statement, names, kind=_kind_of(statement)))
-            case ast.ClassDef():
-                self._define_class(statement, names)
-            case ast.Import() | ast.ImportFrom():
-                self._import(statement, names)
-            case ast.Global(names=declared) | ast.Nonlocal(names=declared):
-                names.declared_global |= set(declared)
-            case ast.Delete(targets=targets):
-                for target in targets:
-                    if isinstance(target, ast.Name):
-                        names.names.pop(target.id, None)
-            case _:
-                return self._run_compound(statement, names)
-        return _Flow.NEXT
-
-    def _run_compound(self, statement: ast.stmt, names: Namespace) -> _Flow:
-        match statement:
-            case ast.If(test=test, body=body, orelse=orelse):
-                return self._run_if(self.evaluate(test, names), body, orelse, names)
-            case ast.For(target=target, iter=source, body=body):
-                return self._run_for(target, self.evaluate(source, names), body, names)
-            case ast.While(test=test, body=body):
-                if truth(self.evaluate(test, names)) is not False:
-                    self._forget(body, names)
-            case ast.With(items=items, body=body):
-                for item in items:
-                    value = self.evaluate(item.context_expr, names)
-                    if item.optional_vars is not None:
-                        self.assign(item.optional_vars, unknown("what a with block gives", value), names)
-                return self._run(body, names)
-            case ast.Try():
-                return self._run_try(statement, names)
             case ast.Return(value=value):
                 self._returned = self.evaluate(value, names) if value is not None else Value(None)
                 return _Flow.RETURN
@@ -155,6 +118,59 @@ class Interpreter(Evaluator):
                 return _Flow.BREAK
             case ast.Continue():
                 return _Flow.CONTINUE
+            case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
+                return self._run_block(statement, names)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Import() | ast.ImportFrom():
+                self._define(statement, names)
+            case _:
+                self._run_simple(statement, names)
+        return _Flow.NEXT
+
+    def _run_simple(self, statement: ast.stmt, names: Namespace) -> None:
+        match statement:
+            case ast.Assign(targets=targets, value=value):
+                result = self.evaluate(value, names)
+                for target in targets:
+                    self.assign(target, result, names)
+            case ast.AnnAssign(target=target, value=value) if value is not None:
+                self.assign(target, self.evaluate(value, names), names)
+            case ast.AugAssign(target=target, op=op, value=value):
+                self._augment(target, op, value, names)
+            case ast.Expr(value=value):
+                self._run_expression(value, names)
+            case ast.Global(names=declared) | ast.Nonlocal(names=declared):
+                names.declared_global |= set(declared)
+            case ast.Delete(targets=targets):
+                for target in targets:
+                    if isinstance(target, ast.Name):
+                        names.names.pop(target.id, None)
+
+    def _define(self, statement: ast.stmt, names: Namespace) -> None:
+        match statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                names.names[statement.name] = Value(Function(statement, names, kind=kind_of(statement)))
+            case ast.ClassDef():
+                self._define_class(statement, names)
+            case ast.Import() | ast.ImportFrom():
+                self._import(statement, names)
+
+    def _run_block(self, statement: ast.stmt, names: Namespace) -> _Flow:
+        match statement:
+            case ast.If(test=test, body=body, orelse=orelse):
+                return self._run_if(self.evaluate(test, names), body, orelse, names)
+            case ast.For(target=target, iter=source, body=body):
+                return self._run_for(target, self.evaluate(source, names), body, names)
+            case ast.With(items=items, body=body):
+                for item in items:
+                    value = self.evaluate(item.context_expr, names)
+                    if item.optional_vars is not None:
+                        self.assign(item.optional_vars, unknown("what a with block gives", value), names)
+                return self._run(body, names)
+            case ast.Try():
+                return self._run_try(statement, names)
+            case ast.While(test=test, body=body):
+                if truth(self.evaluate(test, names)) is not False:
+                    self._forget(body, names)
         return _Flow.NEXT
 
     def _run_if(self, test: Value, body: list[ast.stmt], orelse: list[ast.stmt], names: Namespace) -> _Flow:
@@ -201,9 +217,9 @@ class Interpreter(Evaluator):
 
     def _forget(self, body: Iterable[ast.stmt], names: Namespace) -> None:
         """Whatever the statements may bind is unknown from here on; what they define keeps its definition."""
-        for node in (inner for statement in body for inner in _own_nodes(statement)):
+        for node in (inner for statement in body for inner in own_nodes(statement)):
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
-                self._run_one(node, names)
+                self._define(node, names)
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 self.assign(node, unknown("bound under a condition that cannot be told"), names)
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -211,7 +227,7 @@ class Interpreter(Evaluator):
 
     def _augment(self, target: ast.expr, op: ast.operator, value: ast.expr, names: Namespace) -> None:
         if isinstance(target, ast.Name | ast.Attribute):
-            read = ast.copy_location(_as_read(target), target)
+            read = ast.copy_location(as_read(target), target)
             self.assign(target, self.evaluate(ast.copy_location(ast.BinOp(read, op, value), target), names), names)
 
     def attribute_of(self, owner: object, name: str, node: ast.expr, names: Namespace) -> Value:
@@ -272,7 +288,7 @@ class Interpreter(Evaluator):
         foreign = [base for base in found if not isinstance(base, Class) and base != Symbol("object")]
         records = [base for base in foreign if isinstance(base, Symbol) and base.name in _RECORD_BASES]
         body = Namespace(names.module, {}, names)
-        made = Class(node.name, body, bases, is_record=bool(records) or any(_is_dataclass(d) for d in node.decorator_list))
+        made = Class(node.name, body, bases, is_record=bool(records) or any(is_dataclass(d) for d in node.decorator_list))
         made.is_foreign = len(foreign) > len(records) or any(base.is_foreign for base in bases)
         body.holds_settings = not made.is_foreign
         self._run(node.body, body)
@@ -288,7 +304,7 @@ class Interpreter(Evaluator):
         made = Instance(cls, is_open=cls.is_foreign or not call.complete)
         self.instances.append(made)
         if cls.is_record:
-            self._fill_fields(made, cls, call)
+            fill_fields(self, made, cls, call)
         method = cls.find("__post_init__" if cls.is_record else "__init__")
         if method is not None and isinstance(method.data, Function) and not cls.is_foreign:
             if self._is_worth_entering(method.data, call):
@@ -298,25 +314,14 @@ class Interpreter(Evaluator):
                 made.is_open = True
         return Value(made)
 
-    def _fill_fields(self, made: Instance, cls: Class, call: Call) -> None:
-        given = dict(zip(cls.fields, call.positional, strict=False)) | call.keywords
-        for name in cls.fields:
-            value = given.get(name) or cls.find(name)
-            if value is None:
-                continue
-            if isinstance(value.data, Field):
-                value = value.data.value(self, call)
-            if value is not None:
-                self.set_attribute(made, name, value)
-
     # --- calls
 
     def call_function(self, function: Function, call: Call) -> Value:
         """Run one of the script's functions with the arguments given, if it is worth it."""
         node = function.node
-        if self._calls >= _MAX_CALLS or not self._is_worth_entering(function, call) or _is_generator(node):
+        if self._calls >= _MAX_CALLS or not self._is_worth_entering(function, call) or is_generator(node):
             return unknown(f"the result of {function.name}", *call.values)
-        inner = Namespace(function.around.module, self._bound_arguments(function, call), function.around)
+        inner = Namespace(function.around.module, bound_arguments(self, function, call), function.around)
         if isinstance(node, ast.Lambda):
             return self.evaluate(node.body, inner)
         outer = self._returned, self._may_have_returned
@@ -332,22 +337,6 @@ class Interpreter(Evaluator):
             return unknown(f"{function.name} raises")
         return result if surely else unknown(f"the result of {function.name}", result, *call.values)
 
-    def _bound_arguments(self, function: Function, call: Call) -> dict[str, Value]:
-        arguments = function.node.args
-        positional = [*arguments.posonlyargs, *arguments.args]
-        values = ([Value(function.owner)] if function.owner is not None else []) + call.positional
-        bound = {argument.arg: value for argument, value in zip(positional, values, strict=False)}
-        bound |= {name: value for name, value in call.keywords.items()}
-        defaults = [*zip(positional[::-1], arguments.defaults[::-1], strict=False)]
-        defaults += [*zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]  # type: ignore[list-item]
-        for argument, default in defaults:
-            if argument.arg not in bound and default is not None:
-                hidden = not call.complete
-                bound[argument.arg] = unknown("unpacked") if hidden else self.evaluate(default, function.around)
-        for argument in (*positional, *arguments.kwonlyargs):
-            bound.setdefault(argument.arg, unknown(f"the argument {argument.arg!r}"))
-        return bound
-
     def _is_worth_entering(self, function: Function, call: Call) -> bool:
         """Before the program starts everything is; then what sets or reads configuration, and what takes no arguments."""
         if not self._in_program or isinstance(function.node, ast.Lambda) or function.kind == "property":
@@ -358,12 +347,12 @@ class Interpreter(Evaluator):
     def _is_configuring(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
         known = self._configuring.get(node)
         if known is None:
-            known = self._configuring[node] = _mentions_configuration(node)
+            known = self._configuring[node] = mentions_configuration(node)
         return known
 
     def call_library(self, name: str, call: Call) -> Value | None:
         """Builtins and library calls that work on objects."""
-        handler = _LIBRARY.get(name) or _LIBRARY.get(name.rpartition(".")[2] if name.count(".") == 1 else "")
+        handler = LIBRARY.get(name) or LIBRARY.get(name.rpartition(".")[2] if name.count(".") == 1 else "")
         return handler(self, call) if handler else None
 
     def call_method(self, owner: object, call: Call) -> Value | None:
@@ -416,170 +405,3 @@ class Interpreter(Evaluator):
         loaded = self.load(found, dotted)
         self._in_program, self._calls = was, calls
         return loaded
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """``dataclasses.field(...)``: a default, or a function that makes one, or neither."""
-
-    default: Value | None = None
-    factory: Value | None = None
-
-    def value(self, interpreter: Interpreter, call: Call) -> Value | None:
-        """The default for a new object."""
-        if self.factory is None:
-            return self.default
-        bare = Call(call.node, call.names, "default_factory")
-        match self.factory.data:
-            case Function():
-                return interpreter.call_function(self.factory.data, bare)
-            case Class():
-                return interpreter.instantiate(self.factory.data, bare)
-            case Symbol(name="list"):
-                return Value([])
-            case Symbol(name="dict"):
-                return Value({})
-        return unknown("made by a default_factory", self.factory)
-
-
-def _field(self: Interpreter, call: Call) -> Value:
-    return Value(Field(call.keywords.get("default"), call.keywords.get("default_factory")))
-
-
-def _getattr(self: Interpreter, call: Call) -> Value:
-    if len(call.positional) < 2 or not isinstance(call.positional[1].data, str):
-        return unknown("getattr", *call.values)
-    owner, name = call.positional[0].data, call.positional[1].data
-    if isinstance(owner, Unknown | Symbol):
-        return unknown("an attribute of what cannot be told", *call.values)
-    found = self.attribute_of(owner, name, call.node, call.names)
-    is_missing = not found.is_known and not _has_attribute(owner, name)
-    if is_missing and len(call.positional) > 2 and not (isinstance(owner, Instance) and owner.is_open):
-        return call.positional[2]
-    return found
-
-
-def _has_attribute(owner: object, name: str) -> bool:
-    if isinstance(owner, Instance):
-        return name in owner.attributes or (owner.of is not None and owner.of.find(name) is not None)
-    if isinstance(owner, Class):
-        return owner.find(name) is not None
-    return isinstance(owner, Namespace) and name in owner.names
-
-
-def _hasattr(self: Interpreter, call: Call) -> Value:
-    if len(call.positional) != 2 or not isinstance(call.positional[1].data, str):
-        return unknown("hasattr", *call.values)
-    owner = call.positional[0].data
-    if isinstance(owner, Unknown | Symbol) or (isinstance(owner, Instance) and owner.is_open):
-        return unknown("hasattr of what cannot be told", *call.values)
-    return Value(_has_attribute(owner, call.positional[1].data))
-
-
-def _setattr(self: Interpreter, call: Call) -> Value:
-    if len(call.positional) == 3 and isinstance(call.positional[1].data, str):
-        value = replace(call.positional[2], location=self.location(call.node, call.names))
-        self.set_attribute(call.positional[0].data, call.positional[1].data, value)
-    return Value(None)
-
-
-def _namespace(self: Interpreter, call: Call) -> Value:
-    made = Instance(None, is_open=not call.complete)
-    self.instances.append(made)
-    for name, value in call.keywords.items():
-        self.set_attribute(made, name, replace(value, location=self.location(call.node, call.names)))
-    return Value(made)
-
-
-def _parser(self: Interpreter, call: Call) -> Value:
-    return Value(ArgumentParser())
-
-
-def _replaced(self: Interpreter, call: Call) -> Value:
-    """``dataclasses.replace(x, ...)`` and copies: a new object with the same attributes."""
-    source = call.positional[0] if call.positional else unknown("nothing")
-    if not isinstance(source.data, Instance):
-        return source if is_plain(source.data) else unknown("a copy", source)
-    made = Instance(source.data.of, dict(source.data.attributes), source.data.is_open)
-    self.instances.append(made)
-    for name, value in call.keywords.items():
-        self.set_attribute(made, name, value)
-    return Value(made)
-
-
-def _vars(self: Interpreter, call: Call) -> Value:
-    owner = call.positional[0].data if call.positional else None
-    if isinstance(owner, Instance) and not owner.is_open:
-        return Value({name: value.data for name, value in owner.attributes.items()}, union(*owner.attributes.values()))
-    return unknown("vars", *call.values)
-
-
-def _nothing(self: Interpreter, call: Call) -> Value:
-    return Value(None)
-
-
-_LIBRARY = {
-    "field": _field,
-    "dataclasses.field": _field,
-    "getattr": _getattr,
-    "hasattr": _hasattr,
-    "setattr": _setattr,
-    "SimpleNamespace": _namespace,
-    "types.SimpleNamespace": _namespace,
-    "argparse.Namespace": _namespace,
-    "argparse.ArgumentParser": _parser,
-    "dataclasses.replace": _replaced,
-    "copy.copy": _replaced,
-    "copy.deepcopy": _replaced,
-    "vars": _vars,
-    "print": _nothing,
-}
-
-
-def _kind_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    names = [ast.unparse(decorator).rpartition(".")[2] for decorator in node.decorator_list]
-    known = ("property", "classmethod", "staticmethod")
-    if "cached_property" in names:
-        return "property"
-    return next((name for name in names if name in known), "")
-
-
-def _is_dataclass(decorator: ast.expr) -> bool:
-    return ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator).rpartition(".")[2] == "dataclass"
-
-
-def _is_generator(node: ast.AST) -> bool:
-    return any(isinstance(inner, ast.Yield | ast.YieldFrom | ast.Await) for inner in _own_nodes(node))
-
-
-def _mentions_configuration(node: ast.AST) -> bool:
-    for count, inner in enumerate(ast.walk(node)):
-        if count > _MAX_CONFIGURING_NODES:
-            return False
-        if isinstance(inner, ast.Attribute):
-            stored = isinstance(inner.ctx, ast.Store) and isinstance(inner.value, ast.Name | ast.Attribute)
-            if inner.attr in _CONFIGURING_WORDS or (stored and not _is_of_self(inner)):
-                return True
-        elif isinstance(inner, ast.Name) and inner.id in _CONFIGURING_WORDS:
-            return True
-    return False
-
-
-def _is_of_self(node: ast.Attribute) -> bool:
-    return isinstance(node.value, ast.Name) and node.value.id == "self"
-
-
-def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and what it holds, without the insides of functions and classes defined in it."""
-    pending = [node]
-    while pending:
-        inner = pending.pop()
-        yield inner
-        if inner is node or not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            pending.extend(ast.iter_child_nodes(inner))
-
-
-def _as_read(target: ast.Name | ast.Attribute) -> ast.expr:
-    if isinstance(target, ast.Name):
-        return ast.Name(id=target.id, ctx=ast.Load())
-    return ast.Attribute(value=target.value, attr=target.attr, ctx=ast.Load())

@@ -7,7 +7,7 @@ which environment variables it was computed from, so that its origin can be told
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditor.finding import Location
@@ -140,3 +140,10 @@ def truth(value: Value) -> bool | None:
     if isinstance(data, Function | Class | Instance):
         return True
     return bool(data)
+
+
+def iterated(data: object) -> Sequence[object] | None:
+    """The items of a known container; None if they cannot be told."""
+    if isinstance(data, list | tuple | str | dict) or (isinstance(data, set | frozenset) and len(data) == 1):
+        return list(data)
+    return None
