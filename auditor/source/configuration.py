@@ -13,26 +13,28 @@ Not covered: values that depend on data or on measurements, configuration files 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditor.finding import Confidence, Location
 from auditor.headline import Headline
 from auditor.source.config.arguments import COMMAND_LINE
+from auditor.source.config.captures import gather_printed, lines_of
 from auditor.source.config.commands import arguments_of, choose_command, find_mentions, variables_of
 from auditor.source.config.environment import Environment, Origin, Variable
 from auditor.source.config.expressions import Failure
+from auditor.source.config.inference import Implied, LabelInference
 from auditor.source.config.labels import PrintedLines
-from auditor.source.config.lazy import LazyEvaluator, find_reads
+from auditor.source.config.lazy import LazyEvaluator, Reads, find_reads
 from auditor.source.config.library import NUM_GPUS
-from auditor.source.config.logged import Logged, gather_settings
+from auditor.source.config.logged import Logged, Shown, gather_settings
 from auditor.source.config.statements import Interpreter
 from auditor.source.config.values import Value, is_plain
 from auditor.source.prints import PrintSite
 from auditor.source.scopes import Scope, Scopes
 from auditor.submission.logs.model import Log, Run
 from auditor.submission.readme import Readme, RunCommand
-from auditor.submission.script import Layer, Script
+from auditor.submission.script import Script
 
 __all__ = ["Configuration", "Disagreement", "Failure", "Origin", "Resolved", "resolve_configuration"]
 
@@ -145,41 +147,79 @@ def resolve_configuration(
     headline: Headline,
     print_sites: Sequence[PrintSite],
 ) -> Configuration:
-    """Evaluate the script's configuration code in the environment of the submitted run."""
+    """Evaluate the script's configuration code in the environment of the submitted run.
+
+    Once with what names and values the sources give, and again if the labels of the log contradict a switch.
+    """
     runs = _runs_of(headline, logs)
-    settings = gather_settings(runs)
-    command = choose_command(readme, script, settings) if script else None
-    environment = _environment(script.layers if script else (), command)
-    logged = Logged(settings, next((run.world_size for run in runs if run.world_size), None))
-    modules = script.modules if script else ()
-    interpreter = Interpreter(
-        environment,
-        sources={module.path: module for module in modules},
-        logged=logged,
-        command_line=arguments_of(command),
-    )
-    reads = find_reads(scopes)
-    mentions = find_mentions(readme, reads.names)
-    for name, mention in mentions.items():
-        location = Location(path=readme.path, line=mention.line) if readme else None
-        environment.set_if_absent(Origin.README, {name: mention.value}, location)
-    for module in modules:
-        interpreter.load(module)
-    attributes = _attributes(interpreter)
-    lazy = LazyEvaluator(interpreter, scopes, attributes)
-    interpreter.find_attribute = lazy.attribute_of
-    lazy.note_reads(reads)
-    configuration = Configuration(
-        command=command,
+    lines = lines_of(runs, logs)
+    settings = gather_settings(runs) | gather_printed(print_sites, lines)
+    sources = _Sources(
+        script=script,
+        scopes=scopes,
+        readme=readme,
         runs=runs,
-        disagreements=(),
-        _interpreter=interpreter,
-        _lazy=lazy,
-        _printed=PrintedLines(runs, logs, print_sites, scopes, _is_foreign(headline)),
-        _attributes=attributes,
+        settings=settings,
+        command=choose_command(readme, script, settings) if script else None,
+        reads=find_reads(scopes),
+        printed=PrintedLines(lines, print_sites, scopes, _is_foreign(headline)),
     )
-    configuration.disagreements = tuple(_disagreements(configuration, interpreter))
-    return configuration
+    configuration = sources.configuration(())
+    implied = tuple(LabelInference(configuration._printed, configuration._lazy).contradictions())
+    return sources.configuration(implied) if implied else configuration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sources:
+    """Everything that tells about the configuration."""
+
+    script: Script | None
+    scopes: Scopes
+    readme: Readme | None
+    runs: tuple[Run, ...]
+    settings: Mapping[str, Shown]
+    command: RunCommand | None
+    reads: Reads
+    printed: PrintedLines
+
+    def configuration(self, implied: Sequence[Implied]) -> Configuration:
+        """The configuration, given what labels imply."""
+        modules = self.script.modules if self.script else ()
+        shown = {each.name.lower(): Shown(each.text, each.location) for each in implied if not each.is_variable}
+        world_size = next((run.world_size for run in self.runs if run.world_size), None)
+        interpreter = Interpreter(
+            self._environment(implied),
+            sources={module.path: module for module in modules},
+            logged=Logged({**self.settings, **shown}, world_size),
+            command_line=arguments_of(self.command),
+        )
+        for module in modules:
+            interpreter.load(module)
+        attributes = _attributes(interpreter)
+        lazy = LazyEvaluator(interpreter, self.scopes, attributes)
+        interpreter.find_attribute = lazy.attribute_of
+        lazy.note_reads(self.reads)
+        made = Configuration(self.command, self.runs, (), interpreter, lazy, self.printed, attributes)
+        made.disagreements = tuple(_disagreements(made, interpreter))
+        return made
+
+    def _environment(self, implied: Sequence[Implied]) -> Environment:
+        environment = Environment()
+        place = Location(path=self.command.path, line=self.command.line) if self.command else None
+        if self.command is not None:
+            environment.set_if_absent(Origin.COMMAND, variables_of(self.command), place)
+        launched = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(NUM_GPUS), "LOCAL_WORLD_SIZE": str(NUM_GPUS)}
+        environment.variables |= {name: Variable(text, Origin.COMMAND, place) for name, text in launched.items()}
+        for layer in self.script.layers if self.script else ():
+            location = Location(path=layer.outer_path, line=layer.outer_line)
+            environment.set_if_absent(Origin.PRELUDE, layer.environment, location)
+        for name, mention in find_mentions(self.readme, self.reads.names).items():
+            location = Location(path=self.readme.path if self.readme else "", line=mention.line)
+            environment.set_if_absent(Origin.README, {name: mention.value}, location)
+        for each in implied:
+            if each.is_variable:
+                environment.infer(each.name, each.text, each.location)
+        return environment
 
 
 def _runs_of(headline: Headline, logs: Sequence[Log]) -> tuple[Run, ...]:
@@ -192,19 +232,6 @@ def _runs_of(headline: Headline, logs: Sequence[Log]) -> tuple[Run, ...]:
 def _is_foreign(headline: Headline) -> bool:
     """Was the headline's line printed by something else than the shipped script?"""
     return bool(headline.lines) and all(line.printable is False for line in headline.lines)
-
-
-def _environment(layers: Sequence[Layer], command: RunCommand | None) -> Environment:
-    environment = Environment()
-    launched = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(NUM_GPUS), "LOCAL_WORLD_SIZE": str(NUM_GPUS)}
-    place = Location(path=command.path, line=command.line) if command else None
-    if command is not None:
-        environment.set_if_absent(Origin.COMMAND, variables_of(command), place)
-    environment.variables |= {name: Variable(text, Origin.COMMAND, place) for name, text in launched.items()}
-    for layer in layers:
-        location = Location(path=layer.outer_path, line=layer.outer_line)
-        environment.set_if_absent(Origin.PRELUDE, layer.environment, location)
-    return environment
 
 
 def _attributes(interpreter: Interpreter) -> dict[str, list[tuple[str, Value]]]:

@@ -22,6 +22,7 @@ _DEFAULTED = re.compile(r"\$\{\w+:?[-=]([^{}$]*)\}")
 _TABLE_ROW = re.compile(r"\|\s*`?([A-Z][A-Z0-9_]{2,})`?\s*\|\s*`?([^|`]+?)`?\s*\|")
 _ASSIGNED = re.compile(r"^[\s>*+-]*(?:export\s+)?`?([A-Z][A-Z0-9_]{2,})=([^\s`;,\\]+)`?(?:\s*(?:\\|#.*|;))?$")
 _LISTED = re.compile(r"(?<![\w.$])([A-Z][A-Z0-9_]{2,})=([^\s`;,)|\\]+)")
+_WORD = re.compile(r"[\w.,/:+-]+")  # what a shell would take as it stands
 _FENCE = re.compile(r"^\s*(?:```|~~~)")
 
 
@@ -85,7 +86,7 @@ def find_mentions(readme: Readme | None, names: Sequence[str]) -> dict[str, Ment
     """Values that tables and listings of the README give to the variables `names`; none where it gives several."""
     found: dict[str, list[Mention]] = {}
     for line, name, value in _mentions(readme.text if readme else ""):
-        if name in names:
+        if name in names and _WORD.fullmatch(value):
             found.setdefault(name, []).append(Mention(line, value))
     return {name: mentions[0] for name, mentions in found.items() if len({each.value for each in mentions}) == 1}
 

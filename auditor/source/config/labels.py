@@ -13,15 +13,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from auditor.finding import Location
+from auditor.source.config.captures import RunLine
 from auditor.source.prints import PrintSite
 from auditor.source.scopes import Branches, Scope, Scopes
-from auditor.submission.logs.lines import clean
-from auditor.submission.logs.model import Log, Run
 
 _LEAST_SEEN = 0.6  # ours: share of a function's unconditional prints that a log must show to count as its own, uncut
 _MAX_CALL_DEPTH = 4
+_LEAST_PIECE = 4  # ours: characters
 _RANK_GUARD = re.compile(r"rank\s*==\s*0|not\s+\w*rank|master|main_process|is_main|is_rank0|verbose|log0|logger", re.I)
-_DIGITS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,27 @@ class _Range:
         return path == self.path and line is not None and self.first <= line <= self.last
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A condition that did, or did not, hold in the run: `location` is the line printed, or the print that is missing.
+
+    `around` are the conditions that the branch stands under.
+    """
+
+    test: ast.expr
+    holds: bool
+    scope: Scope
+    location: Location
+    around: tuple[ast.expr, ...] = ()
+
+
 class PrintedLines:
     """Answers whether lines of the script printed anything in the given runs; matched on first use."""
 
-    def __init__(
-        self, runs: Sequence[Run], logs: Sequence[Log], sites: Sequence[PrintSite], scopes: Scopes, foreign: bool
-    ) -> None:
-        self._runs = runs
-        self._logs = {log.path: log for log in logs}
-        self._sites = [site for site in sites if not site.opaque]
+    def __init__(self, lines: Sequence[RunLine], sites: Sequence[PrintSite], scopes: Scopes, foreign: bool) -> None:
+        self._lines = lines
+        # A bare ``print(x)`` is passed over; a dump (``{name}: {value}``) contests the lines that it could have made.
+        self._sites = [site for site in sites if not site.opaque or _has_words(site)]
         self._scopes = scopes
         self._foreign = foreign
 
@@ -58,8 +70,75 @@ class PrintedLines:
             return True
         if any(matching & inside for matching in self._shapes):
             return None
-        certain = [index for index in inside if self._is_certain(self._sites[index], reached)]
+        certain = [
+            index for index in inside if not self._sites[index].opaque and self._is_certain(self._sites[index], reached)
+        ]
         return False if certain and self._goes_on(reached[0]) else None
+
+    def taken(self) -> Iterator[Taken]:
+        """The conditions that held (or did not, in an else branch) when the lines of the log were printed."""
+        if self._foreign:
+            return
+        told: set[tuple[Scope, int, int]] = set()
+        for line, matching in zip(self._lines, self._shapes, strict=True):
+            branches = [self._branches_above(index) for index in matching]
+            for key in set.intersection(*branches) - told if branches else ():
+                told.add(key)
+                scope, number, arm = key
+                statement = _statement_at(scope, number)
+                if isinstance(statement, ast.If):
+                    yield Taken(statement.test, arm == 0, scope, line.location)
+            if len({self._sites[index].location for index in matching}) == 1:
+                yield from self._pieces(next(iter(matching)), line)
+
+    def not_taken(self) -> Iterator[Taken]:
+        """The conditions of branches that would have printed and did not, in functions that printed something else."""
+        if self._foreign:
+            return
+        entered = {found[0] for index in self._seen if (found := self._call_at(self._sites[index])) is not None}
+        for index, site in enumerate(self._sites):
+            found = self._call_at(site) if index not in self._seen and not site.opaque else None
+            if found is None or found[0] not in entered:
+                continue
+            scope, _, branches = found
+            inner = [(number, arm) for number, arm in branches if not self._is_guard(scope, number)]
+            statement = _statement_at(scope, inner[-1][0]) if inner and inner[-1][1] == 0 else None
+            if isinstance(statement, ast.If) and self._is_silent(scope, statement):
+                around = [(_statement_at(scope, number), arm) for number, arm in inner[:-1]]
+                tests = tuple(_as_holding(outer.test, arm) for outer, arm in around if isinstance(outer, ast.If))
+                yield Taken(statement.test, False, scope, site.location, tests)
+
+    def _is_silent(self, scope: Scope, statement: ast.If) -> bool:
+        last = statement.body[-1]
+        return self.printed(scope.module.source_path, statement.body[0].lineno, last.end_lineno or last.lineno) is False
+
+    def _branches_above(self, index: int) -> set[tuple[Scope, int, int]]:
+        """Every branch that a site stands in, those around the only call of its function included."""
+        found = self._call_at(self._sites[index])
+        above: set[tuple[Scope, int, int]] = set()
+        for _ in range(_MAX_CALL_DEPTH):
+            if found is None:
+                break
+            scope, _, branches = found
+            above |= {(scope, line, arm) for line, arm in branches}
+            callers = self._scopes.callers(scope)
+            found = (
+                (callers[0].scope, callers[0].call, callers[0].scope.calls[callers[0].call]) if len(callers) == 1 else None
+            )
+        return above
+
+    def _pieces(self, index: int, line: RunLine) -> Iterator[Taken]:
+        """Conditional pieces of a printed text: which of the two stands in the line."""
+        found = self._call_at(self._sites[index])
+        for node in ast.walk(found[1]) if found else ():
+            if not isinstance(node, ast.IfExp) or found is None:
+                continue
+            one, other = _literals(node.body), _literals(node.orelse)
+            if (one and not other) or (other and not one):
+                words = one or other
+                stands = all(word in line.text for word in words)
+                if stands or not any(word in line.text for word in words):
+                    yield Taken(node.test, stands is bool(one), found[0], line.location)
 
     # --- which sites stand in the lines
 
@@ -96,19 +175,9 @@ class PrintedLines:
         """For each kind of line in the runs, the sites that can print it."""
         keys = [max((part for part in site.parts if isinstance(part, str)), key=len, default="") for site in self._sites]
         return [
-            frozenset(index for index, site in enumerate(self._sites) if keys[index].strip() in line and site.matches(line))
-            for line in dict(self._lines()).values()
+            frozenset(i for i, site in enumerate(self._sites) if keys[i].strip() in line.text and site.matches(line.text))
+            for line in self._lines
         ]
-
-    def _lines(self) -> Iterator[tuple[str, str]]:
-        for run in self._runs:
-            log = self._logs.get(run.log)
-            source = run.source
-            for number in range(run.first_line, run.last_line + 1) if log is not None else ():
-                if source is not None and source.first_line <= number <= source.last_line:
-                    continue
-                if log is not None and number <= len(log.lines) and (line := clean(log.lines[number - 1])).strip():
-                    yield _DIGITS.sub("0", line[:400]), line
 
     @cached_property
     def _seen(self) -> frozenset[int]:
@@ -191,6 +260,10 @@ class PrintedLines:
         return self._only_guards(scope, found[2], 0)
 
 
+def _has_words(site: PrintSite) -> bool:
+    return any(isinstance(part, str) and part.strip() for part in site.parts)
+
+
 def _range_of(scope: Scope) -> _Range | None:
     node = scope.node
     return None if node is None else _Range(scope.module.source_path, node.lineno, node.end_lineno or node.lineno)
@@ -200,6 +273,16 @@ def _goes_to_file_only(call: ast.Call) -> bool:
     """``log0(text, console=False)``: the console's text, which many submit as the log, lacks it."""
     flags = [keyword.value for keyword in call.keywords if keyword.arg in ("console", "to_console")]
     return any(isinstance(flag, ast.Constant) and not flag.value for flag in [*flags, *call.args[1:2]])
+
+
+def _as_holding(test: ast.expr, arm: int) -> ast.expr:
+    return test if arm == 0 else ast.copy_location(ast.UnaryOp(op=ast.Not(), operand=test), test)
+
+
+def _literals(node: ast.expr) -> list[str]:
+    """The words of a text expression that are long enough to be recognised."""
+    texts = [inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant) and isinstance(inner.value, str)]
+    return [text.strip() for text in texts if len(text.strip()) >= _LEAST_PIECE]
 
 
 def _statement_at(scope: Scope, line: int) -> ast.stmt | None:

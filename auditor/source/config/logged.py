@@ -62,7 +62,7 @@ class Logged:
         data = read_as(shown.text, value.data)
         if isinstance(data, Unknown):
             return value
-        source = f"log {key}"
+        source = f"log {key}"  # stands among the variables that the value rests on
         environment.variables[source] = Variable(shown.text, Origin.LOG, shown.location)
         logged = Value(data, union(value) | {source}, value.location)
         if value.is_known and data != value.data and key not in _PER_RUN:
