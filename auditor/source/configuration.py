@@ -21,7 +21,7 @@ from auditor.headline import Headline
 from auditor.source.config.arguments import COMMAND_LINE
 from auditor.source.config.captures import gather_printed, lines_of
 from auditor.source.config.commands import arguments_of, choose_command, find_mentions, variables_of
-from auditor.source.config.environment import Environment, Origin, Variable
+from auditor.source.config.environment import LAUNCHED, Environment, Origin, Variable
 from auditor.source.config.expressions import Failure
 from auditor.source.config.inference import Implied, LabelInference
 from auditor.source.config.labels import PrintedLines
@@ -87,6 +87,20 @@ class Configuration:
             return None
         origin, place = environment.origin_of(default.reads)
         return self._made(default.data, origin, place or location)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Variables that the command sets, or the README names, and that nothing in the script reads."""
+        environment = self._interpreter.environment
+        given = (Origin.COMMAND, Origin.README, Origin.PRELUDE)
+        named = (name for name, variable in environment.variables.items() if variable.origin in given)
+        known = (*environment.defaults, *environment.asked, *LAUNCHED)
+        return tuple(name for name in named if name not in known)
+
+    @property
+    def scopes(self) -> Scopes:
+        """The functions whose expressions `evaluate` takes."""
+        return self._lazy.scopes
 
     def names(self) -> tuple[str, ...]:
         """Every environment variable that the script reads or that a source sets."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from auditor.source.config.library import NUM_GPUS
@@ -83,22 +83,31 @@ def arguments_of(command: RunCommand | None) -> tuple[str, ...]:
 
 
 def find_mentions(readme: Readme | None, names: Sequence[str]) -> dict[str, Mention]:
-    """Values that tables and listings of the README give to the variables `names`; none where it gives several."""
+    """Values that tables and listings of the README give to the variables `names`; none where it gives several.
+
+    A fenced block with a command speaks of that command's run only.
+    """
+    if readme is None:
+        return {}
+    commanded = {command.line for command in readme.commands if command.path == readme.path}
     found: dict[str, list[Mention]] = {}
-    for line, name, value in _mentions(readme.text if readme else ""):
+    for line, name, value in _mentions(readme.text, commanded):
         if name in names and _WORD.fullmatch(value):
             found.setdefault(name, []).append(Mention(line, value))
     return {name: mentions[0] for name, mentions in found.items() if len({each.value for each in mentions}) == 1}
 
 
-def _mentions(text: str) -> Iterator[tuple[int, str, str]]:
+def _mentions(text: str, commanded: Set[int]) -> Iterator[tuple[int, str, str]]:
     fenced = False
+    block: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if _FENCE.match(line):
-            fenced = not fenced
+            if fenced and not any(inside in commanded for inside, _ in block):
+                yield from ((at, m[1], m[2].strip("\"'")) for at, inside in block for m in _LISTED.finditer(inside))
+            fenced, block = not fenced, []
+        elif fenced:
+            block.append((number, line))
         elif row := _TABLE_ROW.match(line.strip()):
             yield number, row[1], row[2].strip()
-        elif fenced:
-            yield from ((number, match[1], match[2].strip("\"'")) for match in _LISTED.finditer(line))
-        elif assigned := _ASSIGNED.match(line):
+        elif number not in commanded and (assigned := _ASSIGNED.match(line)):
             yield number, assigned[1], assigned[2].strip("\"'")

@@ -40,10 +40,14 @@ class Variable:
 
 @dataclass(slots=True)
 class Environment:
-    """Variables by name; `defaults` holds for every name that is read what it falls back to when unset."""
+    """Variables by name; `defaults` holds for every name that is read what it falls back to when unset.
+
+    `asked` are names that were looked for without being read. `overridden` tells where two sources set one name.
+    """
 
     variables: dict[str, Variable] = field(default_factory=dict)
     defaults: dict[str, tuple[Value, Location]] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
     overridden: list[tuple[str, Variable, Variable]] = field(default_factory=list)  # name, what holds, what it replaced
 
     def set_if_absent(self, origin: Origin, values: Mapping[str, str], location: Location | None) -> None:
@@ -78,6 +82,7 @@ class Environment:
 
     def holds(self, name: str) -> Value:
         """Is the variable set?"""
+        self.asked.add(name)
         return Value(name in self.variables, frozenset([name]))
 
     def names(self) -> Iterator[str]:

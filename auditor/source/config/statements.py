@@ -140,10 +140,6 @@ class Interpreter(Evaluator):
                 self._run_expression(value, names)
             case ast.Global(names=declared) | ast.Nonlocal(names=declared):
                 names.declared_global |= set(declared)
-            case ast.Delete(targets=targets):
-                for target in targets:
-                    if isinstance(target, ast.Name):
-                        names.names.pop(target.id, None)
 
     def _define(self, statement: ast.stmt, names: Namespace) -> None:
         match statement:
@@ -244,7 +240,8 @@ class Interpreter(Evaluator):
             case ast.Name(id=name):
                 level = self._level_of(name, names)
                 is_setting = level.holds_settings or (level.parent is None and (bool(value.reads) or name.isupper()))
-                level.names[name] = self._as_logged(name, replace(value, location=location), is_setting)
+                bound = replace(value, location=location)
+                level.names[name] = self._as_logged(name, bound) if is_setting else bound
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
                 parts = iterated(value.data)
                 fits = parts is not None and len(parts) == len(targets)
@@ -262,12 +259,15 @@ class Interpreter(Evaluator):
             level = level.parent
         return level
 
+    def _as_logged(self, name: str, value: Value) -> Value:
+        return self.logged.adjusted(name, value, self.environment)
+
     def set_attribute(self, owner: object, name: str, value: Value) -> None:
         """Set an attribute of an object, a class or a module."""
         if isinstance(owner, Instance):
-            owner.attributes[name] = self._as_logged(name, value, is_setting=True)
+            owner.attributes[name] = self._as_logged(name, value)
         elif isinstance(owner, Class):
-            owner.body.names[name] = self._as_logged(name, value, is_setting=True)
+            owner.body.names[name] = self._as_logged(name, value)
         elif isinstance(owner, Namespace):
             owner.names[name] = value
 
@@ -276,9 +276,6 @@ class Interpreter(Evaluator):
             self.environment.assign(key.data, value, self.location(target, names))
         elif isinstance(owner.data, dict) and isinstance(key.data, str | int | bool | None):
             owner.data[key.data] = value.data
-
-    def _as_logged(self, name: str, value: Value, is_setting: bool) -> Value:
-        return self.logged.adjusted(name, value, self.environment) if is_setting else value
 
     # --- classes
 
