@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from auditor.events import Event, Report, Score, Unknown
 from auditor.source.flow.calls import Calls
-from auditor.source.flow.machine import BudgetError, DeadArm, Machine, Settings
+from auditor.source.flow.machine import BudgetError, DeadArm, Machine
 from auditor.source.flow.recorder import Meeting
+from auditor.source.flow.settings import Settings
 from auditor.submission.script import Script
 
 

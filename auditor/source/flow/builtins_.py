@@ -137,13 +137,13 @@ class Builtins:
         default = arguments[2] if len(arguments) > 2 else None
         if isinstance(receiver, v.Instance):
             known = name in receiver.attributes or receiver.cls.lookup(name) is not None
-            if known or default is None:
+            if known or default is None or (receiver.store is None and self.expressions.setting(name, None)):
                 return self.expressions.attribute(receiver, name, node)
             if receiver.store is None:
                 return default
             return receiver if name in ("module", "_orig_mod") else default
         if isinstance(receiver, v.Data) and default is not None:
-            setting = self.expressions.setting(name)
+            setting = self.expressions.setting(name, None)
             return setting if setting is not None else v.choice([self.expressions.attribute(receiver, name, node), default])
         return self.expressions.attribute(receiver, name, node)
 

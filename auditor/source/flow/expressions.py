@@ -11,6 +11,7 @@ from auditor.source.flow.indexing import select, turned
 from auditor.source.flow.machine import Machine, bind_method
 from auditor.source.flow.operators import compared, negated, truth
 from auditor.source.flow.recorder import Loop
+from auditor.source.flow.settings import UNTOLD
 
 if TYPE_CHECKING:
     from auditor.source.flow.calls import Calls
@@ -92,8 +93,7 @@ class Expressions:
             case v.Instance():
                 return self._attribute_of_instance(receiver, name, node)
             case v.Class():
-                found = receiver.lookup(name)
-                return found if found is not None else v.Data()
+                return self.setting(name, receiver.lookup(name)) or v.Data()
             case v.ModuleValue():
                 return receiver.environment.names.get(name, v.Data())
             case v.Choice():
@@ -107,30 +107,31 @@ class Expressions:
 
     def _attribute_of_instance(self, instance: v.Instance, name: str, node: ast.AST) -> v.Value:
         if name in instance.attributes:
-            return instance.attributes[name]
+            held = instance.attributes[name]
+            return held if instance.store else self.setting(name, held) or held
         found = instance.cls.lookup(name)
         if isinstance(found, v.Function):
             decorators = [] if isinstance(found.node, ast.Lambda) else found.node.decorator_list
             names = {d.id if isinstance(d, ast.Name) else getattr(d, "attr", "") for d in decorators}
             bound = bind_method(found, instance)
             return self.calls.apply(bound, [], {}, node) if names & {"property", "cached_property"} else bound
+        if instance.store is None:
+            return self.setting(name, found) or v.Data()
         if found is not None:
             return found
-        if instance.store is None:
-            return self.setting(name) or v.Data()
         if name in ("module", "_orig_mod"):
             return instance
         return v.module_data(instance.store, alias=True) if name not in ("training", "config", "device") else v.Data()
 
-    def setting(self, name: str) -> v.Value | None:
-        """The effective value of a switch that the script itself does not tell."""
-        known = self.machine.settings.lookup(name)
-        if known is None:
-            return None
-        try:
-            return v.Const(ast.literal_eval(known), frozenset((name,)))
-        except (ValueError, SyntaxError):
-            return v.Const(known, frozenset((name,)))
+    def setting(self, name: str, computed: v.Value | None) -> v.Value | None:
+        """The effective value of a switch: what the run showed goes before what the script computes."""
+        if computed is not None and not _may_be_set(computed):
+            return computed
+        known = self.machine.settings.attribute(name)
+        if known is UNTOLD:
+            return computed
+        switches = computed.switches if isinstance(computed, v.Const | v.Data) else v.NO_NAMES
+        return as_value(known, switches or frozenset((name,)))
 
     def _attribute_of_data(self, data: v.Data, name: str) -> v.Value:
         if name in _SHAPES:
@@ -300,7 +301,7 @@ class Expressions:
         if first is not None:
             return first
         if isinstance(right, v.Library) and right.name == "os.environ" and isinstance(left, v.Const):
-            known = self.machine.settings.lookup(str(left.value))
+            known = self.machine.settings.environment(str(left.value))
             return v.Const(known is not None) if known is not None else v.Data(switches=frozenset((str(left.value),)))
         result = compared(left, right, op)
         if isinstance(result, v.Data) and any(v.summary(side).table_word for side in (left, right)):
@@ -463,6 +464,22 @@ def _part(data: v.Data) -> v.Data:
     part = v.derived(data)
     part.alias = data.alias
     return part
+
+
+def as_value(known: object, switches: frozenset[str]) -> v.Value:
+    """A constant of the configuration."""
+    if isinstance(known, list | tuple):
+        return v.Sequence([as_value(item, switches) for item in known], is_tuple=isinstance(known, tuple))
+    if isinstance(known, dict):
+        return v.Mapping({key: as_value(item, switches) for key, item in known.items()})
+    return v.Const(known, switches)
+
+
+def _may_be_set(value: v.Value) -> bool:
+    """Could a run have given this another value than the script's text says?"""
+    if isinstance(value, v.Const):
+        return bool(value.switches)
+    return isinstance(value, v.Data) and _is_plain(value)
 
 
 def _is_plain(data: v.Data) -> bool:

@@ -172,7 +172,7 @@ class LibraryCalls:
         if not isinstance(name, v.Const):
             return default or v.Data()
         switch = str(name.value)
-        known = self.machine.settings.lookup(switch)
+        known = self.machine.settings.environment(switch)
         switches = frozenset((switch,))
         if known is not None:
             return v.Const(known, frozenset() if switch in ("RANK", "WORLD_SIZE", "LOCAL_RANK") else switches)

@@ -12,9 +12,9 @@ import ast
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from auditor.source.flow.recorder import Frame, Loop, Recorder
+from auditor.source.flow.settings import Settings
 from auditor.source.flow.values import Data, Environment, Function, ModuleValue, Value
 from auditor.submission.script import Module, Script
 
@@ -24,13 +24,6 @@ MAX_DEPTH = 28
 
 class BudgetError(Exception):
     """The evaluation grew beyond its bounds."""
-
-
-class Settings(Protocol):
-    """Where the effective value of a switch comes from."""
-
-    def lookup(self, name: str) -> str | None:
-        """The value that the submitted run had under an environment variable or attribute, as text; None if unknown."""
 
 
 @dataclass(slots=True)

@@ -130,8 +130,11 @@ class StatementEvaluator:
             if switches and skipped:
                 self.machine.dead.append(DeadArm(env.module.source_path, skipped[0].lineno, tuple(sorted(switches))))
             return self.block(taken, env)
+        arms = [node.body, node.orelse]
+        if not self.machine.explore:
+            arms = [arm for arm in arms if not self.machine.settings.was_silent(env.module, arm)] or arms
         with self.machine.condition(switches):
-            return self._arms([node.body, node.orelse], env, v.summary(value).gates)
+            return self._arms(arms, env, v.summary(value).gates)
 
     def _arms(self, arms: list[Statements[ast.stmt]], env: v.Environment, gates: v.Numbers = v.NO_NUMBERS) -> Outcome:
         """Run each arm from the same variables; join what runs on."""
