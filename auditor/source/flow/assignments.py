@@ -116,7 +116,7 @@ class Assignments:
         else:
             moved = turned(written, key.turns)
             data.absorb(v.summary(moved))
-        if validation(written.losses) and not written.scores:
+        if self.machine.recorder.counts_anew(written):
             data.absorb(v.Data(scores=frozenset((self.machine.recorder.score(node, written),))))
         if key.gates:
             data.absorb(v.Data(gates=key.gates))
@@ -170,7 +170,7 @@ class Assignments:
     def _rebind(self, node: ast.AugAssign, place: v.Value, added: v.Value, env: v.Environment) -> None:
         result = combined(place, added, node.op)
         data = v.summary(added)
-        if validation(data.losses) and not data.scores and isinstance(result, v.Data):
+        if self.machine.recorder.counts_anew(data) and isinstance(result, v.Data):
             result.scores |= {self.machine.recorder.score(node, data)}
         self.assign(node.target, result, env)
 

@@ -73,6 +73,7 @@ class Builtins:
         data = v.summary(value)
         result = v.derived(data)
         result.shift, result.index, result.span, result.mask = data.shift, data.index, data.span, data.mask
+        result.table_word = data.table_word
         if isinstance(value, v.File):
             return v.Const(value.path) if not value.files else value
         return result

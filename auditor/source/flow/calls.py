@@ -16,7 +16,7 @@ from auditor.events import View
 from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions, merged
-from auditor.source.flow.library import LibraryCalls
+from auditor.source.flow.library import FACTORY, LibraryCalls
 from auditor.source.flow.machine import MAX_DEPTH, Machine, bind_method, default_names
 from auditor.source.flow.methods import Methods
 from auditor.source.flow.statements import Outcome, StatementEvaluator
@@ -187,6 +187,9 @@ class Calls:
         if isinstance(init, v.Function):
             self.enter(bind_method(init, instance), arguments, keywords, node)
         else:
+            for name, value in cls.attributes.items():
+                if isinstance(value, v.Library) and value.name == FACTORY and value.bound is not None:
+                    instance.attributes[name] = self.apply(value.bound, [], {}, node)
             fields = [s.target.id for s in cls.node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)]
             instance.attributes.update(zip(fields, arguments, strict=False))
             instance.attributes.update(keywords)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from auditor.source.flow import values as v
 from auditor.source.flow.indexing import select, turned
-from auditor.source.flow.machine import Machine, bind_method
+from auditor.source.flow.machine import Machine, bind_class_method, bind_method
 from auditor.source.flow.operators import compared, negated, truth
 from auditor.source.flow.recorder import Loop
 from auditor.source.flow.settings import UNTOLD
@@ -93,7 +93,10 @@ class Expressions:
             case v.Instance():
                 return self._attribute_of_instance(receiver, name, node)
             case v.Class():
-                return self.setting(name, receiver.lookup(name)) or v.Data()
+                held = receiver.lookup(name)
+                if isinstance(held, v.Function):
+                    return bind_class_method(held, receiver)
+                return self.setting(name, held) or v.Data()
             case v.ModuleValue():
                 return receiver.environment.names.get(name, v.Data())
             case v.Choice():

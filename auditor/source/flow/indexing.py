@@ -71,6 +71,8 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
         result.base = None  # indexing by a tensor copies
     if key.tokens and not key.mask:
         ask(result, data, key, node, recorder)
+    if key.mask and key.span:
+        result.tokens, result.losses = _within(result.tokens, key.span), _within(result.losses, key.span)
     result.gates |= key.gates
     return result
 

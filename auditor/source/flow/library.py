@@ -44,6 +44,8 @@ _NETWORK_CALLS = re.compile(
 )
 _SHELLS = re.compile(r"^(?:subprocess\.\w+|os\.(?:system|popen|exec\w+))$")
 
+FACTORY = "dataclasses.factory"
+
 Arguments = list[v.Value]
 Keywords = dict[str, v.Value]
 
@@ -82,6 +84,7 @@ class LibraryCalls:
             "inference_mode": lambda args, keywords, node: v.Data(name="inference_mode"),
             "SimpleNamespace": self._namespace,
             "where": self._where,
+            "field": self._field,
         }
 
     def call(self, function: v.Library, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
@@ -135,6 +138,8 @@ class LibraryCalls:
         data = next((a for a in arguments if isinstance(a, v.Data)), None)
         if data is not None:
             result.span, result.mask = data.span, data.mask
+            if last in ("maximum", "minimum", "clamp", "clip"):
+                result.table_word = data.table_word
             if last in ("maximum", "minimum", "clamp", "clip", "int64", "int32", "uint64", "sort", "pad"):
                 result.shift, result.table = data.shift, False
         if last in ("gather", "take_along_axis", "take_along_dim") and data is not None:
@@ -251,6 +256,12 @@ class LibraryCalls:
         mapping = v.Environment(self.machine.recorder.frames[-1].module, dict(keywords))
         return v.ModuleValue(mapping)
 
+    def _field(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        """A dataclass field: its default, or the factory that makes one for each object."""
+        if "default_factory" in keywords:
+            return v.Library(FACTORY, keywords["default_factory"])
+        return keywords.get("default", v.Data())
+
     def _gradient(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         if not arguments:
             return v.Data()
@@ -291,7 +302,7 @@ class LibraryCalls:
         texts = [a.text or "" if isinstance(a, v.Data) else str(a.value) for a in arguments if isinstance(a, v.Data | v.Const)]
         label = re.sub(r"\s+", " ", " ".join(texts).replace("\0", "..")).strip()[:160]
         is_metric = value.per_byte or re.search(r"bpb|bits_per_byte", label, re.IGNORECASE) is not None
-        if is_metric and validation(value.losses) and not value.scores:
+        if is_metric and self.machine.recorder.counts_anew(value):
             value = v.derived(value)
             value.scores |= {self.machine.recorder.score(node, value)}
         if value.scores:

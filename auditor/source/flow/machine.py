@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from auditor.source.flow.recorder import Frame, Loop, Recorder
 from auditor.source.flow.settings import Settings
-from auditor.source.flow.values import Data, Environment, Function, ModuleValue, Value
+from auditor.source.flow.values import Class, Data, Environment, Function, Instance, ModuleValue, Value
 from auditor.submission.script import Module, Script
 
 MAX_STEPS = 600_000  # ours: about three seconds
@@ -128,8 +128,18 @@ def default_names(module: Module) -> Mapping[str, Value]:
 
 
 def bind_method(function: Function, receiver: Value) -> Function:
-    """The function as a method of `receiver`; static methods stay unbound."""
+    """The function as a method of `receiver`: of its class if it is a class method, unbound if it is static."""
     decorators = [] if isinstance(function.node, ast.Lambda) else function.node.decorator_list
-    if any(isinstance(decorator, ast.Name) and decorator.id == "staticmethod" for decorator in decorators):
+    names = {decorator.id for decorator in decorators if isinstance(decorator, ast.Name)}
+    if "staticmethod" in names:
         return function
+    if "classmethod" in names and isinstance(receiver, Instance):
+        receiver = receiver.cls
     return Function(function.node, function.environment, function.defaults, bound=receiver)
+
+
+def bind_class_method(function: Function, cls: Class) -> Function:
+    """What a class gives for one of its functions."""
+    decorators = [] if isinstance(function.node, ast.Lambda) else function.node.decorator_list
+    bound = any(isinstance(decorator, ast.Name) and decorator.id == "classmethod" for decorator in decorators)
+    return bind_method(function, cls) if bound else function

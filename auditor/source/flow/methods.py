@@ -17,7 +17,7 @@ from auditor.source.flow.training import Training
 
 _VIEWS = frozenset(
     """view reshape unsqueeze squeeze flatten ravel t transpose expand expand_as contiguous narrow permute detach unbind chunk
-    split view_as requires_grad_""".split()
+    split view_as""".split()
 )
 _CONVERSIONS = frozenset(
     "float double half bfloat16 long int to type type_as astype cuda pin_memory byte bool short".split()
@@ -28,6 +28,9 @@ _RESETS = frozenset({"zero_", "fill_", "normal_", "uniform_", "random_", "reset_
 _SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", "scatter_reduce_"})
 _COLLECTIONS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "values", "keys",
                           "named_buffers"})  # fmt: skip
+_LIFECYCLE = frozenset(
+    "to eval train cuda cpu bfloat16 float half double requires_grad_ apply share_memory compile type".split()
+)
 _TEXT_METHODS = frozenset(
     """lower upper strip lstrip rstrip split replace startswith endswith join format removeprefix removesuffix title rsplit
     isdigit encode""".split()
@@ -58,6 +61,7 @@ class Methods:
             "items": lambda data, args, keywords, node: v.Sequence([v.Sequence([v.Data(), data], is_tuple=True)], False),
             "named_parameters": lambda data, args, keywords, node: _named(data),
             "named_modules": lambda data, args, keywords, node: _named(data),
+            "requires_grad_": self._free,
             "state_dict": lambda data, args, keywords, node: data,
             "load_state_dict": self._load_into_data,
             "register_forward_hook": self._hook,
@@ -115,9 +119,19 @@ class Methods:
             return v.NONE
         result = v.derived(data, *given)
         result.span = data.span
+        if name in _COPIES or name in ("minimum", "clamp", "clip", "any", "max"):
+            result.table_word = data.table_word
         if name in _COPIES:
             result.shift, result.mask, result.table = data.shift, data.mask, data.table
         return result
+
+    def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        """A plain tensor becomes one that an optimizer can change."""
+        if data.alias is None and not (arguments and arguments[0] == v.Const(False)):
+            store = v.Store("delta", is_tensor=True)
+            store.influences = data.influences
+            data.alias, data.stores = store, data.stores | {store}
+        return data
 
     def _reset(self, data: v.Data) -> v.Data:
         if data.alias is not None:
@@ -129,7 +143,7 @@ class Methods:
 
     def _scored(self, data: v.Data, node: ast.AST) -> v.Data:
         """Losses that are put aside are scored then."""
-        if validation(data.losses) and not data.scores:
+        if self.machine.recorder.counts_anew(data):
             data.scores |= {self.machine.recorder.score(node, data)}
         return data
 
@@ -142,7 +156,7 @@ class Methods:
             self.expressions.calls.assignments.write_table(place, other, v.Data(), node)
             return
         change = other
-        if isinstance(op, ast.Add) and validation(other.losses) and not other.scores:
+        if isinstance(op, ast.Add) and self.machine.recorder.counts_anew(other):
             change = v.derived(other)
             change.scores |= {self.machine.recorder.score(node, other)}
         quotient = combined(v.derived(place), other, op)
@@ -158,7 +172,7 @@ class Methods:
             return result
         for part, other in ((left, right), (right, left)):
             data, rest = v.summary(part), v.summary(other)
-            if validation(data.losses) and not data.scores and (rest.scores or _is_zero(other)):
+            if self.machine.recorder.counts_anew(data) and (rest.scores or _is_zero(other)):
                 result.scores |= {self.machine.recorder.score(node, data)}
         self.training.mixture(result, v.summary(left), v.summary(right), node)
         return result
@@ -245,7 +259,9 @@ class Methods:
             return v.NONE
         if name in _COLLECTIONS | {"state_dict", "register_forward_hook", "register_forward_pre_hook"}:
             return self._of_data(data, name, arguments, keywords, node)
-        return instance
+        if name in _LIFECYCLE:
+            return instance
+        return self.expressions.calls.forward(instance, arguments, keywords)
 
     def _of_optimizer(self, optimizer: v.Optimizer, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
         if name == "step":
@@ -292,7 +308,7 @@ class Methods:
     def _of_sequence(self, sequence: v.Sequence, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
         if name in ("append", "add", "appendleft", "insert") and arguments:
             item = arguments[-1]
-            if isinstance(item, v.Data) and validation(item.losses) and not item.scores:
+            if isinstance(item, v.Data) and self.machine.recorder.counts_anew(item):
                 item = v.derived(item)
                 item.scores |= {self.machine.recorder.score(node, item)}
             sequence.exact = sequence.exact and not self.machine.recorder.loops

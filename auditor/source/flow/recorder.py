@@ -165,6 +165,14 @@ class Recorder:
         self._meet(number, tokens, losses)
         return number
 
+    def counts_anew(self, losses: Data) -> bool:
+        """Are these losses of validation tokens that no earlier score has counted with this state?"""
+        if not validation(losses.losses):
+            return False
+        before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
+        known = frozenset[int]().union(*(score.influences | score.lookups for score in before))
+        return not before or not (losses.influences | losses.lookups) <= known
+
     def _meet(self, score: int, tokens: Regions, losses: Data) -> None:
         for number in sorted(losses.influences):
             update = self.events[number]

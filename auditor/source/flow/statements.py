@@ -127,6 +127,8 @@ class StatementEvaluator:
         if decided is not None and not (switches and self.machine.explore):
             arms = (node.body, node.orelse)
             taken, skipped = arms if decided else arms[::-1]
+            if taken and isinstance(taken[-1], ast.Raise):
+                return self.block(skipped, env)  # the run got further than this
             if switches and skipped:
                 self.machine.dead.append(DeadArm(env.module.source_path, skipped[0].lineno, tuple(sorted(switches))))
             return self.block(taken, env)

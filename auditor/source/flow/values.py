@@ -170,7 +170,6 @@ def merge_into(target: Data, other: Data) -> None:
     target.spread |= other.spread
     target.gradient |= other.gradient
     target.weights |= other.weights
-    target.table_word |= other.table_word
     target.mixture = target.mixture or other.mixture
 
 
