@@ -64,8 +64,8 @@ class Builtins:
             return v.Data()
         result = merged([*arguments, *keywords.values()])
         if name in ("min", "max"):
-            shifts = [a.shift for a in arguments if isinstance(a, v.Data) and a.shift is not None]
-            result.shift = shifts[0] if shifts else None
+            first = arguments[0] if arguments else v.NONE
+            result.shift = first.shift if isinstance(first, v.Data) else None
             result.is_length = any(isinstance(a, v.Data) and a.is_length for a in arguments)
         return result
 

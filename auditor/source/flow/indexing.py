@@ -48,7 +48,7 @@ def view_of(data: v.Data, turns: frozenset[Turn]) -> v.Data:
     result = v.derived(data)
     result.base, result.alias, result.table = data, data.alias, data.table
     result.mask, result.shift, result.span = data.mask, data.shift, data.span
-    result.table_word = data.table_word
+    result.table_word, result.counted = data.table_word, data.counted
     if turns:
         known = {loop for loop, _ in data.turns}
         result.turns = data.turns | frozenset(turn for turn in turns if turn[0] not in known)

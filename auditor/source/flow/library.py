@@ -302,11 +302,11 @@ class LibraryCalls:
         texts = [a.text or "" if isinstance(a, v.Data) else str(a.value) for a in arguments if isinstance(a, v.Data | v.Const)]
         label = re.sub(r"\s+", " ", " ".join(texts).replace("\0", "..")).strip()[:160]
         is_metric = value.per_byte or re.search(r"bpb|bits_per_byte", label, re.IGNORECASE) is not None
+        origin = next((a.origin for a in arguments if isinstance(a, v.Data) and a.origin), None)
         if is_metric and self.machine.recorder.counts_anew(value):
             value = v.derived(value)
-            value.scores |= {self.machine.recorder.score(node, value)}
+            value.scores |= {self.machine.recorder.score(node, value, origin)}
         if value.scores:
-            origin = next((a.origin for a in arguments if isinstance(a, v.Data) and a.origin), None)
             self.machine.recorder.report(node, label, value, is_metric, origin)
 
     def _shell(self, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:

@@ -141,17 +141,19 @@ class Recorder:
 
     # ---- events ----
 
-    def score(self, node: ast.AST, losses: Data) -> int:
-        """The losses that `losses` holds enter a sum."""
+    def score(self, node: ast.AST, losses: Data, place: Location | None = None) -> int:
+        """The losses that `losses` holds enter a sum, or (at `place`) a printed text."""
         tokens = losses.losses
-        key = ("score", id(node), self.turns, tokens, losses.influences, losses.lookups, losses.gates)
+        key = ("score", place or id(node), self.turns, tokens, losses.influences, losses.lookups, losses.gates)
         if key in self._seen:
             return self._seen[key]
         for loop in self.loops:
             loop.used = True
+        common = self._common(node)
+        common["location"] = place or common["location"]
         number = self._add(
             Score(
-                **self._common(node),  # type: ignore[arg-type]
+                **common,  # type: ignore[arg-type]
                 tokens=tokens,
                 states=tuple(sorted({store.root.name for store in losses.stores})),
                 influences=losses.influences,
