@@ -139,6 +139,12 @@ class Assignments:
 
     def write_table(self, table: v.Data, key: v.Data, value: v.Data, node: ast.AST) -> None:
         """A table changes under a key: the key's and the value's tokens influence whoever reads it later."""
+        made = table
+        while made.base is not None:
+            made = made.base
+        if made.stores or self.machine.recorder.is_short_lived(made.born, key.tokens):
+            table.absorb(v.derived(key, value))
+            return
         tokens = key.tokens | value.tokens
         name = table.name or (table.base.name if table.base else None) or "table"
         number = self.machine.recorder.table_update(node, UpdateKind.TABLE, "counts", (name,), tokens)

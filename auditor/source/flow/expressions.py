@@ -377,7 +377,7 @@ class Expressions:
         return v.Sequence(items, exact, is_tuple)
 
     def _mapping(self, node: ast.Dict, env: v.Environment) -> v.Value:
-        mapping = v.Mapping()
+        mapping = v.Mapping(rest=v.Data(born=self.machine.recorder.turns))
         for key_node, value_node in zip(node.keys, node.values, strict=True):
             value = self.value(value_node, env)
             if key_node is None:

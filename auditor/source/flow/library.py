@@ -117,7 +117,7 @@ class LibraryCalls:
         if ".optim" in f".{name}" and last[0].isupper():
             return v.Optimizer(v.stores_in(v.Sequence([*arguments, *keywords.values()])), last)
         if last in ("defaultdict", "OrderedDict", "Counter"):
-            return v.Mapping()
+            return v.Mapping(rest=v.Data(born=self.machine.recorder.turns))
         if last == "deque":
             return v.Sequence(list(v.parts_of(arguments[0])) if arguments else [], exact=not arguments)
         if name.endswith("add.at") and len(arguments) >= 2:
@@ -128,10 +128,12 @@ class LibraryCalls:
         return self._tensor(name, last, arguments, keywords, node)
 
     def _tensor(self, name: str, last: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        born = self.machine.recorder.turns
         if last in _LIKE:
-            return self._new(v.Data(), arguments, keywords)
+            return self._new(v.Data(born=born), arguments, keywords)
         result = merged([*arguments, *keywords.values()])
         if last in _NEW_TENSORS:
+            result.born = born
             return self._new(result, arguments, keywords)
         if last in _HISTOGRAMS:
             result.counted = True

@@ -24,6 +24,7 @@ _CONVERSIONS = frozenset(
 )
 _COPIES = frozenset({"clone", "cpu", "copy", "numpy", "tolist", "item"})
 _SHAPES = frozenset({"numel", "size", "dim", "stride", "element_size", "ndimension", "nelement", "bit_length"})
+_BOUNDS = frozenset({"max", "min", "amax", "amin", "nonzero"})
 _RESETS = frozenset({"zero_", "fill_", "normal_", "uniform_", "random_", "reset_parameters", "trunc_normal_", "kaiming_uniform_"})
 _SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", "scatter_reduce_"})
 _COLLECTIONS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "values", "keys",
@@ -96,7 +97,7 @@ class Methods:
     def _of_data(self, data: v.Data, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         if name in self._special:
             return self._special[name](data, arguments, keywords, node)
-        if name in _SHAPES:
+        if name in _SHAPES or (name in _BOUNDS and data.tokens and not (data.losses or data.stores)):
             return v.Data(turns=data.turns)
         if name in _VIEWS or name in _CONVERSIONS:
             result = view_of(data, v.NO_TURNS)

@@ -143,7 +143,7 @@ class Recorder:
 
     def score(self, node: ast.AST, losses: Data, place: Location | None = None) -> int:
         """The losses that `losses` holds enter a sum, or (at `place`) a printed text."""
-        tokens = losses.losses
+        tokens = self._current(losses.losses)
         key = ("score", place or id(node), self.turns, tokens, losses.influences, losses.lookups, losses.gates)
         if key in self._seen:
             return self._seen[key]
@@ -169,11 +169,25 @@ class Recorder:
 
     def counts_anew(self, losses: Data) -> bool:
         """Are these losses of validation tokens that no earlier score has counted with this state?"""
-        if not validation(losses.losses):
+        if not self._current(losses.losses):
             return False
         before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
         known = frozenset[int]().union(*(score.influences | score.lookups for score in before))
         return not before or not (losses.influences | losses.lookups) <= known
+
+    def _current(self, regions: Regions) -> Regions:
+        """The validation tokens that this turn selects; those of another turn are memory, not what is scored now."""
+        running = {loop.number: loop.turn for loop in self.loops}
+        return frozenset(
+            region for region in validation(regions) if all(running.get(loop, turn) == turn for loop, turn in region.turns)
+        )
+
+    def is_short_lived(self, born: frozenset[Turn] | None, key: Regions) -> bool:
+        """Was a table made in the very turn that selects the tokens of its key?"""
+        if born is None:
+            return False
+        current = self.turns
+        return any(turn in born and turn in current for region in key for turn in region.turns)
 
     def _meet(self, score: int, tokens: Regions, losses: Data) -> None:
         for number in sorted(losses.influences):

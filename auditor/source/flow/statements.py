@@ -129,6 +129,8 @@ class StatementEvaluator:
             taken, skipped = arms if decided else arms[::-1]
             if taken and isinstance(taken[-1], ast.Raise):
                 return self.block(skipped, env)  # the run got further than this
+            if switches and not self.machine.explore and self.machine.settings.was_silent(env.module, taken):
+                taken, skipped = skipped, taken  # the log knows better
             if switches and skipped:
                 self.machine.dead.append(DeadArm(env.module.source_path, skipped[0].lineno, tuple(sorted(switches))))
             return self.block(taken, env)
