@@ -21,7 +21,8 @@ def with_turns(region: Region, turns: frozenset[Turn]) -> Region:
     if region.role is not Role.VALIDATION:
         return region
     known = {loop for loop, _ in region.turns}
-    new = frozenset(turn for turn in turns if turn[0] not in known)
+    latest = dict(sorted(turns))  # a value that is carried from turn to turn counts for the last
+    new = frozenset(turn for turn in latest.items() if turn[0] not in known)
     return Region(region.role, region.view, region.turns | new, region.span) if new else region
 
 
