@@ -66,6 +66,7 @@ class Builtins:
         if name in ("min", "max"):
             first = arguments[0] if arguments else v.NONE
             result.shift = first.shift if isinstance(first, v.Data) else None
+            self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
             result.is_length = any(isinstance(a, v.Data) and a.is_length for a in arguments)
         return result
 
@@ -73,7 +74,7 @@ class Builtins:
         data = v.summary(value)
         result = v.derived(data)
         result.shift, result.index, result.span, result.mask = data.shift, data.index, data.span, data.mask
-        result.table_word = data.table_word
+        result.table_word, result.by_token = data.table_word, data.by_token
         if isinstance(value, v.File):
             return v.Const(value.path) if not value.files else value
         return result
@@ -185,10 +186,9 @@ class Builtins:
         if isinstance(value, v.Sequence) and value.exact:
             return v.Const(len(value.items))
         data = v.summary(value)
-        if data.lookups or data.table_word:
+        if data.lookups or data.by_token:
             return v.derived(data)
-        tokens = data.tokens if data.name == "bytes" else v.NO_REGIONS
-        return v.Data(turns=data.turns, tokens=tokens)
+        return v.Data(turns=data.turns)
 
     def _map(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
         if len(arguments) < 2:

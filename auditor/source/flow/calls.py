@@ -213,12 +213,12 @@ class Calls:
         assert instance.store is not None
         store = instance.store.root
         given = [v.summary(value) for value in (*arguments, *keywords.values())]
+        for hook in list(store.hooks):
+            inside = v.derived(v.module_data(store), *given)
+            self.apply(hook, [v.Data(), inside, inside], {}, instance.cls.node)
         result = v.derived(v.module_data(store), *given)
         result.gradient = self.machine.no_grad == 0
         result.losses = _targets(given)
-        result.span = None
-        for hook in list(store.hooks):
-            self.apply(hook, [v.Data(), result, result], {}, instance.cls.node)
         return result
 
     # ---- modules ----

@@ -193,7 +193,10 @@ class Expressions:
         number = index.value if isinstance(index, v.Const) else None
         if sequence.exact and isinstance(number, int) and -len(sequence.items) <= number < len(sequence.items):
             return sequence.items[number]
-        turns = v.summary(index).turns | sequence.turns
+        key = v.summary(index)
+        if key.tokens and not key.mask:
+            return select(v.summary(sequence), index, node.slice, self.machine.recorder)
+        turns = key.turns | sequence.turns
         return v.choice(turned(item, turns) for item in sequence.items) if sequence.items else v.Data(turns=turns)
 
     def _item_of_mapping(self, mapping: v.Mapping, index: v.Value, node: ast.Subscript) -> v.Value:

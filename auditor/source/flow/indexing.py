@@ -49,7 +49,7 @@ def view_of(data: v.Data, turns: frozenset[Turn]) -> v.Data:
     result = v.derived(data)
     result.base, result.alias, result.table = data, data.alias, data.table
     result.mask, result.shift, result.span = data.mask, data.shift, data.span
-    result.table_word, result.counted = data.table_word, data.counted
+    result.table_word, result.counted, result.by_token = data.table_word, data.counted, data.by_token
     if turns:
         known = {loop for loop, _ in data.turns}
         result.turns = data.turns | frozenset(turn for turn in turns if turn[0] not in known)
@@ -64,7 +64,8 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     result = view_of(data, key.turns)
     _set_view(result, index, node)
     limits = limits_of_index(node)
-    if limits is not None and (isinstance(node, ast.Tuple) or data.losses):
+    in_window = data.losses or any(region.view is not View.STREAM for region in data.tokens)
+    if limits is not None and (isinstance(node, ast.Tuple) or in_window):
         result.span = limits
         result.tokens = _within(result.tokens, limits)
         result.losses = _within(result.losses, limits)
@@ -80,9 +81,12 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
 
 def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Recorder) -> None:
     """`result` is what a table (or a fixed array) says under a key that depends on tokens."""
+    if key.hashed and not table.table:
+        return  # nothing has been counted yet
     v.merge_into(result, key)
     result.hashed = False
     if not table.table:
+        result.by_token = True
         return
     by_target = asks_for_target(key)
     name = table.name or (table.base.name if table.base else None) or "table"

@@ -135,6 +135,8 @@ class LibraryCalls:
         if last in _NEW_TENSORS:
             result.born = born
             return self._new(result, arguments, keywords)
+        if last in ("logaddexp", "logsumexp", "maximum"):
+            self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
         if last in _HISTOGRAMS:
             result.counted = True
         data = next((a for a in arguments if isinstance(a, v.Data)), None)

@@ -157,7 +157,7 @@ class Methods:
             self.expressions.calls.assignments.write_table(place, other, v.Data(), node)
             return
         change = other
-        if isinstance(op, ast.Add) and self.machine.recorder.counts_anew(other):
+        if isinstance(op, ast.Add | ast.Sub) and self.machine.recorder.counts_anew(other):
             change = v.derived(other)
             change.scores |= {self.machine.recorder.score(node, other)}
         quotient = combined(v.derived(place), other, op)
@@ -169,13 +169,14 @@ class Methods:
     def added(self, left: v.Value, right: v.Value, node: ast.BinOp) -> v.Value:
         """``left op right``, where a sum takes in losses."""
         result = combined(left, right, node.op)
-        if not isinstance(result, v.Data) or not isinstance(node.op, ast.Add):
+        if not isinstance(result, v.Data) or not isinstance(node.op, ast.Add | ast.Sub):
             return result
-        for part, other in ((left, right), (right, left)):
-            data, rest = v.summary(part), v.summary(other)
-            if self.machine.recorder.counts_anew(data) and (rest.scores or _is_zero(other)):
-                result.scores |= {self.machine.recorder.score(node, data)}
-        self.training.mixture(result, v.summary(left), v.summary(right), node)
+        self.training.mixture(result, (v.summary(left), v.summary(right)), node)
+        if isinstance(node.op, ast.Add):
+            for part, other in ((left, right), (right, left)):
+                data, rest = v.summary(part), v.summary(other)
+                if self.machine.recorder.counts_anew(data) and (rest.scores or _is_zero(other)):
+                    result.scores |= {self.machine.recorder.score(node, data)}
         return result
 
     def _scatter(self, data: v.Data, key: v.Data, source: v.Data, node: ast.AST) -> v.Value:

@@ -125,13 +125,13 @@ def _mark_quotients(result: v.Data, left: v.Data, right: v.Data, op: ast.operato
     for score, other in ((left, right), (right, left)):
         if score.scores and other.tokens and not other.scores:
             result.per_byte = True
-        if isinstance(op, ast.Div) and score is left and score.losses and not score.scores and _is_length(other):
+        if isinstance(op, ast.Div) and score is left and score.losses and _is_length(other):
             result.spread = True
 
 
 def _is_length(data: v.Data) -> bool:
-    """A count that the tokens decide (their bytes), which is neither loss nor model output."""
-    return bool(data.tokens) and not data.losses and not data.stores
+    """A count that the tokens decide (their bytes), which is no loss, no model output and no table's word."""
+    return bool(data.tokens) and not (data.losses or data.stores or data.lookups)
 
 
 def _shift(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.operator) -> int | None:

@@ -76,6 +76,12 @@ class Meeting:
     update_span: tuple[str | None, str | None] | None = None
     score_span: tuple[str | None, str | None] | None = None
 
+    @property
+    def is_apart(self) -> bool:
+        """Within one window, the update used only positions before those that are scored."""
+        before, scored = self.update_span, self.score_span
+        return self.same_turn and before is not None and scored is not None and before[1] == scored[0] is not None
+
 
 @dataclass(slots=True)
 class Recorder:
@@ -172,6 +178,8 @@ class Recorder:
         if not self._current(losses.losses):
             return False
         before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
+        if losses.mixture and not any(score.byte_mixture for score in before):
+            return True
         known = frozenset[int]().union(*(score.influences | score.lookups for score in before))
         return not before or not (losses.influences | losses.lookups) <= known
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence as Statements
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from auditor.source.flow import values as v
@@ -43,6 +43,7 @@ class StatementEvaluator:
     machine: Machine
     expressions: Expressions
     assignments: Assignments
+    leaving: list[list[dict[str, v.Value]]] = field(default_factory=list)
 
     def block(self, body: Statements[ast.stmt], env: v.Environment) -> Outcome:
         """Run statements in order."""
@@ -149,6 +150,8 @@ class StatementEvaluator:
             env.names.update(before)
             outcome = self.block(arm, env)
             ends.append((outcome, dict(env.names)))
+            if outcome in (Outcome.BREAK, Outcome.CONTINUE) and self.leaving:
+                self.leaving[-1].append(dict(env.names))
         going_on = [names for outcome, names in ends if outcome is Outcome.NEXT]
         joined = _join(going_on or [names for _, names in ends], gates, before)
         env.names.clear()
@@ -209,11 +212,23 @@ class StatementEvaluator:
                 loop.turn = turn
                 before = dict(env.names)
                 self.assignments.assign(node.target, self.expressions.element(iterated, loop), env)
-                ended = self.block(node.body, env)
+                ended = self._turn(node.body, env)
                 _carry(env, before)
                 if not self._runs_again(loop, ended) or _runs_once(iterated):
                     break
         return self.block(node.orelse, env)
+
+    def _turn(self, body: Statements[ast.stmt], env: v.Environment) -> Outcome:
+        """Run a loop's body once; variables are joined over the ways in which the turn can end."""
+        self.leaving.append([])
+        ended = self.block(body, env)
+        left = self.leaving.pop()
+        if left:
+            ends = [dict(env.names), *left] if ended is Outcome.NEXT else left
+            joined = _join(ends, v.NO_NUMBERS, env.names)
+            env.names.clear()
+            env.names.update(joined)
+        return ended
 
     def _known_items(self, iterated: v.Value) -> list[v.Value] | None:
         if isinstance(iterated, v.Sequence) and iterated.exact and len(iterated.items) <= _UNROLLED:
@@ -223,7 +238,7 @@ class StatementEvaluator:
     def _item_by_item(self, node: ast.For | ast.AsyncFor, items: Iterable[v.Value], env: v.Environment) -> Outcome:
         for item in list(items):
             self.assignments.assign(node.target, item, env)
-            ended = self.block(node.body, env)
+            ended = self._turn(node.body, env)
             if ended in (Outcome.BREAK, Outcome.LEAVE):
                 return Outcome.NEXT if ended is Outcome.BREAK else ended
         return self.block(node.orelse, env)
@@ -239,7 +254,7 @@ class StatementEvaluator:
                 before = dict(env.names)
                 for name in counters:
                     self._make_counter(name, loop, env)
-                ended = self.block(node.body, env)
+                ended = self._turn(node.body, env)
                 _carry(env, before)
                 if not self._runs_again(loop, ended):
                     break

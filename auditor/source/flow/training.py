@@ -62,11 +62,13 @@ class Training:
         """``torch.autograd.grad(loss, parameters)``."""
         return v.Data(tokens=within(loss.tokens, loss.span), influences=loss.influences)
 
-    def mixture(self, result: v.Data, left: v.Data, right: v.Data, node: ast.AST) -> None:
-        """A share of a token's probability is mixed with another predictor."""
-        for share, other in ((left, right), (right, left)):
-            if share.spread and not other.spread and other.tokens:
-                result.mixture = result.mixture or self.machine.recorder.here(node)
+    def mixture(self, result: v.Data, parts: Iterable[v.Data], node: ast.AST) -> None:
+        """A token's probability, spread over its bytes, is mixed with another predictor."""
+        known = list(parts)
+        shares = any(part.spread for part in known)
+        others = any(part.tokens and not part.spread and not part.scores for part in known)
+        if shares and others:
+            result.mixture = result.mixture or self.machine.recorder.here(node)
 
 
 def within(regions: v.Regions, limits: tuple[str | None, str | None] | None) -> v.Regions:

@@ -105,7 +105,7 @@ class Data:
     `turns` are the loop turns that decided it. `shift` is a constant offset of a position (None: not a position that is
     known to be ahead or behind; -1: behind), `is_length` a distance between positions. `base` is the tensor that this one is a view of: writes go there too.
     `table_word` marks what a table says about the realised token, `mask` a test of anything,
-    `counted` a histogram. `origin` is where a text was put together, `born` the turns in which a
+    `counted` a histogram, `by_token` an entry of a fixed table that a token picks. `origin` is where a text was put together, `born` the turns in which a
     new tensor or dictionary was made. `spread` is a token's log probability
     divided over its bytes, `mixture` the number of the event where such a share was mixed with another predictor.
     """
@@ -137,6 +137,7 @@ class Data:
     base: Data | None = None
     mask: bool = False
     counted: bool = False
+    by_token: bool = False
     origin: Location | None = None
     born: frozenset[Turn] | None = None
     table_word: bool = False
