@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from auditor.source.flow import values as v
-from auditor.source.flow.indexing import select, turned
+from auditor.source.flow.indexing import keyed, select, turned
 from auditor.source.flow.machine import Machine, bind_class_method, bind_method
 from auditor.source.flow.operators import compared, negated, truth
 from auditor.source.flow.recorder import Loop
@@ -206,7 +206,9 @@ class Expressions:
                     return mapping.entries[index.value]
             except TypeError:
                 return v.Data()
-        inside: list[v.Value] = [*mapping.others, *(() if isinstance(index, v.Const) else mapping.entries.values())]
+        key = v.summary(index)
+        others = [keyed(other, key, self.machine.recorder) for other in mapping.others]
+        inside: list[v.Value] = [*others, *(() if isinstance(index, v.Const) else mapping.entries.values())]
         rest = select(mapping.rest, index, node.slice, self.machine.recorder)
         return v.choice([*inside, rest]) if inside else rest
 
@@ -226,6 +228,7 @@ class Expressions:
                 if loop and iterated.index is not None:
                     result.index = v.Index(loop.number, loop.turn, iterated.index.start)
                 result.span = None
+                result.of_bytes |= iterated.by_token
                 return result
             case v.Choice():
                 return v.choice(self.element(option, loop) for option in iterated.options)

@@ -88,12 +88,22 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     if not table.table:
         result.by_token = True
         return
+    result.influences = recorder.met(table.influences, key.tokens) | (result.influences - table.influences)
     by_target = asks_for_target(key)
     name = table.name or (table.base.name if table.base else None) or "table"
     result.lookups |= {recorder.lookup(node, name, key, by_target)}
     result.table_word = by_target
     for loop in recorder.loops:
         loop.used = True
+
+
+def keyed(value: v.Value, key: v.Data, recorder: Recorder) -> v.Value:
+    """What a table of tables holds under a key: of its updates, those that used the tokens that the key selects now."""
+    if not (isinstance(value, v.Mapping) and key.tokens):
+        return value
+    rest = view_of(value.rest, v.NO_TURNS)
+    rest.influences = recorder.met(value.rest.influences, key.tokens)
+    return v.Mapping(value.entries, rest, value.others)
 
 
 def asks_for_target(key: v.Data) -> bool:

@@ -32,6 +32,9 @@ _NEW_TENSORS = frozenset(
 )
 _LIKE = frozenset({"zeros_like", "ones_like", "full_like", "empty_like", "randn_like", "rand_like"})
 _TOKEN_FILES = frozenset({"fromfile", "memmap", "load", "from_file", "open_memmap", "loadtxt"})
+_COLLECTIVES = frozenset(
+    {"all_gather", "gather", "all_gather_object", "gather_object", "all_gather_into_tensor", "all_gather_into_tensor_coalesced"}
+)
 _HISTOGRAMS = frozenset({"bincount", "unique", "histc"})
 _TRUE = frozenset({"torch.cuda.is_available", "torch.distributed.is_available", "torch.distributed.is_initialized",
                    "dist.is_available", "dist.is_initialized"})  # fmt: skip
@@ -73,8 +76,6 @@ class LibraryCalls:
             "deepcopy": self._deepcopy,
             "copy": lambda args, keywords, node: args[0] if args else v.Data(),
             "grad": self._gradient,
-            "all_gather_object": self._gather_objects,
-            "gather_object": self._gather_objects,
             "Parameter": self._parameter,
             "run_path": self._run_path,
             "run_module": self._run_path,
@@ -120,6 +121,8 @@ class LibraryCalls:
             return v.Mapping(rest=v.Data(born=self.machine.recorder.turns))
         if last == "deque":
             return v.Sequence(list(v.parts_of(arguments[0])) if arguments else [], exact=not arguments)
+        if last in _COLLECTIVES and (last != "gather" or "dist" in name):
+            return self._gathered(arguments, keywords)
         if name.endswith("add.at") and len(arguments) >= 2:
             return self._add_at(arguments, node)
         if last in ("info", "debug", "warning"):
@@ -271,9 +274,16 @@ class LibraryCalls:
             return v.Data()
         return self.expressions.methods.training.gradient(v.summary(arguments[0]), merged(arguments[1:]))
 
-    def _gather_objects(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        if len(arguments) > 1 and isinstance(arguments[0], v.Sequence):
-            arguments[0].items, arguments[0].exact = [arguments[1]], False
+    def _gathered(self, arguments: Arguments, keywords: Keywords) -> v.Value:
+        """Every rank's values arrive in the list or tensor that is given for them."""
+        given = [*arguments, *keywords.values()]
+        lists = [value for value in given if isinstance(value, v.Sequence) and not value.is_tuple]
+        if lists:
+            rest = [value for value in given if value is not lists[0] and not isinstance(value, v.Const)]
+            if rest:
+                lists[0].items, lists[0].exact = rest[:1], False
+        elif len(given) > 1 and isinstance(given[0], v.Data):
+            given[0].absorb(v.summary(given[1]))
         return v.NONE
 
     def _loss(self, arguments: Arguments, keywords: Keywords) -> v.Value:

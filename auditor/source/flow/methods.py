@@ -10,7 +10,7 @@ from auditor.events import validation
 from auditor.source.flow import files
 from auditor.source.flow import values as v
 from auditor.source.flow.expressions import Expressions, merged
-from auditor.source.flow.indexing import ask, select, view_of
+from auditor.source.flow.indexing import ask, keyed, select, view_of
 from auditor.source.flow.machine import Machine, bind_method
 from auditor.source.flow.operators import combined, joined_path
 from auditor.source.flow.training import Training
@@ -160,6 +160,9 @@ class Methods:
         if isinstance(op, ast.Add | ast.Sub) and self.machine.recorder.counts_anew(other):
             change = v.derived(other)
             change.scores |= {self.machine.recorder.score(node, other)}
+        if place.weights and not validation(change.tokens) <= place.tokens:
+            for loop in self.machine.recorder.loops:
+                loop.carried = True  # the next turn reads what this one wrote
         quotient = combined(v.derived(place), other, op)
         place.absorb(change)
         if isinstance(quotient, v.Data):
@@ -291,7 +294,7 @@ class Methods:
 
     def extend(self, sequence: v.Sequence, value: v.Value) -> None:
         """``sequence += value``."""
-        added = value.items if isinstance(value, v.Sequence) else [v.summary(value)]
+        added = value.items if isinstance(value, v.Sequence) else [self.expressions.element(value, None)]
         sequence.exact = sequence.exact and isinstance(value, v.Sequence) and value.exact and not self.machine.recorder.loops
         for item in list(added):
             self._put(sequence, item)
@@ -383,8 +386,9 @@ class Methods:
                 mapping.others.append(default)
             ask(rest, mapping.rest, data, node, self.machine.recorder)
         if name == "setdefault":
-            return v.choice([default, *mapping.others, rest])
-        return v.choice([*mapping.others, rest, *([] if default == v.NONE and mapping.others else [default])])
+            return v.choice([default, *(keyed(other, data, self.machine.recorder) for other in mapping.others), rest])
+        inside = [keyed(other, data, self.machine.recorder) for other in mapping.others]
+        return v.choice([*inside, rest, *([] if default == v.NONE and mapping.others else [default])])
 
     # ---- files and texts ----
 

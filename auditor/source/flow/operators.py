@@ -143,7 +143,8 @@ def _shift(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast
     if isinstance(op, ast.Sub) and not left.is_length:
         number = _offset(right, second)
         if isinstance(second, v.Const):
-            return None if number is None else (left.shift or 0) - number
+            behind = None if left.shift is None else -1
+            return behind if number is None else (left.shift or 0) - number
         return None if _is_distance(left, right) else -1
     return None
 

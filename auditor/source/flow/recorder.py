@@ -46,6 +46,7 @@ class Loop:
     asked_for_start: bool = False
     updated: bool = False
     used: bool = False
+    carried: bool = False
 
     @property
     def tag(self) -> Turn:
@@ -182,6 +183,22 @@ class Recorder:
             return True
         known = frozenset[int]().union(*(score.influences | score.lookups for score in before))
         return not before or not (losses.influences | losses.lookups) <= known
+
+    def met(self, influences: Numbers, key: Regions) -> Numbers:
+        """Of the updates behind a table, those that used tokens which the key selects in this turn.
+
+        It has to be told here, while the loops run: where a table is asked token by token and the answers are
+        gathered, the score that follows the loop can no longer tell one turn from another.
+        """
+        now, active = self._current(key), self.active
+        found = set()
+        for number in influences:
+            update = self.events[number]
+            assert isinstance(update, Update)
+            used = validation(update.tokens)
+            if update.kind is not UpdateKind.TABLE or any(overlap(old, new, active) for old in used for new in now):
+                found.add(number)
+        return frozenset(found)
 
     def _current(self, regions: Regions) -> Regions:
         """The validation tokens that this turn selects; those of another turn are memory, not what is scored now."""

@@ -272,7 +272,7 @@ class StatementEvaluator:
         """Does a later turn show anything that the first did not?"""
         if loop.turn or ended in (Outcome.BREAK, Outcome.LEAVE):
             return False
-        return loop.asked_for_start or (loop.updated and loop.used)
+        return loop.asked_for_start or loop.carried or (loop.updated and loop.used)
 
 
 def _runs_once(iterated: v.Value) -> bool:

@@ -63,11 +63,13 @@ class Training:
         return v.Data(tokens=within(loss.tokens, loss.span), influences=loss.influences)
 
     def mixture(self, result: v.Data, parts: Iterable[v.Data], node: ast.AST) -> None:
-        """A token's probability, spread over its bytes, is mixed with another predictor."""
+        """A token's probability is mixed with a predictor of its bytes."""
         known = list(parts)
-        shares = any(part.spread for part in known)
-        others = any(part.tokens and not part.spread and not part.scores for part in known)
-        if shares and others:
+        spread = any(part.spread for part in known) and any(
+            part.tokens and not part.spread and not part.scores for part in known
+        )
+        by_bytes = any(part.losses for part in known) and any(part.of_bytes and not part.losses for part in known)
+        if spread or by_bytes:
             result.mixture = result.mixture or self.machine.recorder.here(node)
 
 

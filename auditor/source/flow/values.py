@@ -107,7 +107,7 @@ class Data:
     `table_word` marks what a table says about the realised token, `mask` a test of anything,
     `counted` a histogram, `by_token` an entry of a fixed table that a token picks. `origin` is where a text was put together, `born` the turns in which a
     new tensor or dictionary was made. `spread` is a token's log probability
-    divided over its bytes, `mixture` the number of the event where such a share was mixed with another predictor.
+    divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` the number of the event where such a share was mixed with another predictor.
     """
 
     tokens: Regions = NO_REGIONS
@@ -123,6 +123,7 @@ class Data:
     hashed: bool = False
     per_byte: bool = False
     spread: bool = False
+    of_bytes: bool = False
     gradient: bool = False
     weights: bool = False
     shift: int | None = None
@@ -171,6 +172,7 @@ def merge_into(target: Data, other: Data) -> None:
     target.hashed |= other.hashed
     target.per_byte |= other.per_byte
     target.spread |= other.spread
+    target.of_bytes |= other.of_bytes
     target.gradient |= other.gradient
     target.weights |= other.weights
     target.mixture = target.mixture or other.mixture
