@@ -2,7 +2,8 @@
 
 A label that stands in the log shows that its branch was taken. A label that does not shows the opposite only under
 conditions: the log was printed by this script, the missing print runs whenever its branch does, it goes to the console,
-and the log goes on to what the script prints later. Otherwise nothing is told.
+and the log goes on to what the script prints later (or, at the script's end, the logs of several runs end alike).
+Otherwise nothing is told.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class PrintedLines:
         self._sites = [site for site in sites if not site.opaque or _has_words(site)]
         self._scopes = scopes
         self._foreign = foreign
+        self._of_scope: dict[Scope, list[int]] = {}
 
     def printed(self, path: str, first_line: int, last_line: int) -> bool | None:
         """True, False, or None where it cannot be told."""
@@ -68,11 +70,8 @@ class PrintedLines:
         inside = {index for index, site in enumerate(self._sites) if self._is_within(site, reached)}
         if any(matching <= inside for matching in self._shapes if matching):
             return True
-        if any(matching & inside for matching in self._shapes):
-            return None
-        certain = [
-            index for index in inside if not self._sites[index].opaque and self._is_certain(self._sites[index], reached)
-        ]
+        missing = [self._sites[index] for index in inside - self._seen if not self._sites[index].opaque]
+        certain = any(self._is_certain(site, reached) for site in missing)
         return False if certain and self._goes_on(reached[0]) else None
 
     def taken(self) -> Iterator[Taken]:
@@ -216,17 +215,15 @@ class PrintedLines:
         }
 
     def _goes_on(self, lines: _Range) -> bool:
-        """Does the log show most of what the function prints unconditionally, and something that comes later?"""
+        """Does the log show most of what the function prints unconditionally, and that it went on?"""
         scope = self._function_of(lines)
         for _ in range(_MAX_CALL_DEPTH):
             if scope is None:
                 return False
-            certain = [index for index, site in enumerate(self._sites) if self._is_unconditional(site, scope)]
-            seen = [index for index in certain if index in self._seen]
-            later = [
-                i for i in self._seen if self._stands_in(i, scope) and (self._sites[i].location.line or 0) > lines.last
-            ]
-            if later and len(seen) >= max(1, _LEAST_SEEN * len(certain)):
+            certain = self._unconditional(scope)
+            seen_enough = len(self._seen.intersection(certain)) >= max(1, _LEAST_SEEN * len(certain))
+            later = any(self._stands_in(index, scope) and self._line(index) > lines.last for index in self._seen)
+            if seen_enough and (later or self._ends_before(lines, scope)):
                 return True
             callers = self._scopes.callers(scope)
             if len(callers) != 1:
@@ -235,6 +232,21 @@ class PrintedLines:
             scope = callers[0].scope
             lines = _Range(scope.module.source_path, call.lineno, call.end_lineno or call.lineno)
         return False
+
+    def _ends_before(self, lines: _Range, scope: Scope) -> bool:
+        """Do several logs end alike, at a print before the lines, with no print beyond them to be expected?"""
+        ends: dict[str, frozenset[int]] = {}
+        for line, matching in zip(self._lines, self._shapes, strict=True):
+            if matching:
+                ends[line.location.path] = matching
+        last = set(ends.values())
+        expected = self._unconditional(scope)
+        return (
+            len(ends) > 1
+            and len(last) == 1
+            and all(self._stands_in(index, scope) and self._line(index) < lines.first for index in next(iter(last)))
+            and not any(self._line(index) > lines.last for index in expected)
+        )
 
     def _function_of(self, lines: _Range) -> Scope | None:
         around = [
@@ -253,11 +265,17 @@ class PrintedLines:
         found = self._call_at(self._sites[index])
         return found is not None and found[0] is scope
 
-    def _is_unconditional(self, site: PrintSite, scope: Scope) -> bool:
-        found = self._call_at(site)
-        if found is None or found[0] is not scope or _goes_to_file_only(found[1]):
-            return False
-        return self._only_guards(scope, found[2], 0)
+    def _unconditional(self, scope: Scope) -> list[int]:
+        """The sites in a scope that print whenever it is run."""
+        if scope not in self._of_scope:
+            found = ((index, self._call_at(site)) for index, site in enumerate(self._sites) if not site.opaque)
+            own = [(index, call) for index, call in found if call is not None and call[0] is scope]
+            self._of_scope[scope] = [
+                index
+                for index, (_, call, branches) in own
+                if not _goes_to_file_only(call) and self._only_guards(scope, branches, 0)
+            ]
+        return self._of_scope[scope]
 
 
 def _has_words(site: PrintSite) -> bool:

@@ -21,6 +21,7 @@ from auditor.source.config.logged import Logged
 from auditor.source.config.objects import LIBRARY, bound_arguments, fill_fields
 from auditor.source.config.syntax import (
     as_read,
+    changed_container,
     is_dataclass,
     is_generator,
     kind_of,
@@ -220,6 +221,8 @@ class Interpreter(Evaluator):
                 self.assign(node, unknown("bound under a condition that cannot be told"), names)
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                 self.assign(node, unknown("set under a condition that cannot be told"), names)
+            elif (changed := changed_container(node)) is not None and isinstance(names.find(changed), Value):
+                self.assign(ast.copy_location(ast.Name(id=changed), node), unknown("changed under a condition"), names)
 
     def _augment(self, target: ast.expr, op: ast.operator, value: ast.expr, names: Namespace) -> None:
         if isinstance(target, ast.Name | ast.Attribute):
@@ -230,6 +233,12 @@ class Interpreter(Evaluator):
         """``owner.name``, also where only the name tells what it is."""
         known = self.find_attribute(owner, name) if self.find_attribute else None
         return known if known is not None else Evaluator.attribute_of(self, owner, name, node, names)
+
+    def raised(self, node: ast.AST, names: Namespace, text: str) -> Value:
+        """Note a failure: anywhere before the program starts, later only where the script raises on purpose."""
+        if self._in_program and not isinstance(node, ast.Raise):
+            return unknown(text)
+        return Evaluator.raised(self, node, names, text)
 
     # --- binding
 
