@@ -1,4 +1,4 @@
-# Each target sets up what it needs: a virtual environment in .venv with the light core and the development tools.
+# Each target sets up what it needs: a virtual environment in .venv with the package, torch and the development tools.
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -8,7 +8,7 @@ REPO ?= $(PGOLF_CORPUS)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,train]"
 	touch $@
 
 demo: $(VENV)/.installed  ## audit fixtures: one report in full, then all of them in a table

@@ -10,6 +10,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Sequence
 
+from auditor.excerpts import Excerpts
 from auditor.finding import NotApplicable, Statement, Statements
 from auditor.report import HeadlineLine, HeadlineSummary, Outcome, Report, RuleResult, SubmissionSummary
 from auditor.rule import Rule, Ruleset, RulesetName
@@ -18,10 +19,11 @@ from auditor.submission.submission import Submission
 
 def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset) -> Report:
     """Ask every rule about `submission` and return the report; results are in the order of `rules`."""
-    results = tuple(run_rule(rule, submission, ruleset) for rule in rules)
+    excerpts = Excerpts(submission)
+    results = tuple(excerpts.complete(run_rule(rule, submission, ruleset)) for rule in rules)
     return Report(
         submission=summarize(submission),
-        headline=_headline(submission),
+        headline=_headline(submission, excerpts),
         results=results,
         unreadable=submission.unreadable,
     )
@@ -87,7 +89,7 @@ def summarize(submission: Submission) -> SubmissionSummary:
     )
 
 
-def _headline(submission: Submission) -> HeadlineSummary:
+def _headline(submission: Submission, excerpts: Excerpts) -> HeadlineSummary:
     headline = submission.headline
     first = headline.lines[0] if headline.lines else None
     return HeadlineSummary(
@@ -112,4 +114,5 @@ def _headline(submission: Submission) -> HeadlineSummary:
             for line in headline.lines
         ),
         explanation=headline.explanation,
+        print_site=excerpts.locate(first.print_site) if first and first.print_site else None,
     )

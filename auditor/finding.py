@@ -107,7 +107,8 @@ class Finding:
         path = self.location.path if self.location else ""
         symbol = (self.location.symbol if self.location else None) or ""
         anchor = re.sub(r"\s+", " ", self.anchor or re.sub(r"\d[\d,._]*", "#", self.message)).strip()
-        return hashlib.sha256("\0".join((self.rule_id, path, symbol, anchor)).encode()).hexdigest()[:16]
+        whole = "\0".join((self.rule_id, path, symbol, anchor))
+        return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:16]  # a name may be no text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ lines in another way (a weighted mean, a difference), and claims that stand only
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,12 +22,13 @@ from auditor.headline_search import (
     find_single,
     nearest_score,
 )
-from auditor.source.prints import PrintSite, find_printer
+from auditor.source.prints import PrintSite, find_printer_of
 from auditor.submission.logs.model import Log, Metric, Run
 from auditor.submission.metadata import Metadata
-from auditor.submission.readme import Readme
+from auditor.submission.readme import Readme, ReadmeClaim
 from auditor.submission.script import Script
 
+_MEAN = re.compile(r"\b(?:mean|average|avg)\b", re.IGNORECASE)
 _SAME_EXPERIMENT_BPB = 0.02  # ours: runs of one recipe under other seeds differ by less
 
 
@@ -113,9 +115,18 @@ def _find_claim(metadata: Metadata | None, readme: Readme | None) -> _Claim | No
             return _Claim(score, f"{metadata.path} (mean of what is declared per seed)", metadata.seeds, per_seed)
         return None
     if readme is not None and readme.claims:
-        first = readme.claims[0]
-        return _Claim(Score(first.val_bpb, first.num_decimals), f"{readme.path}:{first.line}")
+        chosen = _headline_claim(readme.claims)
+        return _Claim(Score(chosen.val_bpb, chosen.num_decimals), f"{readme.path}:{chosen.line}")
     return None
+
+
+def _headline_claim(claims: Sequence[ReadmeClaim]) -> ReadmeClaim:
+    """Of what a README states where submission.json is missing: the best mean, else what it states first.
+
+    The largest number of a line is taken: beside a mean stand its deviation, and the same before quantisation.
+    """
+    means = {claim.line: claim for claim in sorted(claims, key=lambda claim: claim.val_bpb) if _MEAN.search(claim.text)}
+    return min(means.values(), key=lambda claim: claim.val_bpb) if means else claims[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +157,12 @@ class _Tracer:
 
     def _rank(self, metric: Metric) -> int:
         """Of lines with one number, one that the script can print comes first, one that it cannot print last."""
-        printable, _ = find_printer(self.sites, metric.text)
+        printable, _ = self._printer(metric)
         return {True: 0, None: 1, False: 2}[printable]
+
+    def _printer(self, metric: Metric) -> tuple[bool | None, PrintSite | None]:
+        lines = next(log.lines for log in self.logs if log.path == metric.log)
+        return find_printer_of(self.sites, metric, lines)
 
     def _is_best(self, single: Metric) -> bool:
         own = self._run_of(single)
@@ -177,7 +192,7 @@ class _Tracer:
         )
 
     def _carrier(self, metric: Metric) -> CarrierLine:
-        printable, site = find_printer(self.sites, metric.text) if self.script else (None, None)
+        printable, site = self._printer(metric) if self.script else (None, None)
         return CarrierLine(
             metric=metric,
             seed=self._run_of(metric).seed,

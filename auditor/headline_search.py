@@ -1,8 +1,8 @@
 """Finds a score among log lines: on one line, or as the mean over one line per seed.
 
-Two scores are the same if they agree to the digits that both show; a last digit may have been rounded or cut off. A mean
-is looked for among lines of one label, first over all runs, then over the declared seeds, then over other choices of
-seeds, where the number is precise enough that a choice which fits is not an accident.
+Two scores are the same if they agree to the digits that both show; a last digit may have been rounded or cut off. A
+mean is looked for among lines of one label: over all runs, then the declared seeds, then the runs of one variant,
+then over other choices of seeds, where the number is precise enough that a choice which fits is not an accident.
 """
 
 from __future__ import annotations
@@ -77,8 +77,12 @@ def find_lines_of_seeds(
     mean = fmean(value.val_bpb for value in declared)
     if not same_to_shown_digits(score, mean, min(value.num_decimals for value in declared)):
         return ()
-    lines = (_line_of_seed(seed, value, runs, rank) for seed, value in per_seed)
-    return tuple(line for line in lines if line is not None)
+    lines: list[Metric] = []
+    for seed, value in per_seed:
+        taken = {(line.log, line.run) for line in lines}
+        line = _line_of_seed(seed, value, [run for run in runs if (run.log, run.index) not in taken], rank)
+        lines += [line] if line is not None else []
+    return tuple(lines)
 
 
 def _line_of_seed(seed: int | None, value: Score, runs: Sequence[Run], rank: Rank) -> Metric | None:
@@ -90,6 +94,9 @@ def find_mean(score: Score, runs: Sequence[Run], seeds: Sequence[int], rank: Ran
     """Lines of one label, one per run, whose mean is `score`, chosen among labels as `find_single` chooses among lines."""
     groups = list(_groups(runs))
     found = [mean for lines in groups if (mean := _mean_of_all(score, lines, seeds))]
+    if not found:  # one variant among several: logs that are called alike but for their seed
+        variants = [lines for variant in _variants(runs) for lines in _groups(variant)]
+        found = [mean for lines in variants if (mean := _mean_of_all(score, lines, seeds))]
     found = found or [mean for lines in groups if (mean := _mean_of_some(score, lines))]
     return min(found, key=lambda mean: _preference(mean, rank), default=None)
 
@@ -108,6 +115,13 @@ def _mean_of_some(score: Score, lines: Sequence[_SeedLine]) -> MeanOfLines | Non
 def _preference(mean: MeanOfLines, rank: Rank) -> tuple[bool, int, int, bool]:
     first = mean.lines[0]
     return first.step is not None, rank(first), -first.num_decimals, first.val_loss is None
+
+
+def _variants(runs: Sequence[Run]) -> Iterable[Sequence[Run]]:
+    variants: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        variants[run.log.replace(str(run.seed), "")].append(run)
+    return variants.values() if len(variants) > 1 else ()
 
 
 def _groups(runs: Sequence[Run]) -> Iterator[list[_SeedLine]]:

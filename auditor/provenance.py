@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.source.prints import PrintSite, find_printer, is_cut_off
+from auditor.source.prints import PrintSite, find_printer, find_printer_of, is_cut_off
 from auditor.submission.logs.model import EmbeddedSource, LogFact, Run, Setting, Size, SizeKind
 from auditor.submission.script import Script
 
@@ -43,19 +43,44 @@ class CodeSize:
 class PrintedLines:
     """The distinct metric and size lines of a run (all numbers alike), and those that nothing shipped prints.
 
-    `cut_off` are unprintable lines that are the beginning of a printable one: a log trimmed by hand.
+    `cut_off` are unprintable lines that are the beginning of a printable one: a log trimmed by hand. Only the lines from
+    `first_line` to `last_line` were compared.
     """
 
+    first_line: int
+    last_line: int
     num_shapes: int
     unprintable: tuple[LogFact, ...]
     cut_off: tuple[LogFact, ...]
 
 
-def code_sizes(script: Script, other_sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Every size that the shipped code can be said to have, by name of the text; its size in bytes comes first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeSizes:
+    """Every size in bytes that code of the submission can be said to have, by name of the text; the plain size first.
+
+    `own` are the texts of the script and of what it uses. `others` are further files and sums: a logged size may equal one
+    of them, but that it is near to one means nothing.
+    """
+
+    own: Mapping[str, tuple[int, ...]]
+    others: Mapping[str, tuple[int, ...]]
+
+    def equal_to(self, num_bytes: float, slack_bytes: int = 0) -> str | None:
+        """The name of the first text that has the size; None if none has."""
+        named = (*self.own.items(), *self.others.items())
+        return next((name for name, sizes in named if any(abs(num_bytes - size) <= slack_bytes for size in sizes)), None)
+
+    def nearest_to(self, num_bytes: float) -> tuple[str, int]:
+        """The name and size of the own text whose plain size is nearest."""
+        name = min(self.own, key=lambda name: abs(num_bytes - self.own[name][0]))
+        return name, self.own[name][0]
+
+
+def code_sizes(script: Script, other_sizes: Mapping[str, int]) -> CodeSizes:
+    """The sizes of the shipped code. `other_sizes` are further Python files of the submission, in bytes.
 
     A text also has a size with the other line ends and, unless the script is seen to count bytes, one in characters
-    (``len(code)`` is logged as bytes). `other_sizes` are further Python files of the submission, in bytes.
+    (``len(code)`` is logged as bytes).
     """
     in_bytes = any(_COUNTS_BYTES.search(module.source) for module in script.modules)
     sizes: dict[str, tuple[int, ...]] = {script.path: (script.num_bytes,)}
@@ -65,12 +90,10 @@ def code_sizes(script: Script, other_sizes: Mapping[str, int]) -> dict[str, tupl
     for module in script.modules:
         name = module.path if module.source_path == module.path else f"{module.path} decoded"
         sizes[name] = sizes.get(name, ()) + _lengths(module.source, in_bytes)
-    for path, num_bytes in other_sizes.items():
-        sizes.setdefault(path, (num_bytes,))
     if len(script.modules) > 1:
         siblings = sum(_num_bytes(module.source) for module in script.modules[1:])
         sizes[f"{script.path} with what it imports"] = (script.num_bytes + siblings,)
-    return sizes
+    return CodeSizes(own=sizes, others={path: (size,) for path, size in other_sizes.items() if path not in sizes})
 
 
 def _lengths(source: str, in_bytes: bool) -> tuple[int, ...]:
@@ -83,16 +106,15 @@ def _num_bytes(source: str) -> int:
     return len(source.encode("utf-8", "surrogateescape"))
 
 
-def compare_code_size(run: Run, sizes: Mapping[str, Sequence[int]]) -> CodeSize | None:
+def compare_code_size(run: Run, sizes: CodeSizes) -> CodeSize | None:
     """The code size that `run` logged beside the shipped one it equals or is nearest to; None if it logged none."""
     logged = run.size(SizeKind.CODE)
     if logged is None:
         return None
-    for name, options in sizes.items():
-        if logged.num_bytes in options:
-            return CodeSize(size=logged, shipped_as=name, shipped_bytes=logged.num_bytes)
-    nearest = min(sizes, key=lambda name: abs(logged.num_bytes - sizes[name][0]))
-    return CodeSize(size=logged, shipped_as=nearest, shipped_bytes=sizes[nearest][0])
+    if same := sizes.equal_to(logged.num_bytes):
+        return CodeSize(size=logged, shipped_as=same, shipped_bytes=logged.num_bytes)
+    nearest, num_bytes = sizes.nearest_to(logged.num_bytes)
+    return CodeSize(size=logged, shipped_as=nearest, shipped_bytes=num_bytes)
 
 
 def count_different_lines(embedded: EmbeddedSource, script: Script) -> int:
@@ -132,9 +154,11 @@ def compare_lines(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) ->
     for fact in (*run.metrics, *run.sizes):
         if first <= fact.line <= last:
             shapes.setdefault(re.sub(r"\d+", "0", fact.text), fact)
-    unprintable = [fact for fact in shapes.values() if find_printer(sites, fact.text)[0] is False]
+    unprintable = [fact for fact in shapes.values() if find_printer_of(sites, fact, lines)[0] is False]
     cut_off = tuple(fact for fact in unprintable if is_cut_off(sites, fact.text))
     return PrintedLines(
+        first_line=first,
+        last_line=last,
         num_shapes=len(shapes),
         unprintable=tuple(fact for fact in unprintable if fact not in cut_off),
         cut_off=cut_off,
@@ -142,16 +166,16 @@ def compare_lines(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) ->
 
 
 def find_unknown_settings(
-    run: Run, lines: Sequence[str], script: Script, sites: Sequence[PrintSite]
+    run: Run, printed: PrintedLines, script: Script, sites: Sequence[PrintSite]
 ) -> tuple[Setting, ...]:
-    """The hyper-parameters that the run dumped and that no word of the script names; `lines` are those of the log.
+    """The hyper-parameters that the run dumped and that no word of the script names; `printed` tells the script's lines.
 
     Only a dump of names and values by the script itself tells: a line that stands between lines that the script printed
     and that only a bare print of variables matches.
     """
     words = {word.lower() for module in script.modules for word in _WORD.findall(module.source)}
     sites = [site for site in sites if not site.quotes]
-    first, last = _printed_span(run, lines, sites)
+    first, last = printed.first_line, printed.last_line
     return tuple(
         setting
         for name, setting in (run.settings or {}).items()
@@ -170,15 +194,22 @@ def _printed_span(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) ->
 
 
 def find_nearest_site(sites: Iterable[PrintSite], line: str) -> PrintSite | None:
-    """The site whose words are most like those of `line`; None if none is similar."""
+    """The site whose words are most like those of `line`, the spelling deciding between equals; None if none is similar."""
     words = _WORD.findall(line)
-    best, nearest = _LEAST_SIMILARITY, None
+    best, nearest = (_LEAST_SIMILARITY, 0.0), None
     for site in sites:
-        literal = " ".join(part for part in site.parts if isinstance(part, str))
-        similarity = difflib.SequenceMatcher(None, words, _WORD.findall(literal), autojunk=False).ratio()
-        if similarity > best:
-            best, nearest = similarity, site
+        literal = _WORD.findall(" ".join(part for part in site.parts if isinstance(part, str)))
+        similarity = _similarity(words, literal)
+        if similarity < best[0]:
+            continue
+        both = similarity, _similarity(" ".join(words), " ".join(literal))
+        if both > best:
+            best, nearest = both, site
     return nearest
+
+
+def _similarity(one: Sequence[str], other: Sequence[str]) -> float:
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 def find_missing_labels(sites: Iterable[PrintSite], lines: Sequence[str]) -> dict[str, PrintSite]:

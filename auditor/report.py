@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from auditor.finding import Basis, Evidence, Finding, NotApplicable, Severity, Unestablished
+from auditor.finding import Basis, Evidence, Finding, Location, NotApplicable, Severity, Unestablished
 from auditor.rule import Ruleset, RulesetName
 
 SCHEMA_VERSION = 1
@@ -116,7 +116,10 @@ class HeadlineLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadlineSummary:
-    """Where the submitted val_bpb comes from. `None` is "could not be told", and `explanation` says why."""
+    """Where the submitted val_bpb comes from. `None` is "could not be told", and `explanation` says why.
+
+    `print_site` is the print in the script that can have made the (first) line.
+    """
 
     val_bpb: float | None
     claimed_in: str | None
@@ -128,6 +131,7 @@ class HeadlineSummary:
     printable_by_script: bool | None
     lines: tuple[HeadlineLine, ...]
     explanation: str
+    print_site: Location | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

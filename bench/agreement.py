@@ -21,7 +21,7 @@ if __package__ in (None, ""):  # run as a script: the repository's root is not o
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from auditor.engine import audit
-from auditor.report import Outcome, Report, RuleResult
+from auditor.report import Outcome, Report, RuleResult, Unreadable
 from auditor.rule import Ruleset, RulesetName
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
@@ -98,9 +98,17 @@ def audit_rows(repository: Repository, rows: Sequence[Row]) -> Iterable[tuple[Ro
     ruleset = Ruleset(RulesetName.PRACTICE, RULES_AS_OF.value)
     for number, row in enumerate(rows, start=1):
         print(f"\r{number}/{len(rows)}", end="", file=sys.stderr, flush=True)
-        opened = repository.pull_request(int(row["pr"]))
+        opened = judged_submission(repository, row)
         yield row, audit(opened, ALL_RULES, ruleset) if isinstance(opened, Submission) else None
     print(file=sys.stderr)
+
+
+def judged_submission(repository: Repository, row: Row) -> Submission | Unreadable:
+    """The submission that a row judges: where a pull request adds several, the folder of the row's script."""
+    opened = repository.pull_request(int(row["pr"]))
+    others = opened.other_folders if isinstance(opened, Submission) else ()
+    folder = next((other for other in others if row["script"].startswith(f"{other}/")), None)
+    return repository.pull_request(int(row["pr"]), folder) if folder else opened
 
 
 def tally(column: Column, audited: Audited) -> Tally:
@@ -137,8 +145,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     with arguments.truth.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    audited = list(audit_rows(Repository(arguments.repo), rows))
-    elsewhere = [f"#{row['pr']}" for row, report in audited if not _same_folder(row, report)]
+    repository = Repository(arguments.repo)
+    audited = list(audit_rows(repository, rows))
+    elsewhere = [f"#{row['pr']}" for row in rows if not _is_headline(row, repository)]
     tallies = {column: tally(column, audited) for column in COLUMNS}
     print_tallies(tallies)
     print(f"headline folder other than the truth's: {' '.join(elsewhere) or 'none'}")
@@ -146,8 +155,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if good else 1
 
 
-def _same_folder(row: Row, report: Report | None) -> bool:
-    return report is not None and row["script"].startswith(f"{report.submission.path.rstrip('/')}/")
+def _is_headline(row: Row, repository: Repository) -> bool:
+    """Does the auditor, left to itself, take the folder that the row judges?"""
+    opened = repository.pull_request(int(row["pr"]))
+    return isinstance(opened, Submission) and (opened.path == "." or row["script"].startswith(f"{opened.path}/"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What ``make demo`` does: lays the fixtures out, prints one report in full, then all of them in a table.
 
-It calls the command line as a user would, in processes of its own; a finding is what a demo is about, so exit status 1 is
-fine here and only 2 (the job could not be done) is an error.
+It calls the command line as a user would, in processes of its own. Findings are what a demo is about, and some fixtures
+cannot be read on purpose, so the exit statuses of the two audits are 1 and 2; anything else is an error.
 """
 
 from __future__ import annotations
@@ -11,24 +11,31 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.lay_out_fixtures import lay_out
+from tools.lay_out_fixtures import FIXTURES, find_cases, lay_out, load_case
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = "PG001_foreign_log/bad_label_and_code_size"
 
 
-def run(*arguments: str | Path) -> int:
-    """Run the command line on `arguments` with its output on ours; returns the exit status."""
-    return subprocess.run([sys.executable, str(ROOT / "cli.py"), *map(str, arguments)], check=False).returncode
+def run(folder: Path, *arguments: str) -> int:
+    """Run the command line in `folder` with its output on ours; returns the exit status."""
+    sys.stdout.flush()
+    return subprocess.run([sys.executable, str(ROOT / "cli.py"), *arguments], cwd=folder, check=False).returncode
 
 
 def main() -> int:
     """Show one report, then the table."""
+    shown = load_case(FIXTURES / SHOWN)
     with tempfile.TemporaryDirectory(prefix="pgolf-demo-") as folder:
-        laid_out = Path(folder) / "fixtures"
-        lay_out(ROOT / "fixtures", laid_out)
-        statuses = [run("audit", laid_out / SHOWN), run("audit", laid_out)]
-    return 0 if max(statuses) < 2 else 2
+        root = Path(folder)
+        lay_out(shown, root / shown.path)
+        for case in find_cases():
+            lay_out(case, root / "fixtures" / case.name / case.path)
+        print(f"$ pgolf audit {shown.path}\n", flush=True)
+        statuses = [run(root, "audit", shown.path)]
+        print("\n$ pgolf audit fixtures\n", flush=True)
+        statuses.append(run(root, "audit", "fixtures"))
+    return 0 if statuses == [1, 2] else 2
 
 
 if __name__ == "__main__":

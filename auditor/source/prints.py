@@ -33,6 +33,7 @@ from auditor.source.templates import (
     stripped,
 )
 from auditor.source.texts import Alternatives, Context, Texts
+from auditor.submission.logs.model import LogFact
 from auditor.submission.script import Script
 
 _MAX_CHAIN = 5  # how many calls a text is followed through
@@ -47,6 +48,9 @@ _NOT_PRINTING = frozenset(["np", "numpy", "math", "torch", "F", "dist", "nn", "s
 _MEASURED_BPB = re.compile(r"bpb.{0,30}?\d\.\d\d", re.I)
 _QUOTED = frozenset({"__file__", "nvidia-smi", "getsource"})
 _LABEL_END = re.compile(r"[\s:=]")
+_LEAST_ECHOED = 16  # ours: letters; shorter texts ("val_loss:{} val_bpb:{}") stand in lines of any script
+_MAX_ECHO_PREFIX = 80
+_AFTER_WORDS = re.compile(r"[:\]|>-]\s+")
 _LAUNCHER_PREFIX = re.compile(
     r"\s*(?:\[[^\[\]]{1,60}\]:?|\(\w+ pid=\d+[^)]*\)|\d{1,3}:|[\d\-T:.,/]{8,32}(?:Z| \|)?)\s+|\[\w+\d\]:"
 )
@@ -69,6 +73,11 @@ class PrintSite:
     called_from: Location | None = None
     evaluation: str | None = None
     evaluated_at: Location | None = None
+    longest_literal: str = field(init=False, repr=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        literals = (part for part in self.parts if isinstance(part, str))
+        object.__setattr__(self, "longest_literal", max(literals, key=len, default=""))
 
     @property
     def text(self) -> str:
@@ -83,6 +92,8 @@ class PrintSite:
 
     def matches(self, line: str) -> bool:
         """Can this site print `line`, or a launcher that prefixes ranks and times print it through?"""
+        if self.longest_literal not in line:  # nearly always: spares the walk over the parts
+            return False
         if self.quotes and _MEASURED_BPB.search(line):
             return False
         text = line.rstrip() if self.opaque else line.strip()
@@ -104,11 +115,32 @@ def find_print_sites(script: Script) -> tuple[PrintSite, ...]:
 
 def find_printer(sites: Iterable[PrintSite], line: str) -> tuple[bool | None, PrintSite | None]:
     """Whether `line` can be printed, and the site that does it; None where only opaque sites match."""
-    matching = [site for site in sites if site.matches(line)]
-    for site in matching:
-        if not site.opaque:
-            return True, site
-    return (None, matching[0]) if matching else (False, None)
+    opaque = None
+    for site in sites:
+        if site.matches(line):
+            if not site.opaque:
+                return True, site
+            opaque = opaque or site
+    return (None, opaque) if opaque else (False, None)
+
+
+def find_printer_of(
+    sites: Sequence[PrintSite], fact: LogFact, lines: Sequence[str]
+) -> tuple[bool | None, PrintSite | None]:
+    """As `find_printer`, for a fact of a log with the given lines.
+
+    A time stamp that was cleaned away may be the script's own, so the whole line is tried after the fact's text. That a
+    launcher repeats a line of the script after words of its own (``best run: final_exact val_bpb:1.1``) does not make it
+    foreign.
+    """
+    for text in (fact.text, lines[fact.line - 1]):
+        printable, site = find_printer(sites, text)
+        if printable is not False:
+            return printable, site
+    telling = [site for site in sites if count_letters(site.parts) >= _LEAST_ECHOED]
+    ends = [match.end() for match in _AFTER_WORDS.finditer(fact.text, 0, _MAX_ECHO_PREFIX)]
+    found = (find_printer(telling, fact.text[end:]) for end in ends)
+    return next((each for each in found if each[0]), (False, None))
 
 
 def is_cut_off(sites: Iterable[PrintSite], line: str) -> bool:
@@ -143,14 +175,18 @@ class _Finder:
 
     scopes: Scopes
     texts: Texts = field(init=False)
+    numeric: frozenset[str] = field(init=False)
     budget: int = _MAX_CONTEXTS
 
     def __post_init__(self) -> None:
         self.texts = Texts(self.scopes)
+        self.numeric = frozenset(name for scope in self.scopes.all for name in _numeric_names(scope))
 
     def sites(self) -> Iterator[PrintSite]:
         for scope in self.scopes.all:
             for call in scope.calls:
+                if isinstance(call.func, ast.Name) and call.func.id in self.numeric:
+                    continue
                 text = _printed(call, bool(self.scopes.callees(call.func, scope)))
                 if text is not None:
                     yield from self._sites_of(call, text, scope)
@@ -209,7 +245,7 @@ class _Finder:
             )
 
     def _quotes(self, line: Template, context: Context) -> bool:
-        holes = [part.source for part in line if isinstance(part, Hole)]
+        holes = [part.source for part in line if isinstance(part, Hole) and "dumps(" not in part.source]
         return any(_is_quoted(words_behind(source, context, self.scopes)) for source in holes)
 
     def _evaluation(self, line: Template, work: _Work, call: ast.Call) -> Evaluation | None:
@@ -222,12 +258,16 @@ class _Finder:
 
 @dataclass(frozen=True, slots=True)
 class _Printed:
-    """What a printing call writes: the expressions joined by `separator`, or a ``%`` format with its arguments."""
+    """What a printing call writes: the expressions joined by `separator`, or a ``%`` format with its arguments.
+
+    `continued`: it ends no line, so that the next call's text follows on the same one.
+    """
 
     values: Sequence[ast.expr]
     separator: ast.expr | None = None
     prefixed: bool = False
     to_file: bool = False
+    continued: bool = False
 
     def templates(self, texts: Texts, context: Context) -> Alternatives:
         """Every text the call can write in `context`, trailing line end removed."""
@@ -236,14 +276,24 @@ class _Printed:
         call = ast.Call(func=ast.Attribute(value=between, attr="join"), args=[items], keywords=[])
         whole = texts.texts(call, context) if len(self.values) != 1 else texts.texts(self.values[0], context)
         whole = tuple(_without_line_end(template) for template in whole)
+        if self.continued:
+            whole += tuple(joined((*template, ANYTHING)) for template in whole)
         return whole + tuple(joined((ANYTHING, *template)) for template in whole) if self.prefixed else whole
+
+
+def _numeric_names(scope: Scope) -> Iterator[str]:
+    """What a module imports by name from libraries that do not print: the ``log`` of ``from math import log``."""
+    if scope.node is None and scope.module.tree is not None:
+        for node in scope.module.tree.body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _NOT_PRINTING:
+                yield from (alias.asname or alias.name for alias in node.names)
 
 
 def _printed(call: ast.Call, is_own: bool) -> _Printed | None:
     """What `call` writes if it is a printing call; `is_own`: it calls a function of the script, which is followed."""
     name = call.func.id if isinstance(call.func, ast.Name) else ""
     if name == "print" and not is_own:
-        return _Printed(call.args, _keyword(call, "sep")) if call.args else None
+        return _Printed(call.args, _keyword(call, "sep"), continued=_is_continued(call)) if call.args else None
     if is_own or not call.args:
         return None
     if isinstance(call.func, ast.Attribute):
@@ -262,6 +312,11 @@ def _printed_by_method(call: ast.Call, method: ast.Attribute) -> _Printed | None
         return _Printed(values, prefixed=True)
     to_file = method.attr.startswith("write") and not (isinstance(method.value, ast.Attribute) or owner in _CONSOLES)
     return _Printed(call.args[:1], to_file=to_file) if _PRINTING_NAME.search(method.attr) else None
+
+
+def _is_continued(call: ast.Call) -> bool:
+    end = _keyword(call, "end")
+    return isinstance(end, ast.Constant) and isinstance(end.value, str) and "\n" not in end.value
 
 
 def _is_quoted(words: frozenset[str]) -> bool:

@@ -25,7 +25,7 @@ def decompress_lzma(data: bytes, container: int = lzma.FORMAT_AUTO, filters: Fil
         chain = [dict(item) for item in filters] if filters is not None else None
         stream = lzma.LZMADecompressor(format=container, filters=chain)
         decoded = stream.decompress(data, MAX_DECODED_BYTES + 1)
-    except (lzma.LZMAError, EOFError, ValueError, TypeError) as error:
+    except (lzma.LZMAError, EOFError, ValueError, TypeError, OverflowError) as error:
         raise DecodeError(f"lzma data that cannot be decoded: {error}") from error
     return _checked("lzma", data, decoded, stream.eof or container == lzma.FORMAT_RAW)
 
@@ -35,7 +35,7 @@ def decompress_zlib(data: bytes, wbits: int = zlib.MAX_WBITS) -> bytes:
     try:
         stream = zlib.decompressobj(wbits)
         decoded = stream.decompress(data, MAX_DECODED_BYTES + 1)
-    except (zlib.error, ValueError) as error:
+    except (zlib.error, ValueError, TypeError, OverflowError) as error:
         raise DecodeError(f"zlib data that cannot be decoded: {error}") from error
     return _checked("zlib", data, decoded, stream.eof)
 

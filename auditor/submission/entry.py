@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from auditor.report import Unreadable
-from auditor.source.parse import parse_source
 from auditor.submission.errors import SubmissionError
 from auditor.submission.script import Module, Script
 from auditor.submission.tree import FileTree
@@ -29,6 +28,7 @@ _RANKED_NAMES = (
     re.compile(r"(?:main|run|submission)[\w.-]*\.py$"),
 )
 _NEVER_ENTRY = re.compile(r"(?:^|/)(?:test_|prepare|setup|download|plot|build_|conftest)[\w.-]*\.py$|human|readable", re.I)
+_MAX_NAME = 200  # ours: longer strings are no file names
 _NAMED_FILE = re.compile(r"[\w./-]+\.(?:py|c|cc|cpp|cu|cuh|h|hpp|so|model|npz|npy|pt|ptz|bin|json|pkl|vocab)$")
 
 
@@ -57,6 +57,16 @@ def read_script(files: FileTree, entry: str | None) -> tuple[Script | None, tupl
     )
 
 
+def read_alone(files: FileTree, path: str) -> Script | None:
+    """One Python file without what it imports; None if it cannot be read."""
+    reader = _Reader(files)
+    main = reader.add(path)
+    if main is None:
+        return None
+    modules = tuple(reader.modules.values())
+    return Script(path=path, num_bytes=files.size(path), layers=main.layers, modules=modules, packed=main.packed)
+
+
 def _choose_entry(paths: Iterable[str]) -> tuple[str | None, str]:
     scripts = [path for path in paths if path.endswith(".py")]
     for pattern in _RANKED_NAMES:
@@ -76,6 +86,7 @@ class _Reader:
 
     files: FileTree
     modules: dict[str, Module] = field(default_factory=dict)
+    unpacked: dict[str, bytes] = field(default_factory=dict)
     side_files: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
     problems: list[Unreadable] = field(default_factory=list)
@@ -83,23 +94,25 @@ class _Reader:
     def add(self, path: str) -> Unwrapped | None:
         """Read, unwrap and parse one module; None if it cannot be read."""
         try:
-            data = self.files.read(path)
+            data = self.unpacked[path] if path in self.unpacked else self.files.read(path)
         except (SubmissionError, KeyError) as error:
             why = error.reason if isinstance(error, SubmissionError) else "is not shipped"
             self.problems.append(Unreadable(path=path, reason=why))
             return None
         unwrapped = unwrap(path, data, self._read_file)
-        tree, reason = parse_source(unwrapped.source)
-        error_text = unwrapped.failure or reason
+        error_text = unwrapped.failure or unwrapped.error
         if error_text:
             self.problems.append(Unreadable(path=path, reason=error_text))
         self.modules[path] = Module(
             path=path,
             source_path=path + "!decoded" * len(unwrapped.layers),
             source=unwrapped.source,
-            tree=tree,
+            tree=unwrapped.tree,
             error=error_text,
         )
+        for layer in unwrapped.layers:
+            texts = {posixpath.normpath(f"{path}!decoded/{name}"): text for name, text in layer.files.items()}
+            self.unpacked |= {name: text.encode("utf-8", "surrogateescape") for name, text in texts.items()}
         return unwrapped
 
     def _read_file(self, path: str) -> bytes | None:
@@ -111,49 +124,75 @@ class _Reader:
     def follow(self) -> None:
         """Read everything that the modules so far take from the folder, until nothing new is found."""
         pending = list(self.modules)
+        root = posixpath.dirname(pending[0])
         shipped = set(self.files.paths())
         while pending:
             module = self.modules[pending.pop(0)]
             if module.tree is None:
                 continue
-            for path in _referred(module, shipped):
+            known = shipped | set(self.unpacked)
+            for path in _referred(module, root, known):
                 if path.endswith(".py") and path not in self.modules:
                     if self.add(path) is not None:
                         pending.append(path)
-                elif not path.endswith(".py"):
+                elif path in shipped and not path.endswith(".py"):
                     self.side_files.add(path)
-            self.missing |= set(_missing(module, shipped))
+            self.missing |= set(_missing(module, known))
 
 
-def _referred(module: Module, shipped: set[str]) -> Iterator[str]:
-    """Shipped files that a module imports, runs, or names in a string, in source order."""
+def _referred(module: Module, root: str, shipped: set[str]) -> Iterator[str]:
+    """Shipped files that a module imports, runs, or names in a string, in source order; `root` is the entry's folder."""
     here = posixpath.dirname(module.path)
+    folders = (f"{module.path}!decoded", root, here)
     assert module.tree is not None
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (path for path in _imported(node, here) if path in shipped)
+            yield from (path for path in _imported(node, here, folders) if path in shipped)
         elif isinstance(node, ast.Call) and (name := _import_by_name(node)):
-            yield from (path for path in _module_files(name, here) if path in shipped)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 200:
+            yield from (path for path in _module_files(name, *folders) if path in shipped)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < _MAX_NAME:
             named = node.value.strip()
             if _NAMED_FILE.fullmatch(named):
-                yield from (path for path in shipped if path == named or path.endswith("/" + posixpath.basename(named)))
+                yield from _named(named, folders, shipped)
 
 
-def _imported(node: ast.Import | ast.ImportFrom, here: str) -> Iterator[str]:
+def _named(text: str, folders: Iterable[str], shipped: set[str]) -> Iterator[str]:
+    """The shipped files that a path in a string can mean: beside the code, else below a folder, else the only such name."""
+    path = posixpath.normpath(text).lstrip("/")
+    beside = [found for folder in folders if (found := posixpath.join(folder, path)) in shipped]
+    if beside:
+        yield beside[0]
+        return
+    same_path = [each for each in shipped if each.endswith(f"/{path}")] if "/" in path else []
+    same_name = [each for each in shipped if posixpath.basename(each) == posixpath.basename(path)]
+    yield from sorted(same_path) or (same_name if len(same_name) == 1 else [])
+
+
+def _imported(node: ast.Import | ast.ImportFrom, here: str, folders: tuple[str, ...]) -> Iterator[str]:
+    """The files that an import can mean: relative names from the module's own folder, absolute ones in `folders`."""
     if isinstance(node, ast.Import):
         for alias in node.names:
-            yield from _module_files(alias.name, here)
+            yield from _module_files(alias.name, *folders)
         return
-    yield from _module_files(node.module or "", here)
+    folders = (_package(here, node.level),) if node.level else folders
+    yield from _module_files(node.module or "", *folders)
     for alias in node.names:
-        yield from _module_files(".".join(filter(None, (node.module, alias.name))), here)
+        yield from _module_files(".".join(filter(None, (node.module, alias.name))), *folders)
 
 
-def _module_files(name: str, here: str) -> Iterator[str]:
-    stem = posixpath.join(here, *name.split(".")) if name else here
-    yield f"{stem}.py"
-    yield f"{stem}/__init__.py"
+def _package(here: str, level: int) -> str:
+    """The folder that a relative import of `level` dots starts from."""
+    return posixpath.normpath(posixpath.join(here, *[".."] * (level - 1))).removeprefix(".")
+
+
+def _module_files(name: str, *folders: str) -> Iterator[str]:
+    """The files that importing a dotted name reads: the packages on the way, then the module itself."""
+    parts = name.split(".") if name else []
+    for folder in dict.fromkeys(folders):
+        for length in range(min(1, len(parts)), len(parts) + 1):
+            yield posixpath.join(folder, *parts[:length], "__init__.py")
+        if parts:
+            yield posixpath.join(folder, *parts) + ".py"
 
 
 def _import_by_name(node: ast.Call) -> str | None:
@@ -169,8 +208,9 @@ def _missing(module: Module, shipped: set[str]) -> Iterator[str]:
     here = posixpath.dirname(module.path)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ImportFrom) and node.level and node.module:
-            if not set(_module_files(node.module, here)) & shipped:
-                yield f"{node.module.replace('.', '/')}.py"
+            package, itself = list(_module_files(node.module, _package(here, node.level)))[-2:]
+            if package not in shipped and itself not in shipped:
+                yield itself
         elif isinstance(node, ast.Call) and _runs_file(node):
             name = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
             if isinstance(name, str) and name.endswith(".py") and posixpath.join(here, name) not in shipped:

@@ -29,6 +29,11 @@ def find_submission_folders(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(folders))
 
 
+def is_training_script(path: str) -> bool:
+    """Is a file called like a training script (``train_gpt.py``, ``train_v5.py``)?"""
+    return bool(_TRAIN_SCRIPT.match(posixpath.basename(path)))
+
+
 def folder_of(path: str, folders: Iterable[str]) -> str | None:
     """The one of `folders` that `path` lies in."""
     return next((folder for folder in folders if not folder or path.startswith(f"{folder}/")), None)
@@ -38,7 +43,7 @@ def _has_script(folder: str, held: set[str]) -> bool:
     if posixpath.basename(folder).lower() in _NEVER:
         return False
     scripts = {name for name in held if name.endswith(".py")}
-    return any(_TRAIN_SCRIPT.match(name) for name in scripts) or bool(scripts and held & _PLAIN_NAMES)
+    return any(is_training_script(name) for name in scripts) or bool(scripts and held & _PLAIN_NAMES)
 
 
 def _inside_any(folder: str, others: Iterable[str]) -> bool:

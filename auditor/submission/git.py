@@ -26,6 +26,7 @@ _ENVIRONMENT = {
     "LC_ALL": "C",
 }
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.devnull, "-c", "safe.directory=*")
+_NOT_HELD = "the repository does not hold this file's content"
 _PASSED_OVER = {"120000": "a symbolic link; links are not followed", "160000": "a submodule; submodules are not read"}
 
 
@@ -86,7 +87,7 @@ class Git:
         stdin.flush()
         header = stdout.readline().split()
         if len(header) != 3:
-            raise SubmissionError(path, "the repository does not hold this file's content")
+            raise SubmissionError(path, _NOT_HELD)
         content = stdout.read(int(header[2]))
         stdout.read(1)
         return content
@@ -97,7 +98,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class GitTree:
-    """The files below a folder of a commit."""
+    """The files below a folder of a commit.
+
+    A partial clone may lack the content of some (large models, mostly). They are listed all the same, and only who asks for
+    the content or the size of one is told that it is not there.
+    """
 
     def __init__(self, git: Git, commit: str, folder: str) -> None:
         self.git = git
@@ -105,9 +110,9 @@ class GitTree:
         self.folder = folder
 
     @cached_property
-    def _listing(self) -> tuple[dict[str, tuple[str, int]], tuple[Unreadable, ...]]:
+    def _listing(self) -> tuple[dict[str, tuple[str, int | None]], tuple[Unreadable, ...]]:
         treeish = f"{self.commit}:{self.folder}" if self.folder else self.commit
-        blobs: dict[str, tuple[str, int]] = {}
+        blobs: dict[str, tuple[str, int | None]] = {}
         problems: list[Unreadable] = []
         for entry in self.git.run("ls-tree", "-r", "-l", "-z", "--full-tree", treeish).split("\0"):
             if not entry:
@@ -116,10 +121,8 @@ class GitTree:
             mode, _, digest, size = facts.split()
             if mode in _PASSED_OVER:
                 problems.append(Unreadable(path=path, reason=_PASSED_OVER[mode]))
-            elif not size.isdigit():
-                problems.append(Unreadable(path=path, reason="the repository does not hold this file's content"))
             else:
-                blobs[path] = digest, int(size)
+                blobs[path] = digest, int(size) if size.isdigit() else None
         return dict(sorted(blobs.items())), tuple(problems)
 
     def paths(self) -> tuple[str, ...]:
@@ -128,7 +131,10 @@ class GitTree:
 
     def size(self, path: str) -> int:
         """Size in bytes."""
-        return self._listing[0][path][1]
+        size = self._listing[0][path][1]
+        if size is None:
+            raise SubmissionError(path, _NOT_HELD)
+        return size
 
     def read(self, path: str) -> bytes:
         """A file's bytes, bounded."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditor.report import Unreadable
@@ -19,6 +19,7 @@ from auditor.submission.logs.lines import decode
 from auditor.submission.tree import FileTree
 
 FILE_NAME = "submission.json"
+_NEAR_NAME = re.compile(r"submis+ion[\w-]*\.json", re.IGNORECASE)
 _BPB_KEYS = (
     "val_bpb",
     "mean_val_bpb",
@@ -108,13 +109,20 @@ class Metadata:
 
 def read_metadata(files: FileTree) -> tuple[Metadata | None, tuple[Unreadable, ...]]:
     """Read the folder's submission.json; None where there is none, None with a reason where it is broken."""
-    path = next((path for path in files.paths() if path.lower() == FILE_NAME), None)
+    path = find_metadata(files.paths())
     if path is None:
         return None, ()
     try:
         return parse_metadata(path, decode(files.read(path))[0]), ()
     except SubmissionError as error:
         return None, (Unreadable(path=path, reason=error.reason),)
+
+
+def find_metadata(paths: Iterable[str]) -> str | None:
+    """The folder's submission.json; without one, the only file called nearly so (``submission_ternary.json``)."""
+    near = [path for path in paths if _NEAR_NAME.fullmatch(path)]
+    exact = [path for path in near if path.lower() == FILE_NAME]
+    return exact[0] if exact else near[0] if len(near) == 1 else None
 
 
 def parse_metadata(path: str, text: str) -> Metadata:

@@ -2,13 +2,13 @@
 
 A pull request is what its head adds to the merge base with the default branch. For one that was merged, the head is part of
 the default branch; the base then is taken from the merge commit that brought it in. When a pull request adds several
-submission folders, one is its headline: folders that claim a number go before folders that do not, then the folder that the
-newest commit touches, then the later date in the name. The report says which was taken and why.
+submission folders, one is its headline: folders that claim a number go before folders that do not, those with a training
+script before those without; then the one that the newest commit touches, since branches are stacked on older submissions. A
+log, a later date in the name and a better claim decide among equals. The report says which was taken and why.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -17,8 +17,10 @@ from pathlib import Path
 
 from auditor.report import Unreadable
 from auditor.submission.errors import SubmissionError
-from auditor.submission.folders import find_submission_folders, folder_of
+from auditor.submission.folders import find_submission_folders, folder_of, is_training_script
 from auditor.submission.git import Git, GitTree
+from auditor.submission.logs.reader import is_log_path
+from auditor.submission.metadata import read_metadata
 from auditor.submission.submission import Change, Submission
 from auditor.submission.tree import FileTree
 
@@ -89,8 +91,8 @@ class Repository:
         """Every pull request whose head the repository holds, in order."""
         return tuple(sorted(self._pull_refs))
 
-    def pull_request(self, number: int) -> Submission | Unreadable:
-        """The headline submission of a pull request, or why there is none."""
+    def pull_request(self, number: int, folder: str | None = None) -> Submission | Unreadable:
+        """The headline submission of a pull request (or the one in `folder`), or why there is none."""
         ref = self._pull_refs.get(number)
         head = self.git.resolve(ref) if ref else None
         if head is None:
@@ -98,6 +100,11 @@ class Repository:
                 path=f"#{number}", reason=f"{self.git.path} holds no head of pull request {number}", fatal=True
             )
         change = _ChangeSet(self.git, self._base(head), head)
+        if folder is not None:
+            if folder not in change.folders:
+                held = ", ".join(change.folders) or "none"
+                return Unreadable(path=f"#{number}", reason=f"adds no folder {folder}; its folders: {held}", fatal=True)
+            return change.submission(folder, None, "the folder named", pr=number)
         chosen = change.headline()
         if chosen is None:
             return Unreadable(path=f"#{number}", reason="adds no submission folder and no script", fatal=False)
@@ -178,12 +185,23 @@ class _ChangeSet:
             return "", entry, "the change touches no submission folder, only this script at the repository's root"
         return None
 
-    def _rank(self, folder: str) -> tuple[bool, bool, bool, int, str, str]:
+    def _rank(self, folder: str) -> tuple[bool, bool, bool, bool, int, bool, str, float, str]:
         tree = GitTree(self.git, self.head, folder)
         added = any(c.kind != "modified" for c in self.changes if c.path.startswith(f"{folder}/"))
+        claim = _claimed_number(tree)
         match = _DATE.search(folder)
         day = re.sub(r"[-_]", "", match.group()) if match else ""
-        return added, _claims_number(tree), "submission.json" in tree.paths(), -self._age(folder), day, folder
+        return (
+            added,
+            claim is not None,
+            any(is_training_script(path) for path in tree.paths()),
+            "submission.json" in tree.paths(),
+            -self._age(folder),
+            any(is_log_path(path) for path in tree.paths()),
+            day,
+            -(claim or 0.0),
+            folder,
+        )
 
     def _age(self, folder: str) -> int:
         for age, paths in enumerate(self._history):
@@ -200,7 +218,7 @@ class _ChangeSet:
         return tuple(tuple(commit.strip("\n\0").split("\0")) for commit in log.split("\x01")[1:])
 
     def _reason(self, folder: str) -> str:
-        if _claims_number(GitTree(self.git, self.head, folder)):
+        if _claimed_number(GitTree(self.git, self.head, folder)) is not None:
             return "the one with a numeric claim that the newest commit touches"
         return "the one that the newest commit touches; none claims a number"
 
@@ -229,11 +247,7 @@ def _changes(fields: Iterator[str]) -> Iterator[Change]:
         yield Change(path=next(fields), kind=_KINDS.get(status[0], "modified"))
 
 
-def _claims_number(files: FileTree) -> bool:
-    """Does the folder's submission.json claim a score? A quick look, before the folder is opened for good."""
-    try:
-        declared = json.loads(files.read("submission.json"))
-    except (KeyError, ValueError, SubmissionError, RecursionError):
-        return False
-    values = declared.items() if isinstance(declared, dict) else ()
-    return any("bpb" in str(key) and isinstance(value, int | float) and value > 0 for key, value in values)
+def _claimed_number(files: FileTree) -> float | None:
+    """The score that a folder's submission.json claims, None if it claims none or cannot be read."""
+    metadata, _ = read_metadata(files)
+    return metadata.val_bpb.value if metadata and metadata.val_bpb else None

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 class Layer:
     """One unwrapping step. `method` reads like ``exec(lzma(b85))``; `source` is what came out.
 
-    `outer_line` is the line of the packed payload in the file that held it. `environment` holds the variables that the
-    wrapper sets before it runs the payload.
+    `outer_line` is the line of the call that runs the payload, in the file that held it. `environment` holds the variables
+    that the wrapper sets before, `files` the texts of the further files that it unpacks, by their relative paths.
     """
 
     method: str
@@ -20,13 +20,15 @@ class Layer:
     outer_path: str
     outer_line: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
     """One Python file of the submission: `path` as shipped, `source` after unwrapping, `tree` or why there is none.
 
-    `source_path` names the source in findings: the file itself, or ``FILE!decoded`` for unwrapped code.
+    `source_path` names the source in findings: the file itself, or ``FILE!decoded`` for unwrapped code. A module that a
+    wrapper unpacks beside its main source is no shipped file; its path is ``FILE!decoded/NAME``.
     """
 
     path: str

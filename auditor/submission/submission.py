@@ -10,19 +10,21 @@ from datetime import date
 from functools import cached_property
 
 from auditor.headline import Headline, trace_headline
+from auditor.provenance import PrintedLines, compare_lines
 from auditor.report import Unreadable
 from auditor.source.configuration import Configuration, resolve_configuration
 from auditor.source.prints import PrintSite, find_print_sites
 from auditor.source.scopes import Scopes
-from auditor.submission.entry import read_script
+from auditor.submission.entry import read_alone, read_script
 from auditor.submission.errors import SubmissionError
 from auditor.submission.logs.model import Log, Run
 from auditor.submission.logs.reader import read_logs
-from auditor.submission.metadata import Metadata, read_metadata
+from auditor.submission.metadata import Metadata, find_metadata, read_metadata
 from auditor.submission.readme import Readme, read_readme
 from auditor.submission.script import Script
 from auditor.submission.tree import FileTree
 
+_MAX_HELPERS = 30  # ours: a folder with more scripts is a collection of experiments
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
 
 
@@ -64,6 +66,7 @@ class Submission:
         self.other_folders = other_folders
         self.chosen_because = chosen_because
         self.entry = entry
+        self._printed_lines: dict[tuple[str, int], PrintedLines] = {}
 
     @cached_property
     def _script(self) -> tuple[Script | None, tuple[Unreadable, ...]]:
@@ -92,6 +95,11 @@ class Submission:
         return self._metadata[0]
 
     @property
+    def metadata_path(self) -> str | None:
+        """Where submission.json lies, readable or not."""
+        return find_metadata(self.files.paths())
+
+    @property
     def readme(self) -> Readme | None:
         """The README with its run commands and claims."""
         return self._readme[0]
@@ -113,11 +121,23 @@ class Submission:
 
     @cached_property
     def helper_print_sites(self) -> Mapping[str, tuple[PrintSite, ...]]:
-        """What the shipped Python files that the script does not use can print, by path."""
+        """What shipped Python files that the script does not use can print, by path; copies are left out."""
         used = {module.path for module in self.script.modules} if self.script else set()
-        paths = (path for path in self.files.paths() if path.endswith(".py") and path not in used)
-        helpers = {path: read_script(self.files, path)[0] for path in paths}
-        return {path: find_print_sites(helper) for path, helper in helpers.items() if helper}
+        helpers: dict[str, Script] = {}
+        for path in self.files.paths():
+            if path.endswith(".py") and path not in used and (helper := read_alone(self.files, path)):
+                helpers.setdefault(helper.main.source, helper)
+            if len(helpers) == _MAX_HELPERS:
+                break
+        return {helper.path: find_print_sites(helper) for helper in helpers.values()}
+
+    def printed_lines(self, run: Run) -> PrintedLines:
+        """Which lines of one of the submission's runs the shipped script can print."""
+        key = run.log, run.index
+        if key not in self._printed_lines:
+            lines = next(log.lines for log in self.logs if log.path == run.log)
+            self._printed_lines[key] = compare_lines(run, lines, self.print_sites)
+        return self._printed_lines[key]
 
     @cached_property
     def headline(self) -> Headline:
@@ -151,13 +171,13 @@ class Submission:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over path and content of every file, in path order; unreadable files count by path and size."""
+        """SHA-256 over path and content of every file, in path order; unreadable files count by path and reason."""
         whole = hashlib.sha256()
         for path in self.files.paths():
             try:
                 content = hashlib.sha256(self.files.read(path)).digest()
-            except SubmissionError:
-                content = str(self.files.size(path)).encode()
+            except SubmissionError as error:
+                content = error.reason.encode()
             whole.update(path.encode("utf-8", "surrogateescape") + b"\0" + content)
         return whole.hexdigest()
 

@@ -7,6 +7,7 @@ for such a reason is told by `problems`, so that nothing disappears silently.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from functools import cached_property
@@ -27,7 +28,7 @@ class FileTree(Protocol):
         """Every regular file below the root."""
 
     def size(self, path: str) -> int:
-        """Size of a file in bytes, without reading it. KeyError if there is no such file."""
+        """Size of a file in bytes, without reading it. KeyError: no such file; SubmissionError: its size is unknown."""
 
     def read(self, path: str) -> bytes:
         """A file's bytes. SubmissionError if it is larger than `MAX_FILE_BYTES` or cannot be read."""
@@ -90,6 +91,16 @@ class DirectoryTree:
     def problems(self) -> tuple[Unreadable, ...]:
         """What was passed over."""
         return self._listing[1]
+
+
+def sizes_of(files: FileTree, ending: str) -> dict[str, int]:
+    """Sizes in bytes of the files with that ending, by path; those of unknown size are left out."""
+    sizes: dict[str, int] = {}
+    for path in files.paths():
+        if path.endswith(ending):
+            with contextlib.suppress(SubmissionError):
+                sizes[path] = files.size(path)
+    return sizes
 
 
 def check_size(path: str, num_bytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, NotApplicable, Statement, Unestablished
@@ -11,7 +12,7 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, 
 from auditor.submission.logs.model import Metric, Run
 from auditor.submission.metadata import Declared, Metadata
 from auditor.submission.submission import Submission
-from rules.limits import LAUNCH
+from rules.limits import BEST_SEED_LISTED_UNTIL, LAUNCH
 
 
 class ClaimLogMismatch(Rule):
@@ -22,9 +23,9 @@ class ClaimLogMismatch(Rule):
 
     Detection: the submitted val_bpb is followed to the log lines that carry it. A claim that no line and no mean of
     lines carries is a violation where all declared seeds are logged and none of their results is as good, and
-    otherwise needs a person. The best
-    seed in place of the mean, and a declared per-seed value that its log does not print, need a person. A val_loss
-    that is not the headline's is noted.
+    otherwise needs a person. A declared per-seed value that its log does not print needs a person, and so does the best
+    seed in place of the mean since rows with a best seed are no longer listed; until then it is noted. A score declared as
+    val_loss, and a val_loss that is not the headline's, are noted.
 
     Limits: equality to the printed digits is all that is asked; whether the log itself is genuine is another rule's
     question (foreign-log, seed-mismatch). Numbers that stand only in running text are not compared.
@@ -54,14 +55,17 @@ class ClaimLogMismatch(Rule):
                 yield NotApplicable(reason="no val_bpb is claimed")
                 return
             case "no-log":
-                yield Unestablished(message=f"no log shows the claimed val_bpb: {headline.explanation}")
+                yield Unestablished(message=headline.explanation)
             case "unlocated":
                 yield self._unlocated(headline, submission, ruleset)
             case "best":
-                yield self._best(headline, ruleset)
+                yield from self._best(headline, submission.day, ruleset)
+            case "partial":
+                yield Unestablished(message=headline.explanation, location=_carrier(headline))
             case _:
                 yield Evidence(basis=Basis.LOG, message=headline.explanation, location=_carrier(headline))
         if submission.metadata is not None:
+            yield from self._misnamed(submission.metadata, ruleset)
             yield from self._per_seed(submission.metadata, submission.runs, ruleset)
             yield from self._loss(submission.metadata, headline, ruleset)
 
@@ -87,16 +91,32 @@ class ClaimLogMismatch(Rule):
             anchor="unlocated",
         )
 
-    def _best(self, headline: Headline, ruleset: Ruleset) -> Statement:
-        return self.finding(
+    def _best(self, headline: Headline, day: date | None, ruleset: Ruleset) -> Iterator[Statement]:
+        accepted = ruleset.name is RulesetName.PRACTICE and day is not None and day <= BEST_SEED_LISTED_UNTIL.value
+        yield Evidence(basis=Basis.LOG, message=headline.explanation, location=_carrier(headline))
+        yield self.finding(
             ruleset,
             f"the best seed is claimed, not the mean: {headline.explanation}",
             basis=Basis.LOG,
-            status=Status.REVIEW,
+            status=Status.NOTE if accepted else Status.REVIEW,
             location=_carrier(headline),
             remedy="claim the mean over all seeds",
             anchor="best seed",
         )
+
+    def _misnamed(self, metadata: Metadata, ruleset: Ruleset) -> Iterable[Statement]:
+        """A score under the name of a loss: whoever reads the file by its keys reads another quantity than the log's."""
+        declared = metadata.val_bpb
+        if declared is not None and "loss" in declared.key:
+            yield self.finding(
+                ruleset,
+                f"{metadata.path} declares no val_bpb; its {declared.key} {declared.value} is one, not a loss per token",
+                basis=Basis.FILES,
+                status=Status.NOTE,
+                location=_declared_at(metadata, declared),
+                remedy="declare the score as val_bpb, and the loss of the same line as val_loss",
+                anchor="score named as loss",
+            )
 
     def _per_seed(self, metadata: Metadata, runs: tuple[Run, ...], ruleset: Ruleset) -> Iterable[Statement]:
         for result in metadata.seed_results:

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, Statement, Unestablished
 from auditor.headline import CarrierLine
 from auditor.provenance import (
     CodeSize,
+    CodeSizes,
     code_sizes,
     compare_code_size,
-    compare_lines,
     count_different_lines,
     find_missing_labels,
     find_nearest_site,
     find_unknown_settings,
 )
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
-from auditor.source.prints import find_printer
+from auditor.source.prints import find_printer_of, is_cut_off
 from auditor.submission.logs.model import LogFact, Metric, Run
 from auditor.submission.script import Script
 from auditor.submission.submission import Submission
+from auditor.submission.tree import sizes_of
 from rules.limits import CODE_SIZE_DRIFT_BYTES, CODE_SIZE_SLACK_BYTES, LAUNCH
 
 
@@ -72,15 +74,23 @@ class ForeignLog(Rule):
         elif not submission.runs:
             yield Unestablished(message="no training log is shipped, so nothing shows which script made the claimed number")
         else:
-            comparison = _Comparison(self, submission, ruleset, script)
+            yield from self._compare(_Comparison(self, submission, ruleset, script))
+
+    def _compare(self, comparison: _Comparison) -> Iterator[Statement]:
+        unread = comparison.script.main.error
+        if unread:
+            message = f"{comparison.script.path} cannot be read, so what it prints is not known: {unread}"
+            yield Unestablished(message=message, location=Location(path=comparison.script.path))
+        else:
             yield from comparison.carriers()
-            yield from comparison.code_sizes()
-            yield from comparison.sources()
+        yield from comparison.code_sizes()
+        yield from comparison.sources()
+        if not unread:
             yield from comparison.lines()
             yield from comparison.settings()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Comparison:
     """One submission's decisive runs against its script, under one ruleset."""
 
@@ -89,11 +99,26 @@ class _Comparison:
     ruleset: Ruleset
     script: Script
 
-    @property
+    @cached_property
     def runs(self) -> tuple[Run, ...]:
-        """The runs that carry the submitted number; every run where none does."""
+        """The runs that carry the submitted number. Where none does, those of the shipped script, else all.
+
+        A folder may hold the logs of other experiments; only where nothing else is there do they have to be its own.
+        """
         carrying = {(line.metric.log, line.metric.run) for line in self.submission.headline.lines}
-        return tuple(run for run in self.submission.runs if (run.log, run.index) in carrying) or self.submission.runs
+        runs = self.submission.runs
+        carriers = tuple(run for run in runs if (run.log, run.index) in carrying)
+        return carriers or tuple(run for run in runs if self._is_own(run)) or runs
+
+    def _is_own(self, run: Run) -> bool:
+        size = compare_code_size(run, self._sizes)
+        if run.source is not None:
+            return count_different_lines(run.source, self.script) == 0
+        return size is not None and abs(size.difference_bytes) <= CODE_SIZE_SLACK_BYTES.value
+
+    @cached_property
+    def _sizes(self) -> CodeSizes:
+        return code_sizes(self.script, sizes_of(self.submission.files, ".py"))
 
     def _lines_of(self, path: str) -> tuple[str, ...]:
         return next(log.lines for log in self.submission.logs if log.path == path)
@@ -102,12 +127,7 @@ class _Comparison:
         """Can the shipped code print the lines that carry the submitted number?"""
         lines = self.submission.headline.lines
         for label, foreign in _grouped(line for line in lines if line.printable is False):
-            own = [twin for line in foreign if (twin := self._printed_twin(line.metric))]
-            if len(own) == len(foreign):
-                message = f"{self.script.path} prints the submitted number on another line as well ({_places(own)})"
-                yield Evidence(basis=Basis.SOURCE, message=message, location=_location(own[0]))
-            else:
-                yield from self._foreign_carriers(label, foreign)
+            yield from self._unprinted_carriers(label, foreign)
         for label, unclear in _grouped(line for line in lines if line.printable is None):
             place = _carriers(unclear)
             message = f"{place}: only a bare print of a variable can have printed the line {label!r}"
@@ -117,21 +137,32 @@ class _Comparison:
             message = f"{self.script.path} prints the line {label!r} that carries the submitted number ({place})"
             yield Evidence(basis=Basis.SOURCE, message=message, location=printed[0].print_site)
 
+    def _unprinted_carriers(self, label: str, lines: Sequence[CarrierLine]) -> Iterator[Statement]:
+        own = [twin for line in lines if (twin := self._printed_twin(line.metric))]
+        if len(own) == len(lines):
+            message = f"{self.script.path} prints the submitted number on another line as well ({_places(own)})"
+            yield Evidence(basis=Basis.SOURCE, message=message, location=_location(own[0]))
+        elif all(is_cut_off(self.submission.print_sites, line.metric.text) for line in lines):
+            message = f"{_carriers(lines)} is the beginning of the line {label!r} that {self.script.path} prints"
+            yield Evidence(basis=Basis.SOURCE, message=message, location=_location(lines[0].metric))
+        elif helper := self._helper_that_prints(lines[0].metric):
+            yield self._carried_by_helper(helper, label, lines)
+        else:
+            yield self._foreign_carriers(label, lines)
+
     def _printed_twin(self, metric: Metric) -> Metric | None:
         """A line of the same run with the same number that the script prints: the carrier then is a wrapper's echo."""
         for run in self.runs:
             for other in run.metrics if (run.log, run.index) == (metric.log, metric.run) else ():
                 rounding = 0.5 * 10.0 ** -min(metric.num_decimals, other.num_decimals)
                 same = abs(other.val_bpb - metric.val_bpb) <= rounding * 1.001
-                if same and find_printer(self.submission.print_sites, other.text)[0]:
+                lines = self._lines_of(other.log)
+                if same and find_printer_of(self.submission.print_sites, other, lines)[0]:
                     return other
         return None
 
-    def _foreign_carriers(self, label: str, lines: Sequence[CarrierLine]) -> Iterator[Statement]:
-        helper = self._helper_that_prints(lines[0].metric.text)
-        if helper is not None:
-            yield self._carried_by_helper(helper, label, lines)
-            return
+    def _foreign_carriers(self, label: str, lines: Sequence[CarrierLine]) -> Statement:
+        is_whole = not self.script.missing and all(module.error is None for module in self.script.modules)
         sites = self.submission.print_sites
         nearest = find_nearest_site(sites, lines[0].metric.text)
         message = f"{_carriers(lines)} carries the submitted number as {label!r}, which {self.script.path} cannot print"
@@ -141,21 +172,21 @@ class _Comparison:
         missing = [label for label in labels if nearest is None or label != nearest.label]
         if missing:
             message += f"; the log has no line {', '.join(missing)}, which the script prints"
-        yield self.rule.finding(
+        return self.rule.finding(
             self.ruleset,
             message,
             basis=Basis.LOG,
-            status=Status.REVIEW if self.script.missing else Status.VIOLATION,
-            confidence=Confidence.MEDIUM if self.script.missing else Confidence.HIGH,
+            status=Status.VIOLATION if is_whole else Status.REVIEW,
+            confidence=Confidence.HIGH if is_whole else Confidence.MEDIUM,
             location=_location(lines[0].metric),
             related=((nearest.location, "the nearest print"),) if nearest else (),
             remedy="ship the script that printed this log, or the log that this script prints",
             anchor=f"label {label}",
         )
 
-    def _helper_that_prints(self, line: str) -> str | None:
-        helpers = self.submission.helper_print_sites.items()
-        return next((path for path, sites in helpers if find_printer(sites, line)[0]), None)
+    def _helper_that_prints(self, fact: LogFact) -> str | None:
+        helpers, lines = self.submission.helper_print_sites.items(), self._lines_of(fact.log)
+        return next((path for path, sites in helpers if find_printer_of(sites, fact, lines)[0]), None)
 
     def _carried_by_helper(self, helper: str, label: str, lines: Sequence[CarrierLine]) -> Statement:
         return self.rule.finding(
@@ -171,20 +202,34 @@ class _Comparison:
 
     def code_sizes(self) -> Iterator[Statement]:
         """Did the runs log the size of the shipped code as theirs?"""
-        sizes = code_sizes(self.script, self._other_sizes())
         logged: dict[tuple[bool, int], list[CodeSize]] = {}
         for run in self.runs:
-            size = compare_code_size(run, sizes)
+            size = compare_code_size(run, self._sizes)
             if size is not None:
                 same = abs(size.difference_bytes) <= CODE_SIZE_SLACK_BYTES.value
                 logged.setdefault((same, size.size.num_bytes), []).append(size)
         for (same, _), group in logged.items():
             first = group[0]
-            if same:
-                message = f"{_logs(group)} gives a code size of {first.size.num_bytes:,} bytes, that of {first.shipped_as}"
+            if same and first.shipped_as not in self._sizes.own:
+                yield self._size_of_another_file(group)
+            elif same:
+                message = f"{_logs(group)}: the code size, {first.size.num_bytes:,} bytes, is that of {first.shipped_as}"
                 yield Evidence(basis=Basis.LOG, message=message, location=_location(first.size))
             else:
                 yield self._other_code_size(group)
+
+    def _size_of_another_file(self, group: Sequence[CodeSize]) -> Statement:
+        first = group[0]
+        return self.rule.finding(
+            self.ruleset,
+            f"{_logs(group)}: the code size is that of {first.shipped_as} ({first.shipped_bytes:,} bytes), which "
+            f"{self.script.path} ({self.script.num_bytes:,}) does not run",
+            basis=Basis.LOG,
+            status=Status.REVIEW,
+            location=_location(first.size),
+            remedy="ship the script that ran as the submission's script",
+            anchor="code size of another file",
+        )
 
     def _other_code_size(self, group: Sequence[CodeSize]) -> Statement:
         first = group[0]
@@ -192,7 +237,7 @@ class _Comparison:
         is_drift = abs(difference) <= CODE_SIZE_DRIFT_BYTES.value
         return self.rule.finding(
             self.ruleset,
-            f"{_logs(group)} was printed by a script of {first.size.num_bytes:,} bytes, {abs(difference):,} "
+            f"{_logs(group)}: printed by a script of {first.size.num_bytes:,} bytes, {abs(difference):,} "
             f"{'more' if difference > 0 else 'fewer'} than the shipped {first.shipped_as} ({first.shipped_bytes:,})",
             basis=Basis.LOG,
             status=Status.REVIEW if is_drift else None,
@@ -204,10 +249,6 @@ class _Comparison:
             remedy="ship the version that ran, or run the shipped version again",
             anchor="code size drift" if is_drift else "code size",
         )
-
-    def _other_sizes(self) -> dict[str, int]:
-        files = self.submission.files
-        return {path: files.size(path) for path in files.paths() if path.endswith(".py")}
 
     def sources(self) -> Iterator[Statement]:
         """Is the source that a run printed the shipped one?"""
@@ -227,13 +268,14 @@ class _Comparison:
         """Can the shipped code print the other metric and size lines?"""
         carried = {line.metric.text for line in self.submission.headline.lines}
         for run in self.runs:
-            printed = compare_lines(run, self._lines_of(run.log), self.submission.print_sites)
+            printed = self.submission.printed_lines(run)
             others = [fact for fact in printed.unprintable if fact.text not in carried]
-            foreign = [fact for fact in others if self._helper_that_prints(fact.text) is None]
+            foreign = [fact for fact in others if self._helper_that_prints(fact) is None]
             if foreign:
                 yield self._foreign_line(foreign, printed.num_shapes)
             elif not printed.unprintable:
-                message = f"{self.script.path} prints all {printed.num_shapes} kinds of metric and size lines of {run.log}"
+                span = f"{run.log}:{printed.first_line}-{printed.last_line}"
+                message = f"{self.script.path} prints all {printed.num_shapes} kinds of metric and size lines of {span}"
                 yield Evidence(basis=Basis.LOG, message=message)
             if printed.cut_off:
                 first = printed.cut_off[0]
@@ -256,12 +298,12 @@ class _Comparison:
 
     def settings(self) -> Iterator[Statement]:
         """Does the script know every hyper-parameter that a run dumped? Not asked where the code size tells already."""
-        sizes = code_sizes(self.script, self._other_sizes())
         for run in self.runs:
-            size = compare_code_size(run, sizes)
+            size = compare_code_size(run, self._sizes)
             if size is not None and not size.difference_bytes:
                 continue
-            unknown = find_unknown_settings(run, self._lines_of(run.log), self.script, self.submission.print_sites)
+            printed = self.submission.printed_lines(run)
+            unknown = find_unknown_settings(run, printed, self.script, self.submission.print_sites)
             if unknown:
                 names = ", ".join(setting.name for setting in unknown)
                 yield self.rule.finding(
@@ -274,9 +316,10 @@ class _Comparison:
 
 
 def _grouped(lines: Iterable[CarrierLine]) -> Iterator[tuple[str, list[CarrierLine]]]:
+    """The lines by their label; a line without one goes by its text."""
     groups: dict[str, list[CarrierLine]] = {}
     for line in lines:
-        groups.setdefault(line.metric.label, []).append(line)
+        groups.setdefault(line.metric.label or _shortened(line.metric.text), []).append(line)
     yield from groups.items()
 
 

@@ -7,7 +7,18 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, NotApplicable, Statement, Unestablished
+from auditor.finding import (
+    Basis,
+    Confidence,
+    Evidence,
+    Finding,
+    Location,
+    Measurement,
+    NotApplicable,
+    Severity,
+    Statement,
+    Unestablished,
+)
 from auditor.headline import Headline
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.stats import Sample, welch_less
@@ -60,7 +71,10 @@ class UnsupportedSignificance(Rule):
         elif (row := leader_before(day)) is None:
             yield Unestablished(message=f"no row was listed before {day}")
         else:
-            yield self._against(row, headline, headline.val_bpb, day, ruleset)
+            statement = self._against(row, headline, headline.val_bpb, day, ruleset)
+            yield statement
+            if isinstance(statement, Finding) and statement.severity is Severity.NOTE:
+                yield Unestablished(message=f"no gain is shown; practice asked for no test before {PRACTICE_P_VALUE.since}")
 
     def _against(self, row: Row, headline: Headline, val_bpb: float, day: date, ruleset: Ruleset) -> Statement:
         values = [line.val_bpb for line in headline.lines]

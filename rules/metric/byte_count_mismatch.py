@@ -23,8 +23,9 @@ class ByteCountMismatch(Rule):
     Detection: takes val_loss and val_bpb from the log line that carries the submitted number, val_tokens from the
     same run, and compares the byte total with the canonical one, absolutely; a ratio alone looks right on a subset.
     Rounding of the printed digits is carried as an interval, and only an interval that excludes the canonical range
-    is a finding. Known ways of getting there are named from their bytes per token. Byte totals that a line prints
-    itself are held against the same range.
+    is a violation; one near the canonical total, but further off than runs on the full split are, needs a person.
+    Known ways of getting there are named from their bytes per token. Byte totals that a line prints itself are held
+    against the same range.
 
     Limits: without a token count only known wrong ratios of bytes per token can be found. A line that shows the
     network's loss beside a mixture's bpb satisfies no identity: there the rule checks the run's other lines and says
@@ -76,7 +77,7 @@ class ByteCountMismatch(Rule):
                 yield self.finding(ruleset, first.sentence, basis=Basis.LOG, status=Status.NOTE, location=location)
             case Verdict.NO_LOSS | Verdict.NO_TOTAL | Verdict.OTHER_PREDICTOR:
                 yield Unestablished(message=first.sentence, location=location)
-            case Verdict.MISMATCH | Verdict.RATIO_MISMATCH | Verdict.TOKENS_AS_BYTES:
+            case Verdict.MISMATCH | Verdict.UNUSUAL | Verdict.RATIO_MISMATCH | Verdict.TOKENS_AS_BYTES:
                 certain = verdict is Verdict.MISMATCH and first.line.in_headline
                 yield self.finding(
                     ruleset,

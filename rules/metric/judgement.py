@@ -22,13 +22,14 @@ from rules.limits import (
     Fingerprint,
     Range,
 )
-from rules.metric.identity import CANONICAL_RANGE, ScoredLine, scored_line
+from rules.metric.identity import CANONICAL_RANGE, USUAL_RANGE, ScoredLine, scored_line
 
 
 class Verdict(Enum):
     """What the identity says about one line."""
 
     CANONICAL = "canonical"
+    UNUSUAL = "near the canonical total, but not at it"
     PRE_LAUNCH = "pre-launch export"
     MISMATCH = "mismatch"
     RATIO_MISMATCH = "wrong bytes per token, token count unknown"
@@ -86,8 +87,14 @@ def _judge_ratio(line: ScoredLine, ratio: Range) -> Judgement:
 def _judge_total(line: ScoredLine, ratio: Range, total: Range) -> Judgement:
     middle = _middle(total)
     sum_of = f"{line.num_tokens:,} tokens * {_middle(ratio):.4f} bytes per token on {_label(line)} = {_megabytes(middle)}"
-    if CANONICAL_RANGE.overlaps(total):
+    if USUAL_RANGE.overlaps(total):
         return Judgement(line, Verdict.CANONICAL, f"{sum_of}, the full split", middle)
+    if CANONICAL_RANGE.overlaps(total):
+        sentence = (
+            f"{sum_of}, {_compared(middle)}: runs on the full split agree to a few parts in 100,000, so other tokens were "
+            "scored than were counted, or other bytes"
+        )
+        return Judgement(line, Verdict.UNUSUAL, sentence, middle)
     if line.num_tokens == PRE_LAUNCH_EXPORT_TOKENS.value and _is_close(middle, PRE_LAUNCH_EXPORT_BYTES.value):
         sentence = f"{sum_of}: the launch baseline's own export of the split, made before launch"
         return Judgement(line, Verdict.PRE_LAUNCH, sentence, middle)

@@ -12,6 +12,8 @@ from auditor.submission.submission import Change, Submission
 from rules.limits import LAUNCH, NON_RECORD_TRACK_FOLDER, RECORD_TRACK_FOLDER
 
 _NUM_NAMED = 3
+_ROOT = "."  # the path of what was read from a pull request without a submission folder
+_VERBS = {"added": "adds", "modified": "modifies", "deleted": "deletes"}
 
 
 class ChangesOutsideFolder(Rule):
@@ -19,9 +21,10 @@ class ChangesOutsideFolder(Rule):
 
     Requirement: a submission only adds a new folder below one of the two track folders of records/.
 
-    Detection: sorts every path that the pull request touches. Outside its folder, practice wants a person to look at a
-    path that is modified or deleted (a root script, another record) and only notes added ones, such as further record
-    folders; organisers merged such pull requests in part. A folder in no track is for a person, too.
+    Detection: sorts every path that the pull request touches. Outside its folder, practice wants a person to look where a
+    script of the repository or a file of another record is modified or deleted, and only notes the rest: added files,
+    further record folders, changed ignore lists and documents. Organisers merged such pull requests in part. A folder in no
+    track is for a person, too.
 
     Limits: needs a pull request or a base to compare with; whether an outside change affects the run is not judged.
 
@@ -47,30 +50,55 @@ class ChangesOutsideFolder(Rule):
         if submission.changes is None:
             yield NotApplicable(reason="not read from a pull request or a change")
             return
+        if submission.path == _ROOT:
+            yield self._without_folder(submission.changes, ruleset)
+            return
         folder = f"{submission.path.rstrip('/')}/"
         if not folder.startswith((f"{RECORD_TRACK_FOLDER.value}/", f"{NON_RECORD_TRACK_FOLDER.value}/")):
             message = f"the folder {submission.path} is in neither track folder"
             yield self.finding(ruleset, message, basis=Basis.FILES, anchor="track")
         outside = [change for change in submission.changes if not change.path.startswith(folder)]
-        edited = [change for change in outside if change.kind != "added"]
-        added = [change for change in outside if change.kind == "added"]
-        if edited:
-            yield self._finding(ruleset, edited, "modifies or deletes", None)
-        if added:
-            status = Status.NOTE if ruleset.name is RulesetName.PRACTICE else None
-            yield self._finding(ruleset, added, "adds", status)
-        if not edited:
+        serious = [change for change in outside if _is_serious(change)]
+        slight = [change for change in outside if not _is_serious(change)]
+        if serious:
+            yield self._finding(ruleset, serious, None)
+        if slight:
+            yield self._finding(ruleset, slight, Status.NOTE if ruleset.name is RulesetName.PRACTICE else None)
+        if not serious:
             inside = len(submission.changes) - len(outside)
             yield Evidence(basis=Basis.FILES, message=f"{inside} of {len(submission.changes)} changes lie in the folder")
 
-    def _finding(self, ruleset: Ruleset, changes: Sequence[Change], does: str, status: Status | None) -> Statement:
-        named = ", ".join(change.path for change in changes[:_NUM_NAMED])
-        more = f" and {len(changes) - _NUM_NAMED} more" if len(changes) > _NUM_NAMED else ""
+    def _without_folder(self, changes: Sequence[Change], ruleset: Ruleset) -> Statement:
+        message = f"the pull request adds no submission folder; it {_described(changes)}"
+        return self.finding(
+            ruleset, message, basis=Basis.FILES, remedy="add a folder to a track folder", anchor="no folder"
+        )
+
+    def _finding(self, ruleset: Ruleset, changes: Sequence[Change], status: Status | None) -> Statement:
         return self.finding(
             ruleset,
-            f"the pull request {does} {len(changes)} files outside its folder: {named}{more}",
+            f"outside its folder the pull request {_described(changes)}",
             basis=Basis.FILES,
             status=status,
             remedy="drop these changes from the pull request",
-            anchor=does,
+            anchor="slight" if status is Status.NOTE else "serious",
         )
+
+
+def _is_serious(change: Change) -> bool:
+    """Does it change what others run or ship: a script of the repository, or a file of another record?"""
+    is_shared = change.path.startswith("records/") or ("/" not in change.path and change.path.endswith(".py"))
+    return change.kind != "added" and is_shared
+
+
+def _described(changes: Sequence[Change]) -> str:
+    """What the changes do, by kind: ``modifies train_gpt.py and adds a, b, c and 4 more``."""
+    kinds: dict[str, list[str]] = {}
+    for change in changes:
+        kinds.setdefault(change.kind, []).append(change.path)
+    return " and ".join(f"{_VERBS.get(kind, kind)} {_listed(paths)}" for kind, paths in kinds.items())
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _NUM_NAMED} more" if len(paths) > _NUM_NAMED else ""
+    return ", ".join(paths[:_NUM_NAMED]) + more

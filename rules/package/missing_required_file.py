@@ -10,9 +10,10 @@ from typing import ClassVar
 from auditor.finding import Basis, Evidence, Location, NotApplicable, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.submission import Submission
-from rules.limits import LAUNCH, SCRIPT_NAME
+from rules.limits import LAUNCH, METADATA_NAME, README_NAME, SCRIPT_NAME
 
-_README = re.compile(r"readme(\.\w+)?", re.IGNORECASE)
+_NUM_NAMED = 3
+_README = re.compile(r"(?:[\w-]*[_-])?readme(?:[_-][\w-]*)?(?:\.(?:md|txt|rst|markdown|md\.txt))?", re.IGNORECASE)
 
 
 class MissingRequiredFile(Rule):
@@ -20,9 +21,9 @@ class MissingRequiredFile(Rule):
 
     Requirement: a submission is one folder with a README.md, a submission.json, the training log and train_gpt.py.
 
-    Detection: looks for a README and a submission.json in the folder, for a script that can be started under any name,
-    and for a text anywhere below the folder that holds the output of a training run. The readme ruleset also wants the
-    script to be called train_gpt.py.
+    Detection: looks for a README and a submission.json in the folder (``V2_README.md`` and ``submission_ternary.json``
+    are accepted), for a script that can be started under any name, and for a text anywhere below the folder that holds the
+    output of a training run. The readme ruleset wants the names as the README gives them, that of the script included.
 
     Limits: whether the files say what they should is the matter of other rules. Which seeds need a log of their own is
     not counted here.
@@ -49,23 +50,25 @@ class MissingRequiredFile(Rule):
         if submission.path.endswith(".py"):
             yield NotApplicable(reason="a lone script was given, not a submission folder")
             return
-        top_level = {path for path in submission.files.paths() if "/" not in path}
+        top_level = sorted(path for path in submission.files.paths() if "/" not in path)
         present = {
-            "README.md": next((path for path in sorted(top_level) if _README.fullmatch(path)), None),
-            "submission.json": next((path for path in sorted(top_level) if path.lower() == "submission.json"), None),
-            "training script": submission.script.path if submission.script else None,
+            README_NAME.value: next((path for path in top_level if _README.fullmatch(path)), None),
+            METADATA_NAME.value: submission.metadata_path,
+            SCRIPT_NAME.value: submission.script.path if submission.script else None,
             "training log": next((run.log for run in submission.runs), None),
         }
         for wanted, path in present.items():
             if path is None:
-                remedy = f"add the {wanted}"
-                yield self.finding(ruleset, f"the folder has no {wanted}", basis=Basis.FILES, remedy=remedy, anchor=wanted)
+                yield self._missing(submission, wanted, ruleset)
+            elif ruleset.name is RulesetName.README and "." in wanted and path.lower() != wanted.lower():
+                message = f"{path} is there, but not called {wanted}"
+                location = Location(path=path)
+                yield self.finding(ruleset, message, basis=Basis.FILES, location=location, anchor=f"name of {wanted}")
             else:
-                message = f"{wanted}: {path}"
-                yield Evidence(basis=Basis.FILES, message=message, location=Location(path=path))
-        script = present["training script"]
-        if ruleset.name is RulesetName.README and script and script != SCRIPT_NAME.value:
-            message = f"the script is called {script}, not {SCRIPT_NAME.value}"
-            yield self.finding(
-                ruleset, message, basis=Basis.FILES, location=Location(path=script), anchor=SCRIPT_NAME.value
-            )
+                yield Evidence(basis=Basis.FILES, message=f"{wanted}: {path}", location=Location(path=path))
+
+    def _missing(self, submission: Submission, wanted: str, ruleset: Ruleset) -> Statement:
+        message = f"the folder has no {wanted}"
+        if wanted == "training log" and submission.logs:
+            message += f": {', '.join(log.path for log in submission.logs[:_NUM_NAMED])} shows no training run"
+        return self.finding(ruleset, message, basis=Basis.FILES, remedy=f"add the {wanted}", anchor=wanted)

@@ -20,8 +20,8 @@ class UnparsableScript(Rule):
     must be in the folder or an installable package.
 
     Detection: unwraps packed scripts without running them and parses every module, with the syntax of Python up to 3.12.
-    Text that is no Python cannot run. A packed script that could not be unwrapped, and a module that is imported and
-    not shipped, are for a person.
+    Text that is no Python cannot run. An empty script (one was merged), a packed one that could not be unwrapped, and a
+    module that is imported and not shipped are for a person.
 
     Limits: that a script parses does not mean that it runs. An unknown import is taken for a package unless the
     submission shows that it was a file of its own.
@@ -51,22 +51,25 @@ class UnparsableScript(Rule):
         for module in script.modules:
             if module.tree is None:
                 yield self._unparsed(module, script, ruleset)
+        if not script.main.source.strip():
+            yield self._review(f"{script.path} is empty: nothing can be run", script.path, "empty", ruleset)
         if script.packed and not script.layers:
-            message = f"{script.path} decodes its source at run time, and this packing could not be undone"
+            message = f"{script.path}: {script.main.error}"
             yield self._review(message, script.path, "packed", ruleset)
         for name in script.missing:
             message = f"{script.path} needs {name}, which is not shipped"
             yield self._review(message, script.path, f"missing {name}", ruleset)
         if all(module.tree is not None for module in script.modules):
             unwrapped = f" after {', '.join(layer.method for layer in script.layers)}" if script.layers else ""
-            message = f"{len(script.modules)} modules parse as Python{unwrapped}"
+            siblings = f" and {len(script.modules) - 1} modules beside it" if len(script.modules) > 1 else ""
+            message = f"{script.path}{siblings} parses as Python{unwrapped}"
             yield Evidence(basis=Basis.SOURCE, message=message, location=Location(path=script.main.source_path))
 
     def _unparsed(self, module: Module, script: Script, ruleset: Ruleset) -> Statement:
         is_main = module is script.main
         return self.finding(
             ruleset,
-            f"{module.source_path} is not Python: {module.error or 'it does not parse'}",
+            f"{module.source_path}: {module.error}",
             basis=Basis.SOURCE,
             status=None if is_main else Status.REVIEW,
             confidence=Confidence.HIGH if is_main else Confidence.MEDIUM,

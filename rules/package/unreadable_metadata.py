@@ -9,9 +9,7 @@ from auditor.finding import Basis, Evidence, Location, NotApplicable, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.metadata import Metadata
 from auditor.submission.submission import Submission
-from rules.limits import LAUNCH
-
-_NAME = "submission.json"
+from rules.limits import LAUNCH, METADATA_NAME
 
 
 class UnreadableMetadata(Rule):
@@ -44,7 +42,7 @@ class UnreadableMetadata(Rule):
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Report a broken file, a missing score, and oddities."""
         metadata = submission.metadata
-        broken = [item for item in submission.unreadable if item.path.lower() == _NAME]
+        broken = [item for item in submission.unreadable if item.path == submission.metadata_path]
         for item in broken:
             yield self.finding(
                 ruleset,
@@ -57,17 +55,15 @@ class UnreadableMetadata(Rule):
         if metadata is not None:
             yield from self._judge(metadata, ruleset)
         elif not broken:
-            yield NotApplicable(reason=f"there is no {_NAME}")
+            yield NotApplicable(reason=f"there is no {METADATA_NAME.value}")
 
     def _judge(self, metadata: Metadata, ruleset: Ruleset) -> Iterator[Statement]:
         location = Location(path=metadata.path)
-        if metadata.val_bpb is None and metadata.retracted is None:
+        if _claim(metadata) is None:
             message = f"{metadata.path} claims no val_bpb, so there is no number to check"
             yield self.finding(ruleset, message, basis=Basis.FILES, location=location, anchor="no score")
         else:
-            claimed = metadata.val_bpb
-            said = f"{claimed.key} = {claimed.value}" if claimed else str(metadata.retracted)
-            yield Evidence(basis=Basis.FILES, message=f"{metadata.path} was read: {said}", location=location)
+            yield Evidence(basis=Basis.FILES, message=f"{metadata.path} was read: {_claim(metadata)}", location=location)
         for problem in metadata.problems:
             yield self.finding(
                 ruleset,
@@ -77,3 +73,13 @@ class UnreadableMetadata(Rule):
                 location=location,
                 anchor=problem,
             )
+
+
+def _claim(metadata: Metadata) -> str | None:
+    """What is claimed, in words: a score, scores per seed, or that it was withdrawn; None if nothing is."""
+    if metadata.val_bpb is not None:
+        return f"{metadata.val_bpb.key} = {metadata.val_bpb.value}"
+    per_seed = [result.val_bpb for result in metadata.seed_results if result.val_bpb is not None]
+    if per_seed:
+        return f"{len(per_seed)} scores of single seeds, the first {per_seed[0].key} = {per_seed[0].value}"
+    return metadata.retracted

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from auditor.rule import RulesetName
-from auditor.submission.logs.model import Run, SizeKind
+from auditor.submission.logs.model import Run, Size, SizeKind
 from auditor.submission.script import Module, Script
 from auditor.submission.submission import Submission
 from rules.headline_runs import SeedRun
 from rules.limits import CODE_COUNTS, CodeCount
+
+_LARGEST_WRAPPER_SHARE = 0.5  # ours: listed wrappers have 20 to 35 % of their source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +29,16 @@ class CodeBytes:
     """The three sizes of a submission's code in bytes, and where the third comes from.
 
     `source` is the readable text, `shipped` the files as they are, `compressed` the wrapper that a readable script would
-    compress to (None where unknown). `helpers` are executed or loaded files that practice never counted.
+    compress to (None where unknown; `is_assumed` where a log gives so small a code size without saying of what).
+    `helpers` are executed or loaded files that practice never counted.
     """
 
     source: int
     shipped: int
     compressed: int | None
     compressed_from: str
+    is_assumed: bool
+    is_packed: bool
     files: tuple[str, ...]
     helpers: tuple[tuple[str, int], ...]
     day: date
@@ -48,6 +53,13 @@ class CodeBytes:
         """Was the would-be wrapper in use as a count on the day of the submission?"""
         return any(count.value is CodeCount.COMPRESSED and count.since <= self.day for count in CODE_COUNTS)
 
+    @property
+    def could_be_packed(self) -> bool:
+        """Could a readable script have been shipped as a wrapper on that day?"""
+        return not self.is_packed and any(
+            count.value is CodeCount.WRAPPER and count.since <= self.day for count in CODE_COUNTS
+        )
+
     def counted(self, ruleset: RulesetName) -> int:
         """The bytes that count; where the would-be wrapper counts but is unknown, those of the shipped files."""
         if ruleset is RulesetName.README:
@@ -56,26 +68,44 @@ class CodeBytes:
             return min(self.shipped, self.compressed)
         return self.shipped
 
+    @property
+    def least(self) -> int:
+        """The fewest bytes that practice can have counted: 0 where the would-be wrapper counts and its size is unknown."""
+        if self.may_be_compressed and self.compressed is None and not self.is_packed:
+            return 0
+        return self.counted(RulesetName.PRACTICE)
+
     def __str__(self) -> str:
+        if self.is_packed:
+            return f"{self.source:,} bytes of readable source, {self.shipped:,} as shipped, packed"
         if self.compressed is None:
             wrapper = "size as a compressed wrapper unknown"
         else:
             wrapper = f"{self.compressed:,} as a compressed wrapper ({self.compressed_from})"
-        return f"{self.source:,} bytes of readable source, {self.shipped:,} as shipped, {wrapper}"
+        return f"{self.shipped:,} bytes as shipped, {wrapper}"
 
 
 def count_code(submission: Submission, script: Script, seed_run: SeedRun | None, as_of: date) -> CodeBytes:
     """The sizes of the code behind one run. A submission without a date is judged as of `as_of`."""
-    siblings = [module for module in script.modules[1:] if holds_training_code(module)]
+    shipped = set(submission.files.paths())
+    beside = [module for module in script.modules[1:] if module.path in shipped]
+    siblings = [module for module in beside if holds_training_code(module)]
     sibling_bytes = sum(submission.files.size(module.path) for module in siblings)
-    others = {module.path for module in script.modules[1:]} - {module.path for module in siblings}
+    others = {module.path for module in beside} - {module.path for module in siblings}
     helpers = sorted(others | {path for path in script.side_files if is_code(path)})
+    shipped_bytes = script.num_bytes + sibling_bytes
     compressed, where = _logged_compressed(seed_run) if seed_run else (None, "")
+    may_be_assumed = compressed is None and not script.packed and not siblings
+    assumed = _logged_small(seed_run, shipped_bytes) if seed_run and may_be_assumed else None
+    if assumed is not None:
+        compressed, where = assumed.num_bytes, f"logged as the code size at {assumed.log}:{assumed.line}"
     return CodeBytes(
         source=len(script.main.source.encode("utf-8", "surrogateescape")) + sibling_bytes,
-        shipped=script.num_bytes + sibling_bytes,
+        shipped=shipped_bytes,
         compressed=compressed,
         compressed_from=where,
+        is_assumed=assumed is not None,
+        is_packed=script.packed,
         files=(script.path, *(module.path for module in siblings)),
         helpers=tuple((path, submission.files.size(path)) for path in helpers),
         day=submission.day or as_of,
@@ -109,6 +139,12 @@ def _logged_compressed(seed_run: SeedRun) -> tuple[int | None, str]:
     if size is not None:
         return size.num_bytes, f"logged at {size.log}:{size.line}"
     return seed_run.find(_code_in_total) or (None, "")
+
+
+def _logged_small(seed_run: SeedRun, shipped_bytes: int) -> Size | None:
+    """A logged code size that a wrapper of the shipped code can have, but no version of it."""
+    size = seed_run.find(lambda run: run.size(SizeKind.CODE))
+    return size if size is not None and size.num_bytes < _LARGEST_WRAPPER_SHARE * shipped_bytes else None
 
 
 def _code_in_total(run: Run) -> tuple[int, str] | None:

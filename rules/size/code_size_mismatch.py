@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from auditor.finding import Basis, Evidence, Location, Measurement, NotApplicable, Statement, Unestablished
-from auditor.provenance import code_sizes, compare_code_size
+from auditor.provenance import CodeSizes, code_sizes, compare_code_size
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.metadata import Declared
 from auditor.submission.script import Script
 from auditor.submission.submission import Submission
+from auditor.submission.tree import sizes_of
 from rules.headline_runs import judged_runs, place
 from rules.limits import CODE_SIZE_SLACK_BYTES, LAUNCH
 from rules.size.code_count import count_code
@@ -61,20 +63,19 @@ class CodeSizeMismatch(Rule):
         path = submission.metadata.path if submission.metadata else ""
         for declared in _declared_sizes(submission):
             location = Location(path=path, line=declared.line)
-            same = [name for name, sizes in known.items() if _is_one_of(declared.value, sizes)]
-            if same:
-                message = f"{declared.key} = {declared.value:,.0f} is the size of {same[0]}"
+            same = known.equal_to(declared.value, CODE_SIZE_SLACK_BYTES.value)
+            if same is not None:
+                message = f"{declared.key} = {declared.value:,.0f} is the size of {same}"
                 yield Evidence(basis=Basis.FILES, message=message, location=location)
                 continue
+            nearest, num_bytes = known.nearest_to(declared.value)
             yield self.finding(
                 ruleset,
-                f"{path} declares {declared.key} = {declared.value:,.0f}; the shipped {script.path} has "
-                f"{script.num_bytes:,} bytes{_decoded(script)} ({_signed(declared.value - script.num_bytes)})",
+                f"{path} declares {declared.key} = {declared.value:,.0f}; the shipped {nearest} has "
+                f"{num_bytes:,} bytes ({declared.value - num_bytes:+,.0f}){_may_be_wrapper(submission, declared, ruleset)}",
                 basis=Basis.FILES,
                 location=location,
-                measurement=Measurement(
-                    quantity="code size", observed=declared.value, limit=script.num_bytes, unit="bytes"
-                ),
+                measurement=Measurement(quantity="code size", observed=declared.value, limit=num_bytes, unit="bytes"),
                 remedy="state the size of the shipped file",
                 anchor=f"declared {declared.key}",
             )
@@ -95,7 +96,7 @@ class CodeSizeMismatch(Rule):
             yield self.finding(
                 ruleset,
                 f"{logged.size.log} logs a code size of {logged.size.num_bytes:,} bytes; the nearest shipped text, "
-                f"{logged.shipped_as}, has {logged.shipped_bytes:,} ({_signed(logged.difference_bytes)})",
+                f"{logged.shipped_as}, has {logged.shipped_bytes:,} ({logged.difference_bytes:+,})",
                 basis=Basis.FILES,
                 status=Status.NOTE,
                 location=location,
@@ -112,30 +113,23 @@ def _declared_sizes(submission: Submission) -> tuple[Declared, ...]:
     return tuple(reversed(by_value.values()))
 
 
-def _known_sizes(submission: Submission, script: Script, ruleset: Ruleset) -> dict[str, tuple[int, ...]]:
-    files = submission.files
-    python = {path: files.size(path) for path in files.paths() if path.endswith(".py")}
-    code = count_code(submission, script, None, ruleset.as_of)
-    known = code_sizes(script, python) | {
-        "the script with the code beside it": (code.shipped, code.source, code.with_helpers)
-    }
-    if python:
-        known["all Python files of the folder"] = (sum(python.values()),)
-    counts = (count_code(submission, script, seed_run, ruleset.as_of) for seed_run in judged_runs(submission))
-    if wrappers := tuple(count.compressed for count in counts if count.compressed is not None):
-        known["the compressed wrapper as logged"] = wrappers
-    return known
+def _known_sizes(submission: Submission, script: Script, ruleset: Ruleset) -> CodeSizes:
+    python = sizes_of(submission.files, ".py")
+    known = code_sizes(script, python)
+    counts = [count_code(submission, script, run, ruleset.as_of) for run in (None, *judged_runs(submission))]
+    alone = counts[0]
+    others = dict(known.others)
+    others["the script with the code beside it"] = (alone.shipped, alone.source, alone.with_helpers)
+    others["all Python files of the folder"] = (sum(python.values()),)
+    wrappers = (count.compressed for count in counts if not count.is_assumed)
+    others["the compressed wrapper as logged"] = tuple(size for size in wrappers if size is not None)
+    return replace(known, others=others)
 
 
-def _is_one_of(value: float, sizes: tuple[int, ...]) -> bool:
-    return any(abs(value - size) <= CODE_SIZE_SLACK_BYTES.value for size in sizes)
-
-
-def _decoded(script: Script) -> str:
-    if not script.layers:
+def _may_be_wrapper(submission: Submission, declared: Declared, ruleset: Ruleset) -> str:
+    """A readable script may be declared at the size that it would compress to, which only a log can tell."""
+    script = submission.script
+    if script is None or script.packed or not 0 < declared.value < script.num_bytes / 2:
         return ""
-    return f" and decodes to {len(script.layers[-1].source.encode('utf-8', 'surrogateescape')):,}"
-
-
-def _signed(difference: float) -> str:
-    return f"{difference:+,.0f}"
+    code = count_code(submission, script, None, ruleset.as_of)
+    return "; no log gives its size as a compressed wrapper" if code.may_be_compressed else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,16 +61,18 @@ class OversizeArtifact(Rule):
         if script is None:
             yield Unestablished(message="no script, so the code cannot be counted")
         located = bool(headline_runs(submission))
+        certain = located or all(seed_sum.low > CAP for seed_sum in sums)
         for seed_sum in sums:
-            yield from self._judge(seed_sum, ruleset, located)
+            yield from self._judge(seed_sum, ruleset, certain)
         if located and script:
             yield from self._other_seeds(submission, script, ruleset)
         if not sums:
             yield from self._judge_declared(submission, ruleset)
 
-    def _judge(self, seed: _SeedSum, ruleset: Ruleset, located: bool) -> Iterator[Statement]:
+    def _judge(self, seed: _SeedSum, ruleset: Ruleset, certain: bool) -> Iterator[Statement]:
+        """`certain`: the run is one of those behind the number, or every run tells the same."""
         if seed.low > CAP:
-            certain = located and seed.model.size.resolution == 1
+            certain = certain and not seed.fits_as_wrapper
             yield self._excess(seed, ruleset, None if certain else Status.REVIEW)
         elif seed.high <= CAP:
             message = f"{seed} = {seed.high:,} bytes, {CAP - seed.high:,} under the cap; code: {seed.code}"
@@ -83,7 +85,7 @@ class OversizeArtifact(Rule):
         mebibytes = "; it fits 16 MiB, but the cap is decimal" if seed.low <= MEBIBYTE_CAP_BYTES.value else ""
         return self.finding(
             ruleset,
-            f"{seed} = {seed.low:,} bytes, {seed.low - CAP:,} over the cap{mebibytes}; code: {seed.code}",
+            f"{seed.least}, {seed.low - CAP:,} over the cap{mebibytes}{seed.fits_as_wrapper}; code: {seed.code}",
             basis=Basis.LOG,
             status=status,
             confidence=Confidence.HIGH if status is None else Confidence.MEDIUM,
@@ -98,11 +100,9 @@ class OversizeArtifact(Rule):
         used = {(seed_run.run.log, seed_run.run.index) for seed_run in headline_runs(submission)}
         used |= {(run.log, run.index) for seed_run in headline_runs(submission) for run in seed_run.beside}
         for run in submission.runs:
-            model = model_size(SeedRun(run, run.seed, None, ())) if (run.log, run.index) not in used else None
-            if model is None:
-                continue
-            seed = _sum(submission, script, SeedRun(run, run.seed, None, ()), model, ruleset)
-            if seed.low > CAP:
+            seed_run = SeedRun(run, run.seed, None, ())
+            seed = _sum(submission, script, seed_run, ruleset) if (run.log, run.index) not in used else None
+            if seed is not None and seed.low > CAP:
                 yield self._excess(seed, ruleset, Status.NOTE)
 
     def _judge_declared(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
@@ -126,7 +126,10 @@ class OversizeArtifact(Rule):
 
 @dataclass(frozen=True, slots=True)
 class _SeedSum:
-    """One seed's model and counted code. The true sum lies between `low` and `high`."""
+    """One seed's model and counted code. The true sum lies between `low` and `high`.
+
+    `fits_as_wrapper` says, for a message, why the author may have counted a wrapper that would fit; else it is empty.
+    """
 
     run: SeedRun
     model: ModelSize
@@ -134,11 +137,21 @@ class _SeedSum:
     counted: int
     low: int
     high: int
+    fits_as_wrapper: str
 
     def __str__(self) -> str:
         if self.model.has_code:
             return f"{self.run.name}: logged total {self.model.num_bytes:,} with code"
         return f"{self.run.name}: model {self.model.num_bytes:,} + counted code {self.counted:,}"
+
+    @property
+    def least(self) -> str:
+        """The smallest that the sum can be, in words."""
+        if self.low < self.model.num_bytes:
+            return f"{self.run.name}: the model alone, printed as {self.model.size.text!r}, has at least {self.low:,} bytes"
+        if self.low == self.model.num_bytes and not self.model.has_code:
+            return f"{self.run.name}: the model alone has {self.low:,} bytes"
+        return f"{self} = {self.low:,} bytes"
 
     @property
     def measurement(self) -> Measurement:
@@ -157,19 +170,37 @@ class _SeedSum:
 
 def _sums(submission: Submission, script: Script, ruleset: Ruleset) -> Iterator[_SeedSum]:
     for seed_run in judged_runs(submission):
-        model = model_size(seed_run)
-        if model is not None:
-            yield _sum(submission, script, seed_run, model, ruleset)
+        seed_sum = _sum(submission, script, seed_run, ruleset)
+        if seed_sum is not None:
+            yield seed_sum
 
 
-def _sum(submission: Submission, script: Script, seed_run: SeedRun, model: ModelSize, ruleset: Ruleset) -> _SeedSum:
+def _sum(submission: Submission, script: Script, seed_run: SeedRun, ruleset: Ruleset) -> _SeedSum | None:
+    declared = [total.value for total in _declared_totals(submission)]
+    model = model_size(seed_run, declared)
+    if model is None:
+        return None
     code = count_code(submission, script, seed_run, ruleset.as_of)
     counted = code.counted(ruleset.name)
+    fewest = code.least if ruleset.name is RulesetName.PRACTICE else counted
     most = model.num_bytes + model.slack + (0 if model.has_code else counted)
-    least = model.num_bytes - model.slack + (counted if model.has_code is False else 0)
-    if ruleset.name is RulesetName.PRACTICE and code.may_be_compressed and code.compressed is None and not script.packed:
-        least = model.num_bytes - model.slack
-    return _SeedSum(seed_run, model, code, counted, least, most)
+    least = model.num_bytes - model.slack
+    if model.has_code is False:
+        least += fewest
+    elif model.has_code and ruleset.name is RulesetName.PRACTICE:
+        least -= max(code.source - fewest, 0)  # the total may have counted the readable source
+    as_wrapper = ""
+    if ruleset.name is RulesetName.PRACTICE and code.could_be_packed:
+        as_wrapper = _fits_as_wrapper(model, code, declared)
+    return _SeedSum(seed_run, model, code, counted, least, most, as_wrapper)
+
+
+def _fits_as_wrapper(model: ModelSize, code: CodeBytes, declared: Sequence[float]) -> str:
+    """What says that the author counted a wrapper that is not shipped, with which the sum would fit."""
+    if code.compressed is not None and model.num_bytes + code.compressed <= CAP:
+        return f"; with the code as a wrapper of {code.compressed:,} bytes, which is not shipped, it would fit"
+    total = next((total for total in declared if model.num_bytes < total <= CAP), None)
+    return f"; {total:,.0f} bytes are declared, as with a wrapper that is not shipped" if total else ""
 
 
 def _declared_totals(submission: Submission) -> Iterator[Declared]:

@@ -110,7 +110,8 @@ def test_every_line_counts_where_the_script_printed_none() -> None:
 def test_hyper_parameter_that_the_script_does_not_have() -> None:
     script = script_of(SOURCE)
     text = f"nohup: ignoring\nCode size: 5 bytes\nlr: 0.02\nqat_start: 0.7\n{LINES}"
-    unknown = find_unknown_settings(run_of(text), text.splitlines(), script, find_print_sites(script))
+    run, sites = run_of(text), find_print_sites(script)
+    unknown = find_unknown_settings(run, compare_lines(run, text.splitlines(), sites), script, sites)
     assert [setting.name for setting in unknown] == ["qat_start"]
 
 

@@ -21,9 +21,16 @@ _SEED_HEADING = re.compile(
     r"\s{0,8}(?:#{1,6}|[=*-]{2,80})\s{0,8}(?:\w{1,20}\s){0,2}seed\W{0,3}(?P<seed>\d{1,12})\s*(?:[-–:(=#*].*)?$",
     re.IGNORECASE,
 )
+_SEED_NAME = re.compile(r"(?:^|[_.-])seeds?[_-]?(\d{1,12})(?=[_.-])", re.IGNORECASE)
 _INTRODUCTION = re.compile(
     r"\s*(?:seed|world_size|model_params|val_bpb:enabled|train_loader|val_loader|train_shards|val_tokens|warmup_step:? ?1/)"
 )
+
+
+def named_seed(path: str) -> int | None:
+    """The seed in a log's file name (``train_seed42.log``); None if it names none, or several."""
+    seeds = set(_SEED_NAME.findall(path.rsplit("/", 1)[-1]))
+    return int(seeds.pop()) if len(seeds) == 1 else None
 
 
 def training_step(text: str) -> int | None:

@@ -24,8 +24,8 @@ _SETTING_KEY = re.compile(
     r"max_|reserve|budget|limit|(?:^|_)cap(?:_|$)|timeout|heartbeat|remaining|effective|margin", re.IGNORECASE
 )
 _NOT_TOTAL = re.compile(
-    r"\d/\d|\bepoch\b|\bchunk[ =:]?\[|\bchunk \d|\bbatch \d|\bphase:\d|step_avg|ETA|\[\s*\d+(?:\.\d+)?%|progress|shard \d"
-    r"|^\W*rank|LONGTRAIN",
+    r"\d/\d|\bepoch\b|\bchunk[ =:]?\[|\bchunk[ =:]\d|\bbatch \d|\b(?:short|long)_docs\b|\bstarting\b|\bphase:\d|step_avg"
+    r"|ETA|\[\s*\d+(?:\.\d+)?%|progress|shard \d|^\W*rank|LONGTRAIN",
     re.IGNORECASE,
 )
 
@@ -41,7 +41,7 @@ _TABLE = tuple(
     _Row(re.compile(pattern, re.IGNORECASE), kind)
     for pattern, kind in (
         (r"stopping_early|^stop |hard_stop|^\W*(?:total )?training (?:complete|done|finished|time)|^phase:train\b", _TRAIN),
-        (r"artifact_production|total_elapsed|decompress", DurationKind.OTHER),
+        (r"artifact_production|total_elapsed|decompress|exit[ _]?code", DurationKind.OTHER),
         (r"total_eval_time|eval(?:uation)? total|total eval", DurationKind.EVALUATE_TOTAL),
         (r"eval_time", DurationKind.EVALUATE),
         (r"compile|warm-?up|warming", DurationKind.WARMUP),
@@ -52,7 +52,7 @@ _TABLE = tuple(
         (r"\beval", DurationKind.EVALUATE),
     )
 )
-_WORDS = ("time", "elapsed", " in ", "done", "took", "seconds", "wall", "stop ", "complete")
+_WORDS = ("time", "elapsed", " in ", "done", "took", "seconds", "wall", "stop ", "complete", " t=", " t:")
 
 
 def is_candidate(lower: str) -> bool:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from auditor.submission.logs import counts, durations, metrics, sizes
-from auditor.submission.logs.boundaries import find_starts, heading_seed, training_step
+from auditor.submission.logs.boundaries import find_starts, heading_seed, named_seed, training_step
 from auditor.submission.logs.lines import MAX_LINE_CHARS, Line
 from auditor.submission.logs.model import Count, Duration, DurationKind, EmbeddedSource, Metric, Run, Setting, Size
 from auditor.submission.logs.pairs import find_pairs
@@ -53,6 +53,8 @@ def read_runs(whole: Sequence[Line], log: str) -> tuple[Run, ...]:
             run = part.read(first, end, len(runs))
         if run is not None:
             runs.append((first, run))
+    if len(runs) == 1 and runs[0][1].seed is None:  # trimmed logs often keep their seed in their name only
+        return (replace(runs[0][1], seed=named_seed(log)),)
     return tuple(run for _, run in runs)
 
 

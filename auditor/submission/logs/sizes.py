@@ -27,14 +27,17 @@ _SCHEME = (
 )
 _NO_SIZE = (
     r"limit|budget|target|(?:^|[ _])cap(?:$|[ _])|headroom|remaining|margin|memory|allocated|reserved|over\b|under\b|free"
-    r"|chunk|batch|vocab|(?:block|group)_size|raw_size|raw quantized|pre-compression|estimate|prune|\btry\b|_try|payload"
+    r"|chunk|batch|vocab|(?:block|group)_size|raw_size|raw quantized|pre-compression|estimate|\best\b|prune|\btry\b|_try"
+    r"|payload|utf-?8"
 )
 _TOTAL = r"total.*(?:submission|artifact|size|bytes)|(?:submission|artifact|bytes|size).*total|^total$|submission[ _]size"
 _MODEL = (
     rf"serialized|model.*{_SCHEME}|^artifact|{_SCHEME}.*(?:model|artifact|size|blob)|quant_bytes|^model(?:_bytes)?$"
     r"|^bytes_model"
 )
-_MODEL_RAW = r"^(?:.* )?serialized model(?: \(?(?:raw|fp32|bf16|torch|pickle).*)?$|^raw model|model[ _]raw"
+_MODEL_RAW = (
+    r"^(?:.* )?serialized model(?: \(?(?:raw|fp32|bf16|torch|pickle).*)?$|^raw model|model[ _]raw|model.*unquantized"
+)
 # label pattern -> kind; the first that matches decides
 _KINDS: tuple[tuple[re.Pattern[str], SizeKind | None], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
@@ -49,6 +52,7 @@ _KINDS: tuple[tuple[re.Pattern[str], SizeKind | None], ...] = tuple(
     )
 )
 _UNQUALIFIED_TOTAL = re.compile(r"total[ _]submission[ _]size|total", re.IGNORECASE)
+_LARGEST_BARE_TOTAL = 10**8  # ours: a bare total above counts the bytes of the validation split
 _LEAST_BARE = 1000  # ours: a number without a unit is only taken for a size of code or model if it is at least this
 
 
@@ -58,31 +62,38 @@ def is_candidate(lower: str) -> bool:
 
 
 def read_sizes(line: Line, log: str, run: int) -> tuple[Size, ...]:
-    """Every size of one line."""
-    found = []
-    for match in _SIZE.finditer(line.text):
-        label = match["label"].strip()
-        kind = _kind(label)
-        unit = (match["unit"] or "").lower()
-        digits = match["number"].replace(",", "")
-        if kind is None or len(digits) > MAX_DIGITS or not (unit or (digits.isdigit() and int(digits) >= _LEAST_BARE)):
-            continue
-        factor = _UNITS[unit or "bytes"]
-        decimals = len(digits.partition(".")[2])
-        found.append(
-            Size(
-                log=log,
-                line=line.number,
-                run=run,
-                text=line.text.strip(),
-                kind=kind,
-                label=label,
-                num_bytes=round(float(digits) * factor),
-                resolution=max(1, round(factor / 10**decimals)),
-                unit=match["unit"] or "bytes",
-            )
-        )
-    return tuple(found)
+    """Every size of one line. A bare ``total`` without a unit may count anything, unless other sizes stand beside it."""
+    found = [(match, kind) for match in _SIZE.finditer(line.text) if (kind := _kind_of(match))]
+    alone = len(found) == 1
+    return tuple(_size(match, kind, line, log, run) for match, kind in found if not (alone and _is_bare_total(match)))
+
+
+def _kind_of(match: re.Match[str]) -> SizeKind | None:
+    kind = _kind(match["label"].strip())
+    digits = match["number"].replace(",", "")
+    is_size = match["unit"] or (digits.isdigit() and int(digits[:MAX_DIGITS]) >= _LEAST_BARE)
+    return kind if is_size and len(digits) <= MAX_DIGITS else None
+
+
+def _is_bare_total(match: re.Match[str]) -> bool:
+    label, number = match["label"].strip().lower(), float(match["number"].replace(",", ""))
+    return (label == "total" and not match["unit"]) or (label == "total_bytes" and number > _LARGEST_BARE_TOTAL)
+
+
+def _size(match: re.Match[str], kind: SizeKind, line: Line, log: str, run: int) -> Size:
+    digits = match["number"].replace(",", "")
+    factor = _UNITS[(match["unit"] or "bytes").lower()]
+    return Size(
+        log=log,
+        line=line.number,
+        run=run,
+        text=line.text.strip(),
+        kind=kind,
+        label=match["label"].strip(),
+        num_bytes=round(float(digits) * factor),
+        resolution=max(1, round(factor / 10 ** len(digits.partition(".")[2]))),
+        unit=match["unit"] or "bytes",
+    )
 
 
 def _kind(label: str) -> SizeKind | None:

@@ -3,7 +3,8 @@ import textwrap
 
 import pytest
 
-from auditor.source.prints import PrintSite, find_print_sites, find_printer, is_cut_off
+from auditor.source.prints import PrintSite, find_print_sites, find_printer, find_printer_of, is_cut_off
+from auditor.submission.logs.model import LogFact
 from auditor.submission.script import Module, Script
 
 
@@ -120,6 +121,12 @@ def test_loop_over_literal_labels() -> None:
     assert not printable(source, "ttt val_bpb:1.1000")
 
 
+def test_logarithm_imported_by_name_prints_nothing() -> None:
+    source = "from math import log, log2 as log2_\nloss = -log(p) + log2_(p)\nprint(f'bpb:{loss:.4f}')"
+    assert [site.label for site in sites_of(source)] == ["bpb"]
+    assert printable(source, "any val_bpb:1.0") is False
+
+
 def test_only_opaque_sites_means_unknown() -> None:
     known, site = find_printer(sites_of("print(result)"), "final val_bpb:1.0")
     assert known is None
@@ -186,6 +193,32 @@ def test_metric_line_is_never_a_quoted_listing() -> None:
         """
     assert printable(source, "| 0  NVIDIA H100 80GB HBM3 |") is None
     assert printable(source, "final val_bpb:1.1629") is False
+
+
+def test_dumped_table_is_no_quotation() -> None:
+    source = 'result = {"script": __file__, "val_bpb": bpb}\nprint(json.dumps(result))'
+    assert printable(source, '{"script": "train_gpt.py", "val_bpb": 1.1629}') is None
+
+
+def test_print_without_a_line_end_is_continued_by_another() -> None:
+    source = 'print(f"size: {n:,} bytes", end="")\nprint(" fits")'
+    assert printable(source, "size: 15,921,334 bytes  (fits)")
+    assert printable(source.replace(', end=""', ""), "size: 15,921,334 bytes  (fits)") is False
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "can_print"),
+    [
+        ("[12:00:01] final val_bpb:1.1000 of all tokens", "final val_bpb:1.1000 of all tokens", True),
+        ("Best run: [12:00:01] final val_bpb:1.1000 of all tokens", None, True),
+        ("Final BPB: step:5/5 val_loss:2.1 val_bpb:1.1000", None, False),
+        ("other val_bpb:1.1000", None, False),
+    ],
+)
+def test_whole_line_and_repeated_line_count_for_a_fact(line: str, text: str | None, can_print: bool) -> None:
+    sites = sites_of('print(f"[{now}] final val_bpb:{x:.4f} of all tokens")\nprint(f"val_bpb:{x:.4f}")')
+    fact = LogFact(log="train.log", line=1, run=0, text=text or line)
+    assert find_printer_of(sites, fact, [line])[0] is can_print
 
 
 def test_cut_off_lines_are_told_from_foreign_ones() -> None:

@@ -1,0 +1,218 @@
+"""Audits many submissions, side by side where asked, so that none can spoil another.
+
+A *job* is a picklable word for one submission: workers open it themselves, since neither an open repository nor an opened
+submission travels between processes. Whatever goes wrong with one (a folder that vanished, a bug in a reader, a worker that
+the system killed) ends in an error report for that one; every other submission is still audited. Reports come back in the
+order of the jobs. What is not covered: a time limit for one submission; the readers bound their own work.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+from auditor.engine import audit
+from auditor.report import Report, SubmissionSummary, Unreadable
+from auditor.rule import Rule, Ruleset
+from auditor.submission.errors import SubmissionError
+from auditor.submission.locate import locate
+from auditor.submission.repository import Repository
+from auditor.submission.submission import Submission
+
+
+class Job(Protocol):
+    """One submission to audit."""
+
+    @property
+    def name(self) -> str:
+        """How the user knows it."""
+
+    def open(self) -> Submission | Unreadable:
+        """The submission, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathJob:
+    """A submission folder, or a script with its folder."""
+
+    path: str
+    entry: str | None = None
+    chosen_because: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The folder as the user named it."""
+        return self.path
+
+    def open(self) -> Submission | Unreadable:
+        """The submission below the path."""
+        found = Path(self.path) / self.entry if self.entry else Path(self.path)
+        return next(locate(found))
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequestJob:
+    """The headline submission of a pull request in a clone or mirror, or the one in the folder that is named."""
+
+    repository: Path
+    number: int
+    folder: str | None = None
+
+    @property
+    def name(self) -> str:
+        """``#297``."""
+        return f"#{self.number}"
+
+    def open(self) -> Submission | Unreadable:
+        """The pull request's submission."""
+        return _repository(self.repository).pull_request(self.number, self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeJob:
+    """One submission folder that a checkout's head adds to a base."""
+
+    repository: Path
+    base: str
+    folder: str
+
+    @property
+    def name(self) -> str:
+        """The folder in the repository."""
+        return self.folder
+
+    def open(self) -> Submission | Unreadable:
+        """The submission as the head has it."""
+        for submission in _repository(self.repository).change(self.base):
+            if submission.path == self.folder:
+                return submission
+        return Unreadable(path=self.folder, reason=f"is no longer part of the change against {self.base}", fatal=True)
+
+
+@lru_cache(maxsize=2)  # one repository per run; a worker keeps its git process
+def _repository(path: Path) -> Repository:
+    return Repository(path)
+
+
+def jobs_for_path(path: Path) -> Iterator[Job | Unreadable]:
+    """A job for every submission at `path`; what is none is told."""
+    for found in locate(path):
+        if isinstance(found, Submission):
+            yield PathJob(found.path, found.entry, found.chosen_because)
+        else:
+            yield found
+
+
+def jobs_for_pull_requests(repository: Path, numbers: Sequence[int], folder: str | None = None) -> list[Job | Unreadable]:
+    """A job for each pull request; all that the repository holds if `numbers` is empty. SubmissionError: no repository."""
+    return [PullRequestJob(repository, number, folder) for number in numbers or _repository(repository).all_pull_requests()]
+
+
+def jobs_for_change(repository: Path, base: str) -> list[Job | Unreadable]:
+    """A job for every submission that the head adds to or changes against `base`. SubmissionError: no such commit."""
+    return [ChangeJob(repository, base, submission.path) for submission in _repository(repository).change(base)]
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """The rules to ask and the ruleset to ask them under. `keep_empty`: what holds no submission gets an error report."""
+
+    rules: Sequence[Rule]
+    ruleset: Ruleset
+    keep_empty: bool = True
+
+    def report(self, job: Job | Unreadable) -> Report | None:
+        """The report on one job; None for one that holds no submission where those are passed over."""
+        if isinstance(job, Unreadable):
+            return error_report(job)
+        try:
+            found = job.open()
+            if isinstance(found, Unreadable):
+                return error_report(found) if found.fatal or self.keep_empty else None
+            return audit(found, self.rules, self.ruleset)
+        except SubmissionError as error:
+            return error_report(Unreadable(path=job.name, reason=str(error), fatal=True))
+        except Exception as error:  # noqa: BLE001 - the isolation point: one submission never stops the others
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            reason = f"the auditor failed in {where.name} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno}): {error!r}"
+            return error_report(Unreadable(path=job.name, reason=reason, fatal=True))
+
+
+def error_report(reason: Unreadable) -> Report:
+    """The report on something that could not be audited."""
+    number = reason.path.removeprefix("#")
+    submission = SubmissionSummary(
+        path=reason.path,
+        pr=int(number) if reason.path.startswith("#") and number.isdigit() else None,
+        commit=None,
+        script=None,
+        code_bytes=None,
+        packed=False,
+        unwrapped=(),
+        parsed=False,
+        digest=None,
+        chosen_because=None,
+    )
+    fatal = Unreadable(path=reason.path, reason=reason.reason, fatal=True)
+    return Report(submission=submission, headline=None, results=(), unreadable=(fatal,))
+
+
+def audit_all(
+    auditor: Auditor,
+    jobs: Sequence[Job | Unreadable],
+    num_processes: int = 1,
+    on_done: Callable[[str], None] = lambda name: None,
+) -> tuple[Report, ...]:
+    """Reports on `jobs` in their order, with `num_processes` workers; `on_done` is told each name as it is finished."""
+    if num_processes == 1 or len(jobs) < 2:
+        reports = []
+        for job in jobs:
+            reports.append(auditor.report(job))
+            on_done(_name(job))
+    else:
+        reports = _in_processes(auditor, jobs, num_processes, on_done)
+    return tuple(report for report in reports if report is not None)
+
+
+def _in_processes(
+    auditor: Auditor, jobs: Sequence[Job | Unreadable], num_processes: int, on_done: Callable[[str], None]
+) -> list[Report | None]:
+    reports: dict[int, Report | None] = {}
+    try:
+        with _pool(num_processes) as pool:
+            futures = {pool.submit(auditor.report, job): index for index, job in enumerate(jobs)}
+            for future in as_completed(futures):
+                reports[futures[future]] = future.result()
+                on_done(_name(jobs[futures[future]]))
+    except BrokenProcessPool:  # a worker died (out of memory, killed): the rest one by one, so that only the culprit fails
+        for index, job in enumerate(jobs):
+            if index not in reports:
+                reports[index] = _alone(auditor, job)
+                on_done(_name(job))
+    return [reports[index] for index in range(len(jobs))]
+
+
+def _alone(auditor: Auditor, job: Job | Unreadable) -> Report | None:
+    try:
+        with _pool(1) as pool:
+            future: Future[Report | None] = pool.submit(auditor.report, job)
+            return future.result()
+    except BrokenProcessPool:
+        reason = "the process that audited it was killed, most likely for want of memory"
+        return error_report(Unreadable(path=_name(job), reason=reason, fatal=True))
+
+
+def _pool(num_processes: int) -> ProcessPoolExecutor:
+    # spawn: a forked worker would share the parent's open git process
+    return ProcessPoolExecutor(num_processes, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _name(job: Job | Unreadable) -> str:
+    return job.path if isinstance(job, Unreadable) else job.name

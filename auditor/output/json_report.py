@@ -1,0 +1,222 @@
+"""Reports as JSON, and back: the public contract, described by `report.schema.json` beside this module.
+
+What is derived (verdict, outcome, fingerprint, checked) is written for readers and computed again on reading, so that a
+file cannot contradict itself. Strings are those of the submission, escaped as JSON demands. Two things are lost, since
+strict readers would refuse the whole file for them: bytes in names that are no text appear in escaped spelling, and a
+number that is not finite becomes null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from auditor.finding import (
+    Basis,
+    Confidence,
+    Evidence,
+    Finding,
+    Location,
+    Measurement,
+    NotApplicable,
+    Severity,
+    Step,
+    Unestablished,
+)
+from auditor.report import (
+    SCHEMA_VERSION,
+    HeadlineLine,
+    HeadlineSummary,
+    Outcome,
+    Report,
+    ReportSet,
+    RuleResult,
+    SubmissionSummary,
+    Unreadable,
+)
+from auditor.rule import Ruleset, RulesetName
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Json = dict[str, Any]
+T = TypeVar("T", bound="DataclassInstance")
+
+
+def render_json(reports: ReportSet) -> str:
+    """`reports` as JSON text, one line for each report and what is around them."""
+    head = json.dumps(_head(reports))
+    lines = ",\n".join(_dumps(report_to_json(report)) for report in reports.reports)
+    return f'{head[:-1]}, "reports": [\n{lines}\n]}}\n'.replace("##[", "#\\u0023[")
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(_encodable(value), allow_nan=False)
+
+
+def _encodable(value: object) -> object:
+    """`value` with strings that UTF-8 can carry, and null for numbers that JSON has none for."""
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {name: _encodable(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_encodable(item) for item in value]
+        case _:
+            return value
+
+
+def to_json(reports: ReportSet) -> Json:
+    """The whole contract as plain data."""
+    return _head(reports) | {"reports": [report_to_json(report) for report in reports.reports]}
+
+
+def _head(reports: ReportSet) -> Json:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool_version": reports.tool_version,
+        "ruleset": {"name": reports.ruleset.name, "as_of": reports.ruleset.as_of.isoformat()},
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> ReportSet:
+    """The reports that `to_json` wrote. ValueError for another version of the contract or a value that it does not know."""
+    if data.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"schema_version is {data.get('schema_version')!r}; this version reads {SCHEMA_VERSION}")
+    ruleset = data["ruleset"]
+    return ReportSet(
+        tool_version=data["tool_version"],
+        ruleset=Ruleset(RulesetName(ruleset["name"]), date.fromisoformat(ruleset["as_of"])),
+        reports=tuple(map(report_from_json, data["reports"])),
+    )
+
+
+def report_to_json(report: Report) -> Json:
+    """One report as plain data."""
+    return {
+        "submission": _flat(report.submission),
+        "verdict": report.verdict,
+        "headline": _flat(report.headline) if report.headline else None,
+        "results": [_result_to_json(result) for result in report.results],
+        "unreadable": [_flat(item) for item in report.unreadable],
+    }
+
+
+def report_from_json(data: Mapping[str, Any]) -> Report:
+    """One report from plain data."""
+    return Report(
+        submission=_submission(data["submission"]),
+        headline=_headline(data["headline"]) if data["headline"] else None,
+        results=tuple(map(_result, data["results"])),
+        unreadable=tuple(_plain_fields(Unreadable, item) for item in data["unreadable"]),
+    )
+
+
+def _flat(value: DataclassInstance) -> Json:
+    """A dataclass as an object, field by field, without what is derived; enums are strings already."""
+    return {item.name: _nested(getattr(value, item.name)) for item in fields(value)}
+
+
+def _nested(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_nested(item) for item in value]
+    return _flat(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _plain_fields(kind: type[T], data: Mapping[str, Any], **parts: object) -> T:
+    """A dataclass from an object; `parts` are the fields that are no plain values. Derived keys are passed over."""
+    known = {item.name for item in fields(kind)}
+    return kind(**{name: value for name, value in data.items() if name in known} | parts)
+
+
+def _submission(data: Mapping[str, Any]) -> SubmissionSummary:
+    return _plain_fields(SubmissionSummary, data, unwrapped=tuple(data["unwrapped"]))
+
+
+def _headline(data: Mapping[str, Any]) -> HeadlineSummary:
+    return _plain_fields(
+        HeadlineSummary,
+        data,
+        lines=tuple(_plain_fields(HeadlineLine, line) for line in data["lines"]),
+        print_site=_location(data["print_site"]),
+    )
+
+
+def _result_to_json(result: RuleResult) -> Json:
+    return {
+        "rule_id": result.rule_id,
+        "rule": result.rule,
+        "outcome": result.outcome,
+        "other_outcomes": {str(ruleset): outcome for ruleset, outcome in result.other_outcomes},
+        "required": sorted(result.required),
+        "checked": sorted(result.checked),
+        "findings": [_finding_to_json(finding) for finding in result.findings],
+        "evidence": [_flat(item) for item in result.evidence],
+        "unestablished": [_flat(item) for item in result.unestablished],
+        "not_applicable": [item.reason for item in result.not_applicable],
+        "crash": result.crash,
+    }
+
+
+def _result(data: Mapping[str, Any]) -> RuleResult:
+    return RuleResult(
+        rule_id=data["rule_id"],
+        rule=data["rule"],
+        required=frozenset(map(Basis, data["required"])),
+        findings=tuple(_finding(item, data["rule_id"]) for item in data["findings"]),
+        evidence=tuple(map(_evidence, data["evidence"])),
+        unestablished=tuple(
+            _plain_fields(Unestablished, item, location=_location(item["location"])) for item in data["unestablished"]
+        ),
+        not_applicable=tuple(NotApplicable(reason=reason) for reason in data["not_applicable"]),
+        crash=data["crash"],
+        other_outcomes=tuple((RulesetName(name), Outcome(word)) for name, word in data["other_outcomes"].items()),
+    )
+
+
+def _finding_to_json(finding: Finding) -> Json:
+    related = [{"location": _flat(location), "text": text} for location, text in finding.related]
+    return _flat(finding) | {"related": related, "fingerprint": finding.fingerprint}
+
+
+def _finding(data: Mapping[str, Any], rule_id: str) -> Finding:
+    return _plain_fields(
+        Finding,
+        data,
+        rule_id=rule_id,
+        severity=Severity(data["severity"]),
+        confidence=Confidence(data["confidence"]),
+        basis=Basis(data["basis"]),
+        location=_location(data["location"]),
+        related=tuple(_places(data["related"])),
+        steps=tuple(Step(location=location, text=text) for location, text in _places(data["steps"])),
+        measurement=_measurement(data["measurement"]),
+    )
+
+
+def _places(items: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Location, str]]:
+    return ((_plain_fields(Location, item["location"]), item["text"]) for item in items)
+
+
+def _evidence(data: Mapping[str, Any]) -> Evidence:
+    return Evidence(
+        basis=Basis(data["basis"]),
+        message=data["message"],
+        location=_location(data["location"]),
+        measurement=_measurement(data["measurement"]),
+    )
+
+
+def _location(data: Mapping[str, Any] | None) -> Location | None:
+    return _plain_fields(Location, data) if data else None
+
+
+def _measurement(data: Mapping[str, Any] | None) -> Measurement | None:
+    return _plain_fields(Measurement, data) if data else None

@@ -1,0 +1,98 @@
+"""What others build on: rule ids, commands and options, keys of the JSON, exit statuses. Changed by decision only."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import cli
+from auditor.output import render
+from auditor.report import FailOn, Outcome, ReportSet, Verdict
+from auditor.rule import Ruleset, RulesetName
+from rules import ALL_RULES
+from rules.limits import RULES_AS_OF
+
+RULES = {
+    "PG001": "foreign-log",
+    "PG002": "claim-log-mismatch",
+    "PG003": "seed-mismatch",
+    "PG004": "unsupported-significance",
+    "PG005": "retracted-claim",
+    "PG101": "missing-required-file",
+    "PG102": "unreadable-metadata",
+    "PG103": "changes-outside-folder",
+    "PG104": "unparsable-script",
+    "PG201": "oversize-artifact",
+    "PG202": "code-size-mismatch",
+    "PG203": "uncounted-code",
+    "PG301": "train-time-over-cap",
+    "PG302": "evaluation-time-over-cap",
+    "PG303": "calibration-after-budget",
+    "PG304": "wrong-hardware",
+    "PG404": "train-validation-overlap",
+    "PG802": "partial-validation",
+    "PG901": "byte-count-mismatch",
+    "PG903": "lossy-tokenizer",
+}
+COMMANDS = {
+    "audit": {
+        "--help",
+        "--repo",
+        "--pr",
+        "--folder",
+        "--all-prs",
+        "--base",
+        "--ruleset",
+        "--as-of",
+        "--select",
+        "--ignore",
+        "--fail-on",
+        "--format",
+        "--output",
+        "--jobs",
+    },
+    "rules": {"--help", "--ruleset"},
+    "explain": {"--help"},
+    "train": {"--help", "--preset", "--set", "--settings", "--resume", "--overwrite", "--quiet"},
+    "eval": {"--help", "--preset", "--set"},
+    "data": {"--help"},
+    "record": {"--help", "--script", "--name", "--author", "--github-id", "--blurb", "--track", "--date", "--records"},
+    "completion": {"--help"},
+}
+
+
+def test_rules() -> None:
+    assert {rule.id: rule.name for rule in ALL_RULES} == RULES
+
+
+def test_commands_and_options() -> None:
+    (commands,) = (action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
+    found = {
+        name: {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+        for name, parser in commands.choices.items()
+    }
+    assert found == COMMANDS
+
+
+def test_choices_of_the_command_line_are_those_of_the_code() -> None:
+    from auditor.output import FORMATS
+
+    assert tuple(RulesetName) == cli.RULESETS
+    assert tuple(FailOn) == cli.FAIL_ON
+    assert FORMATS == cli.FORMATS
+
+
+def test_words_of_outcomes_and_verdicts() -> None:
+    assert [str(outcome) for outcome in Outcome] == ["fail", "review", "open", "pass", "notApplicable", "crashed"]
+    assert [str(verdict) for verdict in Verdict] == ["violation", "review", "clean", "error"]
+
+
+def test_head_of_the_json() -> None:
+    ruleset = Ruleset(RulesetName.PRACTICE, RULES_AS_OF.value)
+    text = render(ReportSet(tool_version="1", ruleset=ruleset, reports=()), ALL_RULES, "json")
+    assert json.loads(text) == {
+        "schema_version": 1,
+        "tool_version": "1",
+        "ruleset": {"name": "practice", "as_of": "2026-05-02"},
+        "reports": [],
+    }
