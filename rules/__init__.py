@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from auditor.rule import Rule
+from rules.access.network_at_evaluation import NetworkAtEvaluation
 from rules.access.train_validation_overlap import TrainValidationOverlap
+from rules.access.training_data_at_evaluation import TrainingDataAtEvaluation
+from rules.access.validation_in_training import ValidationInTraining
+from rules.adaptation.train_before_score import TrainBeforeScore
+from rules.causality.context_slot import ContextSlot
+from rules.causality.slot_adaptation import SlotAdaptation
+from rules.causality.target_gated_predictor import TargetGatedPredictor
+from rules.distribution.byte_level_mixture import ByteLevelMixture
+from rules.distribution.hashed_target_lookup import HashedTargetLookup
 from rules.evidence.claim_log_mismatch import ClaimLogMismatch
 from rules.evidence.retracted_claim import RetractedClaim
 from rules.evidence.seed_mismatch import SeedMismatch
@@ -11,13 +20,24 @@ from rules.evidence.unsupported_significance import UnsupportedSignificance
 from rules.metric.byte_count_mismatch import ByteCountMismatch
 from rules.metric.lossy_tokenizer import LossyTokenizer
 from rules.single_pass.partial_validation import PartialValidation
+from rules.single_pass.rescored_token import RescoredToken
 
 ALL_RULES: tuple[Rule, ...] = (
     ClaimLogMismatch(),
     SeedMismatch(),
     UnsupportedSignificance(),
     RetractedClaim(),
+    ValidationInTraining(),
+    TrainingDataAtEvaluation(),
+    NetworkAtEvaluation(),
     TrainValidationOverlap(),
+    TargetGatedPredictor(),
+    SlotAdaptation(),
+    ContextSlot(),
+    HashedTargetLookup(),
+    ByteLevelMixture(),
+    TrainBeforeScore(),
+    RescoredToken(),
     PartialValidation(),
     ByteCountMismatch(),
     LossyTokenizer(),

@@ -12,6 +12,8 @@ from functools import cached_property
 from auditor.headline import Headline, trace_headline
 from auditor.report import Unreadable
 from auditor.source.configuration import Configuration, resolve_configuration
+from auditor.source.flow.analysis import Flow, analyse
+from auditor.source.flow.settings import EffectiveSettings
 from auditor.source.prints import PrintSite, find_print_sites
 from auditor.source.scopes import Scopes
 from auditor.submission.entry import read_script
@@ -133,6 +135,13 @@ class Submission:
     def configuration(self) -> Configuration:
         """The value that each switch had in the submitted run, and where it comes from."""
         return resolve_configuration(self.script, self.scopes, self.logs, self.readme, self.headline, self.print_sites)
+
+    @cached_property
+    def flow(self) -> Flow | None:
+        """What the script does with the validation tokens, in program order; None if there is no source to read."""
+        if self.script is None or self.script.main.tree is None:
+            return None
+        return analyse(self.script, EffectiveSettings(self.configuration))
 
     @cached_property
     def day(self) -> date | None:
