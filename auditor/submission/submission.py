@@ -13,6 +13,8 @@ from auditor.headline import Headline, trace_headline
 from auditor.provenance import PrintedLines, compare_lines
 from auditor.report import Unreadable
 from auditor.source.configuration import Configuration, resolve_configuration
+from auditor.source.flow.analysis import Flow, analyse
+from auditor.source.flow.settings import EffectiveSettings
 from auditor.source.prints import PrintSite, find_print_sites
 from auditor.source.scopes import Scopes
 from auditor.submission.entry import read_alone, read_script
@@ -156,6 +158,13 @@ class Submission:
         return resolve_configuration(
             self.script, self.scopes, self.logs, self.readme, self.headline, self.print_sites, is_record
         )
+
+    @cached_property
+    def flow(self) -> Flow | None:
+        """What the script does with the validation tokens, in program order; None if there is no source to read."""
+        if self.script is None or self.script.main.tree is None:
+            return None
+        return analyse(self.script, EffectiveSettings(self.configuration))
 
     @cached_property
     def day(self) -> date | None:
