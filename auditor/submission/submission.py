@@ -12,6 +12,7 @@ from functools import cached_property
 from auditor.headline import Headline, trace_headline
 from auditor.provenance import PrintedLines, compare_lines
 from auditor.report import Unreadable
+from auditor.source.byte_probe import Probe, probe_byte_counts
 from auditor.source.configuration import Configuration, resolve_configuration
 from auditor.source.flow.analysis import Flow, analyse
 from auditor.source.flow.settings import EffectiveSettings
@@ -165,6 +166,11 @@ class Submission:
         if self.script is None or self.script.main.tree is None:
             return None
         return analyse(self.script, EffectiveSettings(self.configuration))
+
+    @cached_property
+    def byte_counts(self) -> Probe | None:
+        """How many bytes the script counts for a token of each kind; None if there is no source to read."""
+        return probe_byte_counts(self.script, self.scopes) if self.script else None
 
     @cached_property
     def day(self) -> date | None:

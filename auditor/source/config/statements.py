@@ -47,7 +47,7 @@ _MAX_ITERATIONS = 256
 _RECORD_BASES = frozenset(["typing.NamedTuple", "NamedTuple"])
 
 
-class _Flow(Enum):
+class Flow(Enum):
     """How a sequence of statements ends."""
 
     NEXT = auto()
@@ -96,36 +96,36 @@ class Interpreter(Evaluator):
 
     # --- statements
 
-    def _run(self, body: Iterable[ast.stmt], names: Namespace) -> _Flow:
+    def _run(self, body: Iterable[ast.stmt], names: Namespace) -> Flow:
         for statement in body:
             self._statements += 1
             if self._statements > _MAX_STATEMENTS:
                 self._may_have_returned = True
-                return _Flow.NEXT
+                return Flow.NEXT
             flow = self._run_one(statement, names)
-            if flow is not _Flow.NEXT:
+            if flow is not Flow.NEXT:
                 return flow
-        return _Flow.NEXT
+        return Flow.NEXT
 
-    def _run_one(self, statement: ast.stmt, names: Namespace) -> _Flow:
+    def _run_one(self, statement: ast.stmt, names: Namespace) -> Flow:
         match statement:
             case ast.Return(value=value):
                 self._returned = self.evaluate(value, names) if value is not None else Value(None)
-                return _Flow.RETURN
+                return Flow.RETURN
             case ast.Raise():
                 self.raised(statement, names, ast.unparse(statement)[:120])
-                return _Flow.RAISE
+                return Flow.RAISE
             case ast.Break():
-                return _Flow.BREAK
+                return Flow.BREAK
             case ast.Continue():
-                return _Flow.CONTINUE
+                return Flow.CONTINUE
             case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
                 return self._run_block(statement, names)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Import() | ast.ImportFrom():
                 self._define(statement, names)
             case _:
                 self._run_simple(statement, names)
-        return _Flow.NEXT
+        return Flow.NEXT
 
     def _run_simple(self, statement: ast.stmt, names: Namespace) -> None:
         match statement:
@@ -151,7 +151,7 @@ class Interpreter(Evaluator):
             case ast.Import() | ast.ImportFrom():
                 self._import(statement, names)
 
-    def _run_block(self, statement: ast.stmt, names: Namespace) -> _Flow:
+    def _run_block(self, statement: ast.stmt, names: Namespace) -> Flow:
         match statement:
             case ast.If(test=test, body=body, orelse=orelse):
                 return self._run_if(self.evaluate(test, names), body, orelse, names)
@@ -168,41 +168,41 @@ class Interpreter(Evaluator):
             case ast.While(test=test, body=body):
                 if truth(self.evaluate(test, names)) is not False:
                     self._forget(body, names)
-        return _Flow.NEXT
+        return Flow.NEXT
 
-    def _run_if(self, test: Value, body: list[ast.stmt], orelse: list[ast.stmt], names: Namespace) -> _Flow:
+    def _run_if(self, test: Value, body: list[ast.stmt], orelse: list[ast.stmt], names: Namespace) -> Flow:
         known = truth(test)
         if known is not None:
             return self._run(body if known else orelse, names)
         self._forget([*body, *orelse], names)
         if any(isinstance(node, ast.Return) for statement in (*body, *orelse) for node in ast.walk(statement)):
             self._may_have_returned = True
-        return _Flow.NEXT
+        return Flow.NEXT
 
-    def _run_for(self, target: ast.expr, source: Value, body: list[ast.stmt], names: Namespace) -> _Flow:
+    def _run_for(self, target: ast.expr, source: Value, body: list[ast.stmt], names: Namespace) -> Flow:
         items = iterated(source.data)
         if items is None or len(items) > _MAX_ITERATIONS:
             self.assign(target, unknown("an item of what cannot be told", source), names)
             self._forget(body, names)
-            return _Flow.NEXT
+            return Flow.NEXT
         for item in items:
             if isinstance(target, ast.Name | ast.Tuple):
                 bind_pattern(target, item, source.reads, names)
             flow = self._run(body, names)
-            if flow in (_Flow.RETURN, _Flow.RAISE):
+            if flow in (Flow.RETURN, Flow.RAISE):
                 return flow
-            if flow is _Flow.BREAK:
+            if flow is Flow.BREAK:
                 break
-        return _Flow.NEXT
+        return Flow.NEXT
 
-    def _run_try(self, statement: ast.Try, names: Namespace) -> _Flow:
+    def _run_try(self, statement: ast.Try, names: Namespace) -> Flow:
         before = dict(self.failures)
         flow = self._run([*statement.body, *statement.orelse], names)
         if statement.handlers and len(self.failures) > len(before):
             self.failures = before
             handled = [inner for handler in statement.handlers for inner in handler.body]
             self._forget([*statement.body, *handled], names)
-            flow = _Flow.NEXT
+            flow = Flow.NEXT
         self._run(statement.finalbody, names)
         return flow
 
@@ -339,7 +339,7 @@ class Interpreter(Evaluator):
         finally:
             self._calls -= 1
             self._returned, self._may_have_returned = outer
-        if flow is _Flow.RAISE:
+        if flow is Flow.RAISE:
             return unknown(f"{function.name} raises")
         return result if surely else unknown(f"the result of {function.name}", result, *call.values)
 

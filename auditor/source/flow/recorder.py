@@ -323,7 +323,7 @@ class Recorder:
 
     def read(self, node: ast.AST, what: str, role: Role) -> None:
         """Data were opened."""
-        key = ("read", id(node), role, len(self.frames))
+        key = ("read", id(node), role, tuple(id(frame.call) for frame in self.frames))
         if key not in self._seen:
             self._add(Read(**self._common(node), what=what, role=role), key)  # type: ignore[arg-type]
 
