@@ -42,7 +42,8 @@ def _fails(result: RuleResult) -> bool:
 
 
 def _recognises_score_first(result: RuleResult) -> bool:
-    return any("only after they were scored" in evidence.message for evidence in result.evidence)
+    said = [evidence.message for evidence in result.evidence if evidence.message.startswith("score-first")]
+    return any("is not among" not in message for message in said)
 
 
 def _declared_differs(result: RuleResult) -> bool:

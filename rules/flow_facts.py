@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from auditor.events import Event, Report, Score, Update
@@ -168,6 +168,7 @@ def reported_meetings(trace: Trace) -> Iterator[tuple[Meeting, Update, Score]]:
 
 
 def is_scored_first(trace: Trace, update: Update) -> bool:
-    """Had the tokens of an update been counted in a reported score before?"""
-    scores: Sequence[Event] = trace.events
-    return any(isinstance(event := scores[number], Score) and event.reported for number in update.scored_by)
+    """Are the tokens of an update counted, in its own turn, where a reported score is counted?"""
+    places = {(score.location.path, score.location.line) for score in trace.scores()}
+    before = (trace.events[number].location for number in update.scored_by)
+    return any((location.path, location.line) in places for location in before)

@@ -18,8 +18,8 @@ class TrainingDataAtEvaluation(Rule):
 
     Requirement: evaluation reads no training data; statistics of it must be paid for inside the artifact.
 
-    Detection: evaluation has begun once weights were written and read back and scored, or once validation tokens have changed
-    parameters. A training shard that is opened after that, or an update with training tokens, is a finding.
+    Detection: evaluation has begun once the weights that are scored were written. A training shard that is opened after
+    that, or an update with training tokens, is a finding.
 
     Limits: calibration between the end of the training time and the writing of the artifact is a question of time, which
     the source does not answer.
@@ -54,33 +54,28 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
             continue
         yield Breach(
             location=event.location,
-            text=f"{event.location.symbol} uses training data after evaluation began at line {begun.location.line}",
-            steps=(step(begun, "evaluation has begun"), step(event, "training data are used")),
+            text=f"{event.location.symbol} uses training data after the weights were written at line {begun.location.line}",
+            steps=(step(begun, "the weights are written"), step(event, "training data are used")),
             scores=frozenset(score.number for score in trace.scores() if score.number > event.number),
             switches=event.switches,
         )
 
 
 def _begin_of_evaluation(trace: Trace) -> Event | None:
-    """The first update with validation tokens, or the first score after the last weights were written."""
-    writes = [e.number for e in trace.events if isinstance(e, Write) and e.weights]
-    for event in trace.events:
-        if isinstance(event, Update) and validation(event.tokens):
-            return event
-    scored = [score for score in trace.scores() if writes and score.number > writes[-1]]
-    return scored[0] if scored else None
+    """The last time that weights are written before a score is reported."""
+    scores = trace.scores()
+    writes = [e for e in trace.events if isinstance(e, Write) and e.weights and scores and e.number < scores[-1].number]
+    return writes[-1] if writes else None
 
 
 def _uses_training(event: Event) -> bool:
     if isinstance(event, Read):
         return event.role is Role.TRAINING
-    if isinstance(event, Write):
-        return event.weights and Role.TRAINING in roles_of(event.tokens)
     return isinstance(event, Update) and Role.TRAINING in roles_of(event.tokens) and not validation(event.tokens)
 
 
 def _passed(trace: Trace) -> str:
     """What was established about a trace without a breach."""
     begun = _begin_of_evaluation(trace)
-    where = f"line {begun.location.line}" if begun else "the first score"
-    return f"no training data are used after evaluation begins at {where}"
+    where = f"the weights are written at line {begun.location.line}" if begun else "the last score"
+    return f"no training data are used after {where}"

@@ -7,11 +7,11 @@ from datetime import date
 from typing import ClassVar
 
 from auditor.events import Event, Update, UpdateKind, validation
-from auditor.finding import Basis, Statement
+from auditor.finding import Basis, Evidence, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
-from rules.flow_facts import Breach, is_scored_first, judge, reported_meetings, steps_of
+from rules.flow_facts import Breach, effect_on_headline, is_scored_first, judge, reported_meetings, steps_of
 
 class TrainBeforeScore(Rule):
     """Validation tokens change parameters before they are scored.
@@ -48,6 +48,8 @@ class TrainBeforeScore(Rule):
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores computed with parameters that their own tokens had changed."""
         yield from judge(self, submission, ruleset, _breaches, _passed)
+        if submission.flow is not None:
+            yield from _score_first(submission, submission.flow.submitted)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:
@@ -67,11 +69,27 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 def _passed(trace: Trace) -> str:
     """What was established about a trace without a breach."""
-    trained = [e for e in trace.events if _trains_parameters(e)]
-    if not trained:
-        return f"no parameter update depends on validation tokens; {len(trace.scores())} reported scores were followed"
-    places = ", ".join(sorted({str(event.location) for event in trained}))
-    return f"validation tokens change parameters only after they were scored (updates at {places})"
+    if any(_trains_parameters(event) for event in trace.events):
+        return "no reported score reads parameters that its own tokens had changed"
+    return f"no parameter update depends on validation tokens; {len(trace.scores())} reported scores were followed"
+
+
+def _score_first(submission: Submission, trace: Trace) -> Iterator[Evidence]:
+    """Updates with validation tokens that were scored before, in their own turn or as a window's context."""
+    apart = {meeting.update for meeting, _, _ in reported_meetings(trace) if meeting.is_apart}
+    updates = [e for e in trace.events if isinstance(e, Update) and _trains_parameters(e)]
+    found = [e for e in updates if e.number in apart or is_scored_first(trace, e)]
+    for place in dict.fromkeys((e.location.path, e.location.line) for e in found):
+        same = [e for e in found if (e.location.path, e.location.line) == place]
+        numbers = {e.number for e in same}
+        scores = frozenset(s.number for s in trace.scores() if s.influences & numbers)
+        scored = {trace.events[number].location.line for e in same for number in e.scored_by}
+        lines = ", ".join(map(str, sorted(line for line in scored if line)))
+        message = (
+            f"score-first: {same[0].location.symbol} trains on validation tokens only after they were counted"
+            f"{f' (line {lines})' if lines else ''}; {effect_on_headline(submission, trace, scores)}"
+        )
+        yield Evidence(basis=Basis.SOURCE, message=message, location=same[0].location)
 
 
 def _trains_parameters(event: Event) -> bool:

@@ -46,7 +46,7 @@ class ContextSlot(Rule):
 
 def _breaches(trace: Trace) -> Iterator[Breach]:
     for meeting, update, score in reported_meetings(trace):
-        if not meeting.is_apart or update.kind is UpdateKind.TABLE or update.shared_by_batch:
+        if not meeting.is_apart or update.kind is not UpdateKind.DELTA or update.shared_by_batch:
             continue
         yield Breach(
             location=update.location,

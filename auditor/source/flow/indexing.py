@@ -88,7 +88,7 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     if not table.table:
         result.by_token = True
         return
-    result.influences = recorder.met(table.influences, key.tokens) | (result.influences - table.influences)
+    result.influences = recorder.met(table.influences, key.tokens, key.of_bytes) | (result.influences - table.influences)
     by_target = asks_for_target(key)
     name = table.name or (table.base.name if table.base else None) or "table"
     result.lookups |= {recorder.lookup(node, name, key, by_target)}
@@ -102,7 +102,7 @@ def keyed(value: v.Value, key: v.Data, recorder: Recorder) -> v.Value:
     if not (isinstance(value, v.Mapping) and key.tokens):
         return value
     rest = view_of(value.rest, v.NO_TURNS)
-    rest.influences = recorder.met(value.rest.influences, key.tokens)
+    rest.influences = recorder.met(value.rest.influences, key.tokens, key.of_bytes)
     return v.Mapping(value.entries, rest, value.others)
 
 

@@ -184,11 +184,12 @@ class Recorder:
         known = frozenset[int]().union(*(score.influences | score.lookups for score in before))
         return not before or not (losses.influences | losses.lookups) <= known
 
-    def met(self, influences: Numbers, key: Regions) -> Numbers:
+    def met(self, influences: Numbers, key: Regions, by_byte: bool = False) -> Numbers:
         """Of the updates behind a table, those that used tokens which the key selects in this turn.
 
         It has to be told here, while the loops run: where a table is asked token by token and the answers are
-        gathered, the score that follows the loop can no longer tell one turn from another.
+        gathered, the score that follows the loop can no longer tell one turn from another. With `by_byte` the bytes of
+        one token follow each other within a turn, and only other turns count.
         """
         now, active = self._current(key), self.active
         found = set()
@@ -196,7 +197,10 @@ class Recorder:
             update = self.events[number]
             assert isinstance(update, Update)
             used = validation(update.tokens)
-            if update.kind is not UpdateKind.TABLE or any(overlap(old, new, active) for old in used for new in now):
+            hits = [(old, new) for old in used for new in now if overlap(old, new, active)]
+            if by_byte:
+                hits = [(old, new) for old, new in hits if not any(t in new.turns and t[0] in active for t in old.turns)]
+            if update.kind is not UpdateKind.TABLE or hits:
                 found.add(number)
         return frozenset(found)
 
