@@ -164,6 +164,19 @@ class Write(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics(Event):
+    """A call of `function` gave statistics of `tokens` that the weights had a part in: Hessians, activation scales."""
+
+    function: str
+    tokens: frozenset[Region]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection(Event):
+    """The weights are kept, or not, by a comparison of losses of validation tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connect(Event):
     """The network is used: a download, a package installation, a remote API."""
 

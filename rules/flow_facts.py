@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from auditor.events import Event, Report, Score, Update
-from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Statement, Step, Unestablished
+from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Severity, Statement, Step, Unestablished
 from auditor.rule import Rule, Ruleset, Status
 from auditor.source.flow.analysis import Flow, Trace
 from auditor.source.flow.recorder import Meeting
@@ -29,24 +29,24 @@ class Breach:
 Search = Callable[[Trace], Iterable[Breach]]
 
 
-def judge(rule: Rule, submission: Submission, ruleset: Ruleset, search: Search, passed: Callable[[Trace], str]) -> Iterator[Statement]:
+def judge(rule: Rule, submission: Submission, ruleset: Ruleset, search: Search, passed: Callable[[Trace], str | None]) -> Iterator[Statement]:
     """State every breach of the submitted run, then those that only another setting reaches, then what was established."""
     flow = submission.flow
     if flow is None:
         yield Unestablished(message="there is no source that could be read")
         return
     live = _by_place(search(flow.submitted))
-    for breach in live.values():
-        yield _finding(rule, submission, ruleset, flow.submitted, breach, live=True)
+    findings = [_finding(rule, submission, ruleset, flow.submitted, breach, live=True) for breach in live.values()]
+    yield from findings
     if flow.possible is not flow.submitted:
         for place, breach in _by_place(search(flow.possible)).items():
             if place not in live:
                 yield _finding(rule, submission, ruleset, flow.possible, breach, live=False)
-    if not live:
+    if all(finding.severity is Severity.NOTE for finding in findings):
         yield from established(submission, flow, passed(flow.submitted))
 
 
-def established(submission: Submission, flow: Flow, message: str) -> Iterator[Statement]:
+def established(submission: Submission, flow: Flow, message: str | None) -> Iterator[Statement]:
     """The evidence for a pass, if the trace is whole and tells where the scores come from."""
     trace = flow.submitted
     scores = trace.scores()
@@ -55,6 +55,8 @@ def established(submission: Submission, flow: Flow, message: str) -> Iterator[St
         yield Unestablished(message=f"the source could not be followed to its end: {trace.error.splitlines()[-1]}")
     elif not scores:
         yield Unestablished(message="no score of validation tokens that is printed was found in the source")
+    elif message is None:
+        yield Unestablished(message="no file into which the weights are written was found in the source")
     elif script is not None and script.missing:
         yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
     else:
@@ -137,6 +139,17 @@ def _prints(event: Report, label: str | None, site: Location | None) -> bool:
     if site is None or site.line is None or event.location.line is None or event.label[:2] != "..":
         return False
     return site.path == event.location.path and abs(site.line - event.location.line) <= 3
+
+
+def way_to(event: Event, other: Event) -> Location:
+    """Where the way to `event` parts from the way to `other`: the call in the function that both run in, or the event's place.
+
+    The line that a reader of the main program looks for: what happens there leads to the one and not to the other.
+    """
+    shared = 0
+    while shared < min(len(event.calls), len(other.calls)) and event.calls[shared] == other.calls[shared]:
+        shared += 1
+    return event.calls[shared] if shared < len(event.calls) else event.location
 
 
 def step(event: Event, text: str) -> Step:

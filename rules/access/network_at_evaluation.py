@@ -1,4 +1,4 @@
-"""PG403: the script uses the network after training has begun."""
+"""PG403: the script uses the network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, step
 
 class NetworkAtEvaluation(Rule):
-    """The script uses the network after training has begun.
+    """The script uses the network.
 
-    Requirement: evaluation makes no downloads and uses no network. Fetching data or packages before training is set-up.
+    Requirement: evaluation makes no downloads and uses no network. Fetching data or packages is set-up, and has its place in
+    a script of its own or in the README.
 
-    Detection: calls of download and socket libraries, and of package managers and download tools in a subprocess, by whether
-    training has begun when they are reached. Error messages that mention a package manager are no calls.
+    Detection: calls of download and socket libraries, and of package managers and download tools in a subprocess, in the
+    script that is submitted. After training has begun they are a violation; before it a person must look, because the
+    script that evaluates is the same one. Error messages that mention a package manager are no calls.
 
-    Limits: commands put together from unknown parts are not read; a library that connects on its own is not known.
+    Limits: a library that connects on its own is not known, nor is a command whose words cannot be told.
 
     Remedy: fetch what is needed in a separate script before the run.
     """
@@ -39,7 +41,7 @@ class NetworkAtEvaluation(Rule):
     required = frozenset({Basis.SOURCE})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
-        """Look for connections that follow the first training step; earlier ones are notes."""
+        """Look for every connection that the submitted run makes."""
         yield from judge(self, submission, ruleset, _breaches, _passed)
 
 
@@ -48,15 +50,14 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
     for event in trace.events:
         if not isinstance(event, Connect):
             continue
-        late = begun is not None and event.number > begun
-        when = "after training has begun" if late else "before training, as set-up"
+        before = begun is not None and event.number < begun
         yield Breach(
             location=event.location,
-            text=f"{event.location.symbol} uses the network ({event.what}) {when}",
+            text=f"{event.location.symbol} uses the network ({event.what}) {'before training' if before else 'during the run'}",
             steps=(step(event, event.what),),
             scores=frozenset(score.number for score in trace.scores() if score.number > event.number),
             switches=event.switches,
-            status=None if late else Status.NOTE,
+            status=Status.REVIEW if before else None,
         )
 
 

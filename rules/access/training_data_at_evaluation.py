@@ -11,7 +11,7 @@ from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
-from rules.flow_facts import Breach, judge, step
+from rules.flow_facts import Breach, judge, step, way_to
 
 class TrainingDataAtEvaluation(Rule):
     """Training shards are read after evaluation has begun.
@@ -53,7 +53,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
         if event.number <= begun.number or not _uses_training(event):
             continue
         yield Breach(
-            location=event.location,
+            location=way_to(event, begun),
             text=f"{event.location.symbol} uses training data after the weights were written at line {begun.location.line}",
             steps=(step(begun, "the weights are written"), step(event, "training data are used")),
             scores=frozenset(score.number for score in trace.scores() if score.number > event.number),
@@ -74,8 +74,7 @@ def _uses_training(event: Event) -> bool:
     return isinstance(event, Update) and Role.TRAINING in roles_of(event.tokens) and not validation(event.tokens)
 
 
-def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
+def _passed(trace: Trace) -> str | None:
+    """What was established about a trace without a breach; None if it does not tell where evaluation begins."""
     begun = _begin_of_evaluation(trace)
-    where = f"the weights are written at line {begun.location.line}" if begun else "the last score"
-    return f"no training data are used after {where}"
+    return f"no training data are used after the weights are written at line {begun.location.line}" if begun else None

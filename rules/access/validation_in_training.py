@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.events import Update, Write, validation
-from auditor.finding import Basis, Statement
+from auditor.events import Selection, Statistics, Update, Write, validation
+from auditor.finding import Basis, Statement, Step
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
-from rules.flow_facts import Breach, judge, step
+from rules.flow_facts import Breach, judge, step, way_to
+
 
 class ValidationInTraining(Rule):
     """The written weights depend on validation tokens.
@@ -45,34 +46,62 @@ class ValidationInTraining(Rule):
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:
+    scores = trace.scores()
     for write in trace.events:
-        if not (isinstance(write, Write) and write.weights):
-            continue
-        updates = [e for n in sorted(write.influences) if isinstance(e := trace.events[n], Update) and validation(e.tokens)]
-        for update in updates:
-            yield Breach(
-                location=update.location,
-                text=f"{update.location.symbol} trains on validation tokens the weights that line {write.location.line} writes",
-                steps=(step(update, "validation tokens change the weights"), step(write, f"the weights are written to {write.path}")),
-                scores=_scores_after(trace, write, updates),
-                switches=update.switches,
-            )
-        if not updates and validation(write.tokens):
-            yield Breach(
-                location=write.location,
-                text=f"the weights written to {write.path} were quantised with statistics of validation tokens",
-                steps=(step(write, "the weights are written"),),
-                scores=frozenset(score.number for score in trace.scores() if score.number > write.number),
-                switches=write.switches,
-            )
+        if isinstance(write, Write) and write.weights and any(score.number > write.number for score in scores):
+            updates = [e for n in sorted(write.influences) if isinstance(e := trace.events[n], Update) and validation(e.tokens)]
+            yield from (_trained(trace, update, write) for update in updates)
+            if not updates and validation(write.tokens):
+                yield _calibrated(trace, write)
+    for event in trace.events:
+        if isinstance(event, Selection):
+            yield _selected(event)
 
 
-def _scores_after(trace: Trace, write: Write, updates: list[Update]) -> frozenset[int]:
-    numbers = {update.number for update in updates}
-    return frozenset(score.number for score in trace.scores() if score.influences & numbers)
+def _trained(trace: Trace, update: Update, write: Write) -> Breach:
+    """Validation tokens changed weights that are then written."""
+    changes = step(update, f"{', '.join(update.states)} changes ({update.how}) by validation tokens")
+    return Breach(
+        location=way_to(update, write),
+        text=f"{update.location.symbol} changes by validation tokens the weights that line {write.location.line} writes",
+        steps=(changes, _written(write)),
+        scores=frozenset(score.number for score in trace.scores() if update.number in score.influences),
+        switches=update.switches,
+    )
 
 
-def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
-    places = sorted({str(e.location) for e in trace.events if isinstance(e, Write) and e.weights})
-    return f"weights are written without influence of validation tokens ({', '.join(places) or 'no file of weights is written'})"
+def _calibrated(trace: Trace, write: Write) -> Breach:
+    """Weights are written that were computed with statistics of validation tokens."""
+    earlier = [e for e in trace.events[: write.number] if isinstance(e, Statistics)]
+    location = way_to(earlier[0], write) if earlier else write.location
+    steps = [step(earlier[0], f"{earlier[0].function} returns statistics of validation tokens")] if earlier else []
+    return Breach(
+        location=location,
+        text=f"the weights that line {write.location.line} writes were computed with statistics of validation tokens",
+        steps=(*steps, _written(write)),
+        scores=frozenset(score.number for score in trace.scores() if score.number > write.number),
+        switches=write.switches,
+    )
+
+
+def _selected(event: Selection) -> Breach:
+    """The weights that are kept are those with the better loss on validation tokens: nobody has ruled on that."""
+    return Breach(
+        location=event.location,
+        text="the weights are kept or not by their loss on validation tokens",
+        steps=(step(event, "the weights are kept"),),
+        scores=frozenset(),
+        switches=event.switches,
+        status=Status.NOTE,
+    )
+
+
+def _written(write: Write) -> Step:
+    return step(write, f"the weights are written to {write.path}")
+
+
+def _passed(trace: Trace) -> str | None:
+    """What was established about a trace without a breach; None if no file of weights is written."""
+    writes = [e for e in trace.events if isinstance(e, Write) and e.weights]
+    places = sorted({f"{e.location.path}:{e.location.line}" for e in writes})
+    return f"weights are written without influence of validation tokens ({', '.join(places)})" if writes else None

@@ -56,8 +56,9 @@ class DoubleCountedSpace(Rule):
         scoring = _scoring_functions(submission, flow)
         over = [count for count in probe.counts if count.num_bytes > count.piece.num_bytes]
         live = [count for count in over if count.function in scoring]
-        for place in dict.fromkeys(count.table_line for count in over):
-            yield self._finding(ruleset, [count for count in over if count.table_line == place], bool(live))
+        shown = live if any(count.function in scoring for count in probe.counts) else over
+        for place in dict.fromkeys(count.table_line for count in shown):
+            yield self._finding(ruleset, [count for count in shown if count.table_line == place], bool(live))
         if not live:
             yield from _established(probe, scoring)
 

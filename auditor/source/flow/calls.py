@@ -151,7 +151,9 @@ class Calls:
         if activation.yielded:
             return v.Sequence(activation.yielded, exact=False)
         returned = activation.returned if ended is Outcome.LEAVE else [*activation.returned, v.NONE]
-        return v.choice(returned) if returned else v.NONE
+        result = v.choice(returned) if returned else v.NONE
+        machine.recorder.statistics(node, function.name, v.summary(result))
+        return result
 
     def _bind_parameters(
         self, function: v.Function, arguments: list[v.Value], keywords: dict[str, v.Value], env: v.Environment

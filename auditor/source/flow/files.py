@@ -56,4 +56,5 @@ def write(machine: Machine, opened: v.File, value: v.Data, node: ast.AST) -> Non
         return
     v.merge_into(machine.files.setdefault(opened.path, v.Data()), value)
     if value.weights:
+        machine.recorder.selection(node)
         machine.recorder.write(node, opened.path, value)

@@ -91,13 +91,15 @@ class Machine:
             self.recorder.loops.pop()
 
     @contextmanager
-    def condition(self, switches: frozenset[str]) -> Iterator[None]:
-        """Evaluate under a condition that was not decided."""
+    def condition(self, switches: frozenset[str], judged: bool = False) -> Iterator[None]:
+        """Evaluate under a condition that was not decided; `judged` if it compares losses of validation tokens."""
         self.recorder.conditions.append(switches)
+        self.recorder.judgements += judged
         try:
             yield
         finally:
             self.recorder.conditions.pop()
+            self.recorder.judgements -= judged
 
     # ---- names ----
 

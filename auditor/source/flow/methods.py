@@ -63,7 +63,7 @@ class Methods:
             "named_parameters": lambda data, args, keywords, node: _named(data),
             "named_modules": lambda data, args, keywords, node: _named(data),
             "requires_grad_": self._free,
-            "state_dict": lambda data, args, keywords, node: data,
+            "state_dict": self._state_dict,
             "load_state_dict": self._load_into_data,
             "register_forward_hook": self._hook,
             "register_forward_pre_hook": self._hook,
@@ -234,6 +234,11 @@ class Methods:
         if key.tokens:
             ask(result, data, key, node, self.machine.recorder)
         return result
+
+    def _state_dict(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        if data.weights:
+            self.machine.recorder.selection(node)
+        return data
 
     def _load_into_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         for store in data.stores:

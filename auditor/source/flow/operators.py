@@ -11,6 +11,7 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 
+from auditor.events import validation
 from auditor.source.flow import values as v
 
 _MAX_POWER = 4096
@@ -39,6 +40,7 @@ _COMPARED: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
     ast.In: lambda left, right: left in right,  # type: ignore[operator]
     ast.NotIn: lambda left, right: left not in right,  # type: ignore[operator]
 }
+_ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _HASHING = (ast.BitXor, ast.BitAnd, ast.Mod, ast.RShift)
 
 
@@ -176,7 +178,13 @@ def compared(left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value:
         found = _contains(right, left)
         if found is not None:
             return v.Const(found is isinstance(op, ast.In))
-    return _test_of(v.summary(left), v.summary(right))
+    result = _test_of(v.summary(left), v.summary(right))
+    result.judged = isinstance(op, _ORDERS) and any(_tells_losses(v.summary(side)) for side in (left, right))
+    return result
+
+
+def _tells_losses(data: v.Data) -> bool:
+    return bool(data.scores or validation(data.losses))
 
 
 def _test_of(left: v.Data, right: v.Data) -> v.Data:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from auditor.events import (
     Connect,
@@ -20,6 +21,8 @@ from auditor.events import (
     Report,
     Role,
     Score,
+    Selection,
+    Statistics,
     Turn,
     Unknown,
     Update,
@@ -93,6 +96,7 @@ class Recorder:
     loops: list[Loop] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
     conditions: list[frozenset[str]] = field(default_factory=list)
+    judgements: int = 0  # how many of them compare losses of validation tokens
     problems: list[Unknown] = field(default_factory=list)
     loop_count: int = 0
     _seen: dict[object, int] = field(default_factory=dict)
@@ -111,22 +115,11 @@ class Recorder:
 
     def here(self, node: ast.AST | None) -> Location:
         """The place of `node` in the function that is being evaluated."""
-        frame = self.frames[-1]
-        line = getattr(node, "lineno", None)
-        lines = frame.module.source.split("\n", line) if line else []
-        snippet = lines[line - 1].strip()[:160] if line and len(lines) >= line else None
-        module = frame.module
-        outer = module.path if module.source_path != module.path else None
-        return Location(path=module.source_path, line=line, symbol=frame.name, snippet=snippet, outer_path=outer)
+        return _place(self.frames[-1], node)
 
     def _calls(self) -> tuple[Location, ...]:
-        found = []
-        for index in range(1, len(self.frames)):
-            caller, call = self.frames[index - 1], self.frames[index].call
-            if call is not None:
-                line = getattr(call, "lineno", None)
-                found.append(Location(path=caller.module.source_path, line=line, symbol=caller.name))
-        return tuple(found)
+        pairs = zip(self.frames, self.frames[1:], strict=False)
+        return tuple(_place(caller, frame.call) for caller, frame in pairs if frame.call is not None)
 
     def _common(self, node: ast.AST | None) -> dict[str, object]:
         return {
@@ -325,6 +318,19 @@ class Recorder:
                 key,
             )
 
+    def statistics(self, node: ast.AST, function: str, result: Data) -> None:
+        """A call returned; note it if what it returned are statistics of validation tokens."""
+        tokens = validation(result.tokens)
+        key = ("statistics", id(node), self.turns, tokens)
+        if tokens and result.weights and not (result.losses or result.scores) and key not in self._seen:
+            self._add(Statistics(**self._common(node), function=function, tokens=tokens), key)  # type: ignore[arg-type]
+
+    def selection(self, node: ast.AST) -> None:
+        """Weights are kept; note it if a comparison of losses of validation tokens decides that."""
+        key = ("selection", id(node))
+        if self.judgements and key not in self._seen:
+            self._add(Selection(**self._common(node)), key)  # type: ignore[arg-type]
+
     def read(self, node: ast.AST, what: str, role: Role) -> None:
         """Data were opened."""
         key = ("read", id(node), role, tuple(id(frame.call) for frame in self.frames))
@@ -350,3 +356,16 @@ def targets(tokens: Iterable[Region]) -> Regions:
     regions = frozenset(tokens)
     exact = frozenset(region for region in regions if region.view is View.TARGET)
     return exact or frozenset(region for region in regions if region.view is View.STREAM)
+
+
+@lru_cache(maxsize=32)
+def _lines(source: str) -> tuple[str, ...]:
+    return tuple(source.split("\n"))
+
+
+def _place(frame: Frame, node: ast.AST | None) -> Location:
+    module, line = frame.module, getattr(node, "lineno", None)
+    lines = _lines(module.source) if line else ()
+    snippet = lines[line - 1].strip()[:160] if line and len(lines) >= line else None
+    outer = module.path if module.source_path != module.path else None
+    return Location(path=module.source_path, line=line, symbol=frame.name, snippet=snippet, outer_path=outer)

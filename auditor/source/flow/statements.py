@@ -138,7 +138,7 @@ class StatementEvaluator:
         arms = [node.body, node.orelse]
         if not self.machine.explore:
             arms = [arm for arm in arms if not self.machine.settings.was_silent(env.module, arm)] or arms
-        with self.machine.condition(switches):
+        with self.machine.condition(switches, judged=v.summary(value).judged):
             return self._arms(arms, env, v.summary(value).gates)
 
     def _arms(self, arms: list[Statements[ast.stmt]], env: v.Environment, gates: v.Numbers = v.NO_NUMBERS) -> Outcome:

@@ -104,7 +104,7 @@ class Data:
     `losses` are the tokens whose realised probability this value tells. `scores` number the Score events summed into it.
     `turns` are the loop turns that decided it. `shift` is a constant offset of a position (None: not a position that is
     known to be ahead or behind; -1: behind), `is_length` a distance between positions. `base` is the tensor that this one is a view of: writes go there too.
-    `table_word` marks what a table says about the realised token, `mask` a test of anything,
+    `table_word` marks what a table says about the realised token, `mask` a test of anything, `judged` one that compares losses of validation tokens,
     `counted` a histogram, `by_token` an entry of a fixed table that a token picks. `origin` is where a text was put together, `born` the turns in which a
     new tensor or dictionary was made. `spread` is a token's log probability
     divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` the number of the event where such a share was mixed with another predictor.
@@ -142,6 +142,7 @@ class Data:
     origin: Location | None = None
     born: frozenset[Turn] | None = None
     table_word: bool = False
+    judged: bool = False
 
     def absorb(self, other: Data) -> None:
         """Write `other` into this tensor, and into the tensor that it is a view of."""
@@ -174,6 +175,7 @@ def merge_into(target: Data, other: Data) -> None:
     target.spread |= other.spread
     target.of_bytes |= other.of_bytes
     target.gradient |= other.gradient
+    target.judged |= other.judged
     target.weights |= other.weights
     target.mixture = target.mixture or other.mixture
 
