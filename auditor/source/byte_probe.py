@@ -23,7 +23,6 @@ from auditor.finding import Location
 from auditor.source.config.calls import Call
 from auditor.source.config.environment import Environment
 from auditor.source.config.library import BINARY, RAISES
-from auditor.source.config.objects import bound_arguments
 from auditor.source.config.statements import Flow, Interpreter
 from auditor.source.config.syntax import as_read
 from auditor.source.config.values import Function, Namespace, Value, iterated, truth, unknown
@@ -60,8 +59,7 @@ _KINDS = {
 }  # fmt: skip
 _SIZES = frozenset(["vocab_size", "get_piece_size", "GetPieceSize", "piece_size", "VocabSize"])
 _SAME = frozenset(
-    """to long int float double half short astype cpu cuda numpy tolist item sum view reshape flatten ravel squeeze
-    unsqueeze contiguous clone copy bool type detach byte expand clamp clip clamp_min""".split()
+    ["to", "long", "int", "float", "double", "half", "short", "astype", "cpu", "cuda", "numpy", "tolist", "item", "sum", "view", "reshape", "flatten", "ravel", "squeeze", "unsqueeze", "contiguous", "clone", "copy", "bool", "type", "detach", "byte", "expand", "clamp", "clip", "clamp_min"]
 )
 _PICKS = frozenset(["index_select", "gather", "take", "__getitem__"])
 _WRAPPERS = frozenset(["tensor", "as_tensor", "from_numpy", "array", "asarray", "ascontiguousarray", "int64", "float64"])

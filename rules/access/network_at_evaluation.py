@@ -13,6 +13,7 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, step
 
+
 class NetworkAtEvaluation(Rule):
     """The script uses the network.
 

@@ -13,6 +13,7 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, step, way_to
 
+
 class TrainingDataAtEvaluation(Rule):
     """Training shards are read after evaluation has begun.
 

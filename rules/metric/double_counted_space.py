@@ -7,7 +7,7 @@ from datetime import date
 from typing import ClassVar
 
 from auditor.events import Report
-from auditor.finding import Basis, Evidence, Finding, NotApplicable, Statement, Step, Unestablished
+from auditor.finding import Basis, Evidence, Finding, Statement, Step, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.byte_probe import PIECES, Probe, TokenCount
 from auditor.source.flow.analysis import Flow
