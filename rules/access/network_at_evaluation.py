@@ -1,4 +1,4 @@
-"""PG403: the script uses the network after training has begun."""
+"""PG403: the run uses the network."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.events import Connect, Role, Update, roles_of
+from auditor.events import Connect, Event
 from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, step
 
+
 class NetworkAtEvaluation(Rule):
-    """The script uses the network after training has begun.
+    """The run uses the network.
 
-    Requirement: evaluation makes no downloads and uses no network. Fetching data or packages before training is set-up.
+    Requirement: evaluation makes no downloads and uses no network. Fetching data or packages before the run is set-up.
 
-    Detection: calls of download and socket libraries, and of package managers and download tools in a subprocess, by whether
-    training has begun when they are reached. Error messages that mention a package manager are no calls.
+    Detection: calls of download and socket libraries, and of package managers and download tools in a subprocess, that are
+    reached from the call that trains and evaluates. What a module does before it makes that call is set-up, and a note.
+    Error messages that mention a package manager are no calls.
 
     Limits: commands put together from unknown parts are not read; a library that connects on its own is not known.
 
@@ -29,9 +31,7 @@ class NetworkAtEvaluation(Rule):
     id = "PG403"
     name = "network-at-evaluation"
     family = "data access"
-    authority = (
-        Authority(AuthorityLevel.README, "no downloads and no network during evaluation", date(2026, 3, 18)),
-    )
+    authority = (Authority(AuthorityLevel.README, "no downloads and no network during evaluation", date(2026, 3, 18)),)
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
         RulesetName.README: Status.VIOLATION,
@@ -39,27 +39,32 @@ class NetworkAtEvaluation(Rule):
     required = frozenset({Basis.SOURCE})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
-        """Look for connections that follow the first training step; earlier ones are notes."""
+        """Look for connections within the run; earlier ones are notes."""
         yield from judge(self, submission, ruleset, _breaches, _passed)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:
-    begun = next((e.number for e in trace.events if isinstance(e, Update) and Role.TRAINING in roles_of(e.tokens)), None)
+    entries = {_entry(score) for score in trace.scores()}
     for event in trace.events:
         if not isinstance(event, Connect):
             continue
-        late = begun is not None and event.number > begun
-        when = "after training has begun" if late else "before training, as set-up"
+        within = _entry(event) in entries
+        when = "within the run" if within else "before the run starts, as set-up"
         yield Breach(
             location=event.location,
             text=f"{event.location.symbol} uses the network ({event.what}) {when}",
             steps=(step(event, event.what),),
             scores=frozenset(score.number for score in trace.scores() if score.number > event.number),
             switches=event.switches,
-            status=None if late else Status.NOTE,
+            status=None if within else Status.NOTE,
         )
 
 
+def _entry(event: Event) -> int | None:
+    """The line at module level that leads to an event: the start of the run, or of something before it."""
+    return event.calls[0].line if event.calls else event.location.line
+
+
 def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
+    """What was established."""
     return f"no network call is reached in {len(trace.events)} events from start to end"

@@ -13,6 +13,7 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, step
 
+
 class TrainingDataAtEvaluation(Rule):
     """Training shards are read after evaluation has begun.
 
@@ -32,7 +33,11 @@ class TrainingDataAtEvaluation(Rule):
     family = "data access"
     authority = (
         Authority(AuthorityLevel.README, "no training data access during evaluation", date(2026, 3, 18)),
-        Authority(AuthorityLevel.ORGANISER, "calibration on training data after the budget counts as evaluation (#677)", date(2026, 3, 25)),
+        Authority(
+            AuthorityLevel.ORGANISER,
+            "calibration on training data after the budget counts as evaluation (#677)",
+            date(2026, 3, 25),
+        ),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
@@ -75,7 +80,7 @@ def _uses_training(event: Event) -> bool:
 
 
 def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
+    """What was established."""
     begun = _begin_of_evaluation(trace)
     where = f"the weights are written at line {begun.location.line}" if begun else "the last score"
     return f"no training data are used after {where}"

@@ -13,13 +13,15 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, step
 
+
 class ValidationInTraining(Rule):
     """The written weights depend on validation tokens.
 
     Requirement: nothing derived from the validation split shapes the artifact: no gradient, no calibration, no packed text.
 
-    Detection: every file into which weights are written, and what these weights depend on: updates with validation tokens, or
-    statistics of them (Hessians, activation scales) that a quantiser used. Evaluation for logging is in order.
+    Detection: every file into which weights are written, and what these weights depend on: updates with validation
+    tokens, or statistics of them (Hessians, activation scales) that a quantiser used. Evaluation for logging is in
+    order.
 
     Limits: data that is validation under another name is not told from its path; statistics that a forward pass keeps
     inside the network are not followed.
@@ -30,9 +32,7 @@ class ValidationInTraining(Rule):
     id = "PG401"
     name = "validation-in-training"
     family = "data access"
-    authority = (
-        Authority(AuthorityLevel.README, "no access to validation data during training", date(2026, 3, 20)),
-    )
+    authority = (Authority(AuthorityLevel.README, "no access to validation data during training", date(2026, 3, 20)),)
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
         RulesetName.README: Status.VIOLATION,
@@ -53,7 +53,10 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
             yield Breach(
                 location=update.location,
                 text=f"{update.location.symbol} trains on validation tokens the weights that line {write.location.line} writes",
-                steps=(step(update, "validation tokens change the weights"), step(write, f"the weights are written to {write.path}")),
+                steps=(
+                    step(update, "validation tokens change the weights"),
+                    step(write, f"the weights are written to {write.path}"),
+                ),
                 scores=_scores_after(trace, write, updates),
                 switches=update.switches,
             )
@@ -73,6 +76,6 @@ def _scores_after(trace: Trace, write: Write, updates: list[Update]) -> frozense
 
 
 def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
+    """What was established."""
     places = sorted({str(e.location) for e in trace.events if isinstance(e, Write) and e.weights})
     return f"weights are written without influence of validation tokens ({', '.join(places) or 'no file of weights is written'})"
