@@ -1,4 +1,5 @@
-"""What several rules ask of the events of a script: which number they touch, which setting reaches them, what was looked at."""
+"""What several rules ask of the events of a script: which number they touch, which setting reaches them, what was
+looked at."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ class Breach:
 Search = Callable[[Trace], Iterable[Breach]]
 
 
-def judge(rule: Rule, submission: Submission, ruleset: Ruleset, search: Search, passed: Callable[[Trace], str | None]) -> Iterator[Statement]:
+def judge(
+    rule: Rule, submission: Submission, ruleset: Ruleset, search: Search, passed: Callable[[Trace], str | None]
+) -> Iterator[Statement]:
     """State every breach of the submitted run, then those that only another setting reaches, then what was established."""
     flow = submission.flow
     if flow is None:
@@ -86,9 +89,7 @@ def _by_place(breaches: Iterable[Breach]) -> dict[tuple[str, int | None], Breach
     return found
 
 
-def _finding(
-    rule: Rule, submission: Submission, ruleset: Ruleset, trace: Trace, breach: Breach, live: bool
-) -> Finding:
+def _finding(rule: Rule, submission: Submission, ruleset: Ruleset, trace: Trace, breach: Breach, live: bool) -> Finding:
     if live:
         message = f"{breach.text}; {effect_on_headline(submission, trace, breach.scores)}"
     else:

@@ -1,4 +1,4 @@
-"""PG403: the script uses the network."""
+"""PG403: the run uses the network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.events import Connect, Role, Update, roles_of
+from auditor.events import Connect, Event, Read
 from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
@@ -15,14 +15,13 @@ from rules.flow_facts import Breach, judge, step
 
 
 class NetworkAtEvaluation(Rule):
-    """The script uses the network.
+    """The run uses the network.
 
-    Requirement: evaluation makes no downloads and uses no network. Fetching data or packages is set-up, and has its place in
-    a script of its own or in the README.
+    Requirement: evaluation makes no downloads and uses no network. Fetching data or packages before the run is set-up.
 
-    Detection: calls of download and socket libraries, and of package managers and download tools in a subprocess, in the
-    script that is submitted. After training has begun they are a violation; before it a person must look, because the
-    script that evaluates is the same one. Error messages that mention a package manager are no calls.
+    Detection: calls of download and socket libraries, and of package managers and download tools in a subprocess, that are
+    reached from the call that trains and evaluates, or after tokens were read. What a module does before that is set-up,
+    and a note: it would better stand in a script of its own. Error messages that mention a package manager are no calls.
 
     Limits: a library that connects on its own is not known, nor is a command whose words cannot be told.
 
@@ -32,9 +31,7 @@ class NetworkAtEvaluation(Rule):
     id = "PG403"
     name = "network-at-evaluation"
     family = "data access"
-    authority = (
-        Authority(AuthorityLevel.README, "no downloads and no network during evaluation", date(2026, 3, 18)),
-    )
+    authority = (Authority(AuthorityLevel.README, "no downloads and no network during evaluation", date(2026, 3, 18)),)
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
         RulesetName.README: Status.VIOLATION,
@@ -47,19 +44,25 @@ class NetworkAtEvaluation(Rule):
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:
-    begun = next((e.number for e in trace.events if isinstance(e, Update) and Role.TRAINING in roles_of(e.tokens)), None)
+    entries = {_entry(score) for score in trace.scores()}
+    opened = next((event.number for event in trace.events if isinstance(event, Read)), len(trace.events))
     for event in trace.events:
         if not isinstance(event, Connect):
             continue
-        before = begun is not None and event.number < begun
+        within = _entry(event) in entries or event.number > opened
         yield Breach(
             location=event.location,
-            text=f"{event.location.symbol} uses the network ({event.what}) {'before training' if before else 'during the run'}",
+            text=f"{event.location.symbol} uses the network ({event.what}) {'within' if within else 'before'} the run",
             steps=(step(event, event.what),),
             scores=frozenset(score.number for score in trace.scores() if score.number > event.number),
             switches=event.switches,
-            status=Status.REVIEW if before else None,
+            status=None if within else Status.NOTE,
         )
+
+
+def _entry(event: Event) -> int | None:
+    """The line at module level that leads to an event: the start of the run, or of something before it."""
+    return event.calls[0].line if event.calls else event.location.line
 
 
 def _passed(trace: Trace) -> str:

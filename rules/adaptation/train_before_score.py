@@ -13,6 +13,7 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, effect_on_headline, is_scored_first, judge, reported_meetings, steps_of
 
+
 class TrainBeforeScore(Rule):
     """Validation tokens change parameters before they are scored.
 
@@ -20,13 +21,14 @@ class TrainBeforeScore(Rule):
     that loss is the one reported. One pass of training over the validation split before it is scored breaks this, whatever
     happens to the weights in between.
 
-    Detection: the script is followed symbolically in the submitted configuration. Every change of parameters remembers the
-    tokens that influenced it and stays with the state, through copies, quantisation and files, until a saved state is
-    restored. A finding is a reported score whose state was changed by the same tokens. Chunks that are scored first and then
-    trained on, phases on scored documents, and a loss that is counted and then back-propagated are in order.
+    Detection: the script is followed symbolically in the submitted configuration. Every change of parameters remembers
+    the tokens that influenced it and stays with the state, through copies, quantisation and files, until a saved state
+    is restored. A finding is a reported score whose state was changed by the same tokens. Chunks that are scored first
+    and then trained on, phases on scored documents, and a loss that is counted and then back-propagated are in order.
 
-    Limits: which tokens a loop's turn selects is compared by the loop's turns, not by arithmetic: an offset by one, or windows
-    of one chunk that reach into the next, are not seen. The inside of a network's forward pass is not followed unless it trains.
+    Limits: which tokens a loop's turn selects is compared by the loop's turns, not by arithmetic: an offset by one, or
+    windows of one chunk that reach into the next, are not seen. The inside of a network's forward pass is not followed
+    unless it trains.
 
     Remedy: score each chunk first, add its loss to the reported sum, and only then train on it.
     """
@@ -35,9 +37,13 @@ class TrainBeforeScore(Rule):
     name = "train-before-score"
     family = "test-time training"
     authority = (
-        Authority(AuthorityLevel.README, "test-time training only on validation tokens already evaluated", date(2026, 3, 20)),
+        Authority(
+            AuthorityLevel.README, "test-time training only on validation tokens already evaluated", date(2026, 3, 20)
+        ),
         Authority(AuthorityLevel.ORGANISER, "score a token, then adapt on it and those before (#402)", date(2026, 3, 22)),
-        Authority(AuthorityLevel.ORGANISER, "training on validation before scoring it excludes a row (#1972)", date(2026, 5, 2)),
+        Authority(
+            AuthorityLevel.ORGANISER, "training on validation before scoring it excludes a row (#1972)", date(2026, 5, 2)
+        ),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
@@ -68,7 +74,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 
 def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
+    """What was established."""
     if any(_trains_parameters(event) for event in trace.events):
         return "no reported score reads parameters that its own tokens had changed"
     return f"no parameter update depends on validation tokens; {len(trace.scores())} reported scores were followed"

@@ -13,6 +13,7 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, reported_meetings, steps_of
 
+
 class ContextSlot(Rule):
     """State is fitted to the context of each window just before its new tokens are scored.
 
@@ -31,7 +32,11 @@ class ContextSlot(Rule):
     name = "context-slot"
     family = "causality"
     authority = (
-        Authority(AuthorityLevel.DISPUTED, "whether context-only fitting is legal was asked and not answered (#1336)", date(2026, 4, 4)),
+        Authority(
+            AuthorityLevel.DISPUTED,
+            "whether context-only fitting is legal was asked and not answered (#1336)",
+            date(2026, 4, 4),
+        ),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.REVIEW,
@@ -59,5 +64,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 
 def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
-    return f"nothing is fitted to a window's context before it is scored; {len(trace.scores())} reported scores were followed"
+    """What was established."""
+    return (
+        f"nothing is fitted to a window's context before it is scored; {len(trace.scores())} reported scores were followed"
+    )

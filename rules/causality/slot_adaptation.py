@@ -13,6 +13,7 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, reported_meetings, steps_of
 
+
 class SlotAdaptation(Rule):
     """A free tensor is fitted to the tokens that are then scored with it.
 
@@ -20,9 +21,9 @@ class SlotAdaptation(Rule):
     then reported. That most of the window was scored before does not help: the new positions are in the loss.
 
     Detection: a tensor outside the network that an optimizer (or arithmetic by hand) changes under the influence of
-    validation tokens, and a reported score of the same tokens that reads it. Positions are told apart by the bounds of slices
-    and masks. One delta for a batch of overlapping windows counts as fitted to all of them, even where each window masks its
-    own new positions, because later windows hold those positions as context.
+    validation tokens, and a reported score of the same tokens that reads it. Positions are told apart by the bounds of
+    slices and masks. One delta for a batch of overlapping windows counts as fitted to all of them, even where each
+    window masks its own new positions, because later windows hold those positions as context.
 
     Limits: bounds are compared as text. A closed-form fit without gradients is seen only if it writes into such a tensor.
 
@@ -33,8 +34,12 @@ class SlotAdaptation(Rule):
     name = "slot-adaptation"
     family = "causality"
     authority = (
-        Authority(AuthorityLevel.COMMUNITY, "the optimised delta leaks the scored tokens in every probe (#1240)", date(2026, 4, 2)),
-        Authority(AuthorityLevel.README, "test-time training only on validation tokens already evaluated", date(2026, 3, 20)),
+        Authority(
+            AuthorityLevel.COMMUNITY, "the optimised delta leaks the scored tokens in every probe (#1240)", date(2026, 4, 2)
+        ),
+        Authority(
+            AuthorityLevel.README, "test-time training only on validation tokens already evaluated", date(2026, 3, 20)
+        ),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
@@ -62,5 +67,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 
 def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
-    return f"no free tensor is fitted to tokens that are scored with it; {len(trace.scores())} reported scores were followed"
+    """What was established."""
+    return (
+        f"no free tensor is fitted to tokens that are scored with it; {len(trace.scores())} reported scores were followed"
+    )

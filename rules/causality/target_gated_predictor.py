@@ -13,14 +13,16 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, step
 
+
 class TargetGatedPredictor(Rule):
     """The realised token decides which predictor is used, or how much.
 
-    Requirement: emission of a hint, choice of an expert, weight, temperature and mask at a position must be computable before
-    its token is known. Whether a table has seen the realised token counts as the token.
+    Requirement: emission of a hint, choice of an expert, weight, temperature and mask at a position must be computable
+    before its token is known. Whether a table has seen the realised token counts as the token.
 
-    Detection: a comparison of what a table says under a key with the target (``count > 0``), whose outcome selects or weighs
-    what a reported score is computed from. Thresholds on context counts and gates on previous tokens are in order.
+    Detection: a comparison of what a table says under a key with the target (``count > 0``), whose outcome selects or
+    weighs what a reported score is computed from. Thresholds on context counts and gates on previous tokens are in
+    order.
 
     Limits: gates inside C code are not followed; a gate through another encoding of the token is not seen.
 
@@ -59,5 +61,5 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 
 def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
+    """What was established."""
     return f"no test of the realised token shapes one of {len(trace.scores())} reported scores"

@@ -12,6 +12,7 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, step
 
+
 class ByteLevelMixture(Rule):
     """A token's probability is mixed with a predictor of its bytes.
 
@@ -30,8 +31,14 @@ class ByteLevelMixture(Rule):
     name = "byte-level-mixture"
     family = "distribution"
     authority = (
-        Authority(AuthorityLevel.COMMUNITY, "byte mixtures of a token model are no distribution (#1872)", date(2026, 4, 27)),
-        Authority(AuthorityLevel.ORGANISER, "byte-mixture submissions are excluded from the leaderboard (#1902)", date(2026, 4, 28)),
+        Authority(
+            AuthorityLevel.COMMUNITY, "byte mixtures of a token model are no distribution (#1872)", date(2026, 4, 27)
+        ),
+        Authority(
+            AuthorityLevel.ORGANISER,
+            "byte-mixture submissions are excluded from the leaderboard (#1902)",
+            date(2026, 4, 28),
+        ),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
@@ -58,5 +65,5 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 
 def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
+    """What was established."""
     return f"none of {len(trace.scores())} reported scores mixes a token's probability with a predictor of bytes"

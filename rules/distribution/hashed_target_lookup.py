@@ -13,12 +13,13 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, step
 
+
 class HashedTargetLookup(Rule):
     """A hashed table is asked under a key that holds the token being predicted.
 
-    Requirement: before the realised token is looked at, a full distribution over the alphabet exists. A count under a hash of
-    context and target, divided by a count under a hash of the context, is known only for the realised token and does not
-    sum to one.
+    Requirement: before the realised token is looked at, a full distribution over the alphabet exists. A count under a
+    hash of context and target, divided by a count under a hash of the context, is known only for the realised token and
+    does not sum to one.
 
     Detection: tables that validation tokens fill are followed; a finding is a reported score shaped by a lookup whose key
     mixes the target's value in by bit operations or a remainder. Updates with the target after scoring are needed and in
@@ -33,7 +34,9 @@ class HashedTargetLookup(Rule):
     name = "hashed-target-lookup"
     family = "distribution"
     authority = (
-        Authority(AuthorityLevel.ORGANISER, "hashed n-gram caches do not renormalise and are disallowed (#779)", date(2026, 3, 27)),
+        Authority(
+            AuthorityLevel.ORGANISER, "hashed n-gram caches do not renormalise and are disallowed (#779)", date(2026, 3, 27)
+        ),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
@@ -63,6 +66,8 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 
 def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
+    """What was established."""
     asked = len({e.location.line for e in trace.events if isinstance(e, Lookup)})
-    return f"no reported score depends on a hashed lookup keyed by its target ({asked} lookups in tables of validation tokens)"
+    return (
+        f"no reported score depends on a hashed lookup keyed by its target ({asked} lookups in tables of validation tokens)"
+    )

@@ -13,15 +13,16 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, is_scored_first, judge, reported_meetings, steps_of
 
+
 class RescoredToken(Rule):
     """Tokens are scored again with what their first pass left behind.
 
     Requirement: every validation token contributes one term, computed with what was known before it. A second pass with a
     fuller cache, or with weights that a score-first pass has trained, revises the score with the tokens themselves.
 
-    Detection: a reported score that reads a table, or parameters, changed under the influence of the same tokens by a pass that
-    has ended, where that pass had scored them, or by a table that is filled before it is asked. Several evaluations of an
-    unchanged state are in order, as are windows that run again over scored context.
+    Detection: a reported score that reads a table, or parameters, changed under the influence of the same tokens by a
+    pass that has ended, where that pass had scored them, or by a table that is filled before it is asked. Several
+    evaluations of an unchanged state are in order, as are windows that run again over scored context.
 
     Limits: order within a table is compared by loop turns. A second process is not followed.
 
@@ -32,7 +33,11 @@ class RescoredToken(Rule):
     name = "rescored-token"
     family = "single pass"
     authority = (
-        Authority(AuthorityLevel.ORGANISER, "two-pass rescoring leaks evaluation tokens; such requests were closed", date(2026, 3, 27)),
+        Authority(
+            AuthorityLevel.ORGANISER,
+            "two-pass rescoring leaks evaluation tokens; such requests were closed",
+            date(2026, 3, 27),
+        ),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
@@ -62,5 +67,5 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 
 def _passed(trace: Trace) -> str:
-    """What was established about a trace without a breach."""
+    """What was established."""
     return f"each of {len(trace.scores())} reported scores reads only what other tokens have left"

@@ -47,7 +47,7 @@ class Flow:
 
 
 def analyse(script: Script, settings: Settings) -> Flow:
-    """Evaluate the script under its submitted configuration, and again with every switch undecided if any decided something."""
+    """Evaluate the script as submitted, and again with every switch undecided if any switch decided something."""
     submitted = trace(script, settings, explore=False)
     possible = trace(script, settings, explore=True) if submitted.dead else submitted
     return Flow(submitted=submitted, possible=possible)

@@ -169,7 +169,7 @@ class Assignments:
             if isinstance(place, v.Data):
                 self.expressions.methods.in_place(place, v.summary(added), node, node.op)
             elif isinstance(place, v.Sequence) and isinstance(node.op, ast.Add):
-                self.expressions.methods.extend(place, added)
+                self.expressions.methods.containers.extend(place, added)
             else:
                 self._rebind(node, place, added, env)
 

@@ -45,7 +45,7 @@ class Builtins:
             "map": self._map,
             "filter": lambda args, keywords, node: args[-1] if args else v.Data(),
             "next": lambda args, keywords, node: self.expressions.element(args[0], None) if args else v.Data(),
-            "exec": self.calls.library.execute,
+            "exec": lambda args, keywords, node: self.calls.library.processes.execute(args, keywords, node),
             "sum": self._sum,
             "__import__": self._import,
         }
@@ -127,7 +127,7 @@ class Builtins:
     def _dict(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
         mapping = v.Mapping()
         for argument in arguments:
-            self.expressions.methods.update_mapping(mapping, argument)
+            self.expressions.methods.containers.update_mapping(mapping, argument)
         mapping.entries.update(keywords)
         return mapping
 

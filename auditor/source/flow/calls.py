@@ -1,16 +1,14 @@
 """Evaluates calls: the script's functions are entered, its network modules summarised, everything else is the library's.
 
 A network module is not entered: whatever its forward pass does, its result depends on its parameters and on what it is
-given, and given both inputs and targets it is a loss of the targets. Entered all the same are modules whose methods train or
-step something, because then the order inside matters.
-"""
+given, and given both inputs and targets it is a loss of the targets. Entered all the same are modules whose methods
+train or step something, because then the order inside matters."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
 from functools import lru_cache
-
 
 from auditor.events import View
 from auditor.source.flow import values as v
@@ -86,9 +84,7 @@ class Calls:
 
     # ---- applying ----
 
-    def apply(
-        self, function: v.Value, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST
-    ) -> v.Value:
+    def apply(self, function: v.Value, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
         """Call a value."""
         match function:
             case v.Function():
@@ -125,9 +121,7 @@ class Calls:
             return merged([*arguments, *keywords.values()])
         return self.enter(function, arguments, keywords, node)
 
-    def enter(
-        self, function: v.Function, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST
-    ) -> v.Value:
+    def enter(self, function: v.Function, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
         """Evaluate the body of a function of the script."""
         machine = self.machine
         if len(machine.running) >= MAX_DEPTH or machine.running.count(function.node) >= _MAX_RECURSION:
@@ -174,9 +168,7 @@ class Calls:
 
     # ---- objects ----
 
-    def instantiate(
-        self, cls: v.Class, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST
-    ) -> v.Value:
+    def instantiate(self, cls: v.Class, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
         """Make an object of a class of the script."""
         if cls.is_optimizer:
             return v.Optimizer(v.stores_in(v.Sequence([*arguments, *keywords.values()])), cls.name)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auditor.source.flow import values as v
 from auditor.source.flow.indexing import keyed, select, turned
+from auditor.source.flow.literals import Literals, is_plain
 from auditor.source.flow.machine import Machine, bind_class_method, bind_method
 from auditor.source.flow.operators import compared, negated, truth
 from auditor.source.flow.recorder import Loop
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Expressions", "truth"]
 
 _SHAPES = frozenset({"shape", "dtype", "device", "ndim", "size", "is_cuda", "requires_grad", "nbytes", "itemsize", "numel"})
-_UNKNOWN_TEXT = "\0"
 
 
 class Expressions:
@@ -31,6 +31,7 @@ class Expressions:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.literals = Literals(self)
         self._handlers: dict[type[ast.expr], Callable[..., v.Value]] = {
             ast.Constant: lambda node, env: v.Const(node.value),
             ast.Name: self._name,
@@ -42,17 +43,17 @@ class Expressions:
             ast.BoolOp: self._logic,
             ast.Compare: self._comparison,
             ast.IfExp: self._conditional,
-            ast.JoinedStr: self._text,
+            ast.JoinedStr: self.literals.text,
             ast.FormattedValue: lambda node, env: self.value(node.value, env),
-            ast.Tuple: lambda node, env: self._sequence(node, env, True),
-            ast.List: lambda node, env: self._sequence(node, env, False),
-            ast.Set: lambda node, env: self._sequence(node, env, False),
-            ast.Dict: self._mapping,
-            ast.ListComp: self._comprehension,
-            ast.SetComp: self._comprehension,
-            ast.GeneratorExp: self._comprehension,
-            ast.DictComp: self._comprehension,
-            ast.Lambda: lambda node, env: self.function(node, env),
+            ast.Tuple: lambda node, env: self.literals.sequence(node, env, True),
+            ast.List: lambda node, env: self.literals.sequence(node, env, False),
+            ast.Set: lambda node, env: self.literals.sequence(node, env, False),
+            ast.Dict: self.literals.mapping,
+            ast.ListComp: self.literals.comprehension,
+            ast.SetComp: self.literals.comprehension,
+            ast.GeneratorExp: self.literals.comprehension,
+            ast.DictComp: self.literals.comprehension,
+            ast.Lambda: lambda node, env: self.literals.function(node, env),
             ast.NamedExpr: self._named,
             ast.Starred: lambda node, env: self.value(node.value, env),
             ast.Await: lambda node, env: self.value(node.value, env),
@@ -179,7 +180,8 @@ class Expressions:
                 return self.calls.library.environment(index, None) if receiver.name == "os.environ" else v.Data()
             case v.Const() if isinstance(receiver.value, str | tuple | list | bytes) and isinstance(index, v.Const):
                 try:
-                    return v.Const(receiver.value[index.value], receiver.switches)  # type: ignore[index]
+                    constant: Any = receiver.value
+                    return v.Const(constant[index.value], receiver.switches)
                 except (TypeError, IndexError):
                     return v.Data()
             case v.File():
@@ -344,101 +346,6 @@ class Expressions:
             result.gates |= gates
         return result
 
-    # ---- texts and containers ----
-
-    def _text(self, node: ast.JoinedStr, env: v.Environment) -> v.Value:
-        pieces: list[str] = []
-        parts: list[v.Data] = []
-        for piece in node.values:
-            value = self.value(piece, env)
-            if isinstance(value, v.Const):
-                pieces.append(str(value.value))
-            elif isinstance(value, v.File):
-                pieces.append(value.path)
-                parts.append(v.Data(files=value.files))
-            else:
-                pieces.append(value.text or _UNKNOWN_TEXT if isinstance(value, v.Data) else _UNKNOWN_TEXT)
-                parts.append(v.summary(value))
-        text = "".join(pieces)
-        if not parts or all(_is_plain(part) for part in parts):
-            return v.Const(text)
-        result = v.derived(*parts)
-        result.text, result.origin = text, self.machine.recorder.here(node)
-        return result
-
-    def _sequence(self, node: ast.Tuple | ast.List | ast.Set, env: v.Environment, is_tuple: bool) -> v.Value:
-        items: list[v.Value] = []
-        exact = True
-        for element in node.elts:
-            value = self.value(element, env)
-            if isinstance(element, ast.Starred):
-                if isinstance(value, v.Sequence):
-                    items.extend(value.items)
-                    exact = exact and value.exact
-                else:
-                    items.append(v.summary(value))
-                    exact = False
-            else:
-                items.append(value)
-        return v.Sequence(items, exact, is_tuple)
-
-    def _mapping(self, node: ast.Dict, env: v.Environment) -> v.Value:
-        mapping = v.Mapping(rest=v.Data(born=self.machine.recorder.turns))
-        for key_node, value_node in zip(node.keys, node.values, strict=True):
-            value = self.value(value_node, env)
-            if key_node is None:
-                self.methods.update_mapping(mapping, value)
-                continue
-            key = self.value(key_node, env)
-            if isinstance(key, v.Const):
-                mapping.entries[key.value] = value
-            else:
-                mapping.others.append(value)
-        return mapping
-
-    def _comprehension(
-        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: v.Environment
-    ) -> v.Value:
-        inside = v.Environment(env.module, {}, env)
-        exact = self._unrolled(node, env)
-        if exact is not None:
-            return exact
-        for generator in node.generators:
-            iterated = self.value(generator.iter, inside)
-            self.calls.assignments.assign(generator.target, self.element(iterated, None), inside)
-            for test in generator.ifs:
-                self.value(test, inside)
-        if isinstance(node, ast.DictComp):
-            self.value(node.key, inside)
-            return v.Mapping(others=[self.value(node.value, inside)])
-        return v.Sequence([self.value(node.elt, inside)], exact=False)
-
-    def _unrolled(
-        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: v.Environment
-    ) -> v.Value | None:
-        """A comprehension over a few known items, item by item."""
-        if len(node.generators) != 1 or node.generators[0].ifs or isinstance(node, ast.DictComp):
-            return None
-        generator = node.generators[0]
-        iterated = self.value(generator.iter, env)
-        if not (isinstance(iterated, v.Sequence) and iterated.exact and len(iterated.items) <= 8):
-            return None
-        items: list[v.Value] = []
-        for item in iterated.items:
-            inside = v.Environment(env.module, {}, env)
-            self.calls.assignments.assign(generator.target, item, inside)
-            items.append(self.value(node.elt, inside))
-        return v.Sequence(items)
-
-    def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, env: v.Environment) -> v.Value:
-        """A function object with its defaults."""
-        arguments = node.args
-        positional = [*arguments.posonlyargs, *arguments.args]
-        pairs = list(zip(positional[::-1], arguments.defaults[::-1], strict=False))
-        pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
-        defaults = {argument.arg: self.value(default, env) for argument, default in pairs}
-        return v.Function(node, env, defaults)
-
     def _named(self, node: ast.NamedExpr, env: v.Environment) -> v.Value:
         value = self.value(node.value, env)
         self.machine.bind(node.target.id, value, env)
@@ -462,9 +369,10 @@ class Expressions:
 
 
 def _sliced(sequence: v.Sequence, bounds: v.Sequence) -> v.Sequence:
-    known = [bound.value if isinstance(bound, v.Const) else ... for bound in bounds.items]
-    if sequence.exact and all(bound is None or isinstance(bound, int) for bound in known):
-        return v.Sequence(sequence.items[known[0] : known[1]], True, sequence.is_tuple)  # type: ignore[misc]
+    known = [bound.value if isinstance(bound, v.Const) else "unknown" for bound in bounds.items]
+    low, high = known[0], known[1]
+    if sequence.exact and (low is None or isinstance(low, int)) and (high is None or isinstance(high, int)):
+        return v.Sequence(sequence.items[low:high], True, sequence.is_tuple)
     turns = v.summary(bounds).turns
     return v.Sequence(list(sequence.items), False, sequence.is_tuple, sequence.turns | turns)
 
@@ -488,15 +396,9 @@ def _may_be_set(value: v.Value) -> bool:
     """Could a run have given this another value than the script's text says?"""
     if isinstance(value, v.Const):
         return bool(value.switches)
-    return isinstance(value, v.Data) and _is_plain(value)
-
-
-def _is_plain(data: v.Data) -> bool:
-    return not (data.scores or data.losses or data.tokens or data.stores or data.files)
+    return isinstance(value, v.Data) and is_plain(value)
 
 
 def merged(values: Iterable[v.Value]) -> v.Data:
     """Everything known about several values."""
     return v.derived(*(v.summary(value) for value in values))
-
-

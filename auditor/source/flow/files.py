@@ -8,8 +8,10 @@ import re
 
 from auditor.events import Role
 from auditor.source.flow import values as v
+from auditor.source.flow.expressions import merged
 from auditor.source.flow.indexing import token_data
 from auditor.source.flow.machine import Machine
+from auditor.source.flow.operators import joined_path
 
 _VALIDATION = re.compile(r"(?<![a-z])val(?:id(?:ation)?)?(?![a-z])", re.IGNORECASE)
 _TRAINING = re.compile(r"(?<![a-z])train(?:ing)?(?![a-z])", re.IGNORECASE)
@@ -58,3 +60,23 @@ def write(machine: Machine, opened: v.File, value: v.Data, node: ast.AST) -> Non
     if value.weights:
         machine.recorder.selection(node)
         machine.recorder.write(node, opened.path, value)
+
+
+def method(machine: Machine, opened: v.File, name: str, arguments: list[v.Value], node: ast.AST) -> v.Value:
+    """A method of a file or path object."""
+    if name in ("glob", "rglob") and arguments:
+        found = joined_path(opened, arguments[0])
+        return v.Sequence([file(found.path)], exact=False)
+    if name == "open":
+        mode = arguments[0].value if arguments and isinstance(arguments[0], v.Const) else "r"
+        return v.File(opened.path, opened.files, str(mode))
+    if name in ("write", "write_bytes", "write_text", "writelines"):
+        write(machine, opened, merged(arguments), node)
+        return v.Data()
+    if name in ("read", "read_bytes", "read_text", "readlines", "readline", "readinto"):
+        return read(machine, opened, node)
+    if name in ("joinpath", "__truediv__") and arguments:
+        return joined_path(opened, arguments[0])
+    if name in ("exists", "is_file", "is_dir", "stat", "mkdir", "unlink", "seek", "tell", "close", "flush", "fileno"):
+        return v.Data()
+    return opened

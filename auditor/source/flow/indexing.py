@@ -1,9 +1,8 @@
 """What an index or a slice selects: tokens by loop turn, input and target views, positions within a window, table entries.
 
-Views are told apart by the shift against the stream: ``chunk[:-1]`` are inputs, ``chunk[1:]`` targets; a position array that
-starts one later points at targets, one that reaches back by a width at inputs. An index that depends on tokens asks
-a table, if tokens were written into it, or a fixed lookup array.
-"""
+Views are told apart by the shift against the stream: ``chunk[:-1]`` are inputs, ``chunk[1:]`` targets; a position array
+that starts one later points at targets, one that reaches back by a width at inputs. An index that depends on tokens
+asks a table, if tokens were written into it, or a fixed lookup array."""
 
 from __future__ import annotations
 
@@ -113,9 +112,7 @@ def asks_for_target(key: v.Data) -> bool:
 
 def _within(regions: v.Regions, limits: Limits) -> v.Regions:
     span = Span(*limits)
-    return frozenset(
-        Region(region.role, region.view, region.turns, region.span or span) for region in regions
-    )
+    return frozenset(Region(region.role, region.view, region.turns, region.span or span) for region in regions)
 
 
 def _set_view(result: v.Data, index: v.Value, node: ast.expr) -> None:

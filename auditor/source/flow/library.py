@@ -17,31 +17,74 @@ from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import Builtins, is_true, opened_path
 from auditor.source.flow.expressions import Expressions, merged
 from auditor.source.flow.machine import Machine
+from auditor.source.flow.processes import Processes
 
 if TYPE_CHECKING:
     from auditor.source.flow.calls import Calls
 
 _TRANSPARENT = frozenset(
-    """compile DistributedDataParallel DDP DataParallel script disable allow_in_graph tqdm wraps lru_cache cache jit njit
-    FullyShardedDataParallel fully_shard contiguous no_grad_wrapper""".split()
+    [
+        "compile",
+        "DistributedDataParallel",
+        "DDP",
+        "DataParallel",
+        "script",
+        "disable",
+        "allow_in_graph",
+        "tqdm",
+        "wraps",
+        "lru_cache",
+        "cache",
+        "jit",
+        "njit",
+        "FullyShardedDataParallel",
+        "fully_shard",
+        "contiguous",
+        "no_grad_wrapper",
+    ]
 )
 _LOSSES = frozenset({"cross_entropy", "nll_loss", "CrossEntropyLoss", "liger_cross_entropy"})
 _NEW_TENSORS = frozenset(
-    """zeros ones full empty rand randn randint zeros_like ones_like full_like empty_like randn_like tensor as_tensor
-    from_numpy array asarray ascontiguousarray arange linspace frombuffer""".split()
+    [
+        "zeros",
+        "ones",
+        "full",
+        "empty",
+        "rand",
+        "randn",
+        "randint",
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "empty_like",
+        "randn_like",
+        "tensor",
+        "as_tensor",
+        "from_numpy",
+        "array",
+        "asarray",
+        "ascontiguousarray",
+        "arange",
+        "linspace",
+        "frombuffer",
+    ]
 )
 _LIKE = frozenset({"zeros_like", "ones_like", "full_like", "empty_like", "randn_like", "rand_like"})
 _TOKEN_FILES = frozenset({"fromfile", "memmap", "load", "from_file", "open_memmap", "loadtxt"})
 _COLLECTIVES = frozenset(
-    {"all_gather", "gather", "all_gather_object", "gather_object", "all_gather_into_tensor", "all_gather_into_tensor_coalesced"}
+    {
+        "all_gather",
+        "gather",
+        "all_gather_object",
+        "gather_object",
+        "all_gather_into_tensor",
+        "all_gather_into_tensor_coalesced",
+    }
 )
 _HISTOGRAMS = frozenset({"bincount", "unique", "histc"})
 _TRUE = frozenset({"torch.cuda.is_available", "torch.distributed.is_available", "torch.distributed.is_initialized",
                    "dist.is_available", "dist.is_initialized"})  # fmt: skip
 _KNOWN_NUMBERS = {"get_world_size": 8, "get_rank": 0, "device_count": 8}
-_NETWORK = re.compile(
-    r"\bpip3?\b.*\binstall\b|\b(?:curl|wget|huggingface-cli)\b|\bgit\b\W+clone|\bapt(?:-get)?\b.*\binstall\b|\bconda\b.*\binstall\b"
-)
 _NETWORK_CALLS = re.compile(
     r"(?:^|\.)(?:urlopen|urlretrieve|hf_hub_download|snapshot_download|create_connection|load_dataset|HfApi)$|^requests\.|^gdown\."
 )
@@ -60,9 +103,8 @@ class LibraryCalls:
         self.machine = machine
         self.expressions = expressions
         self.calls = calls
-        self.builtins = Builtins.__new__(Builtins)
-        calls.library = self
-        self.builtins.__init__(machine, expressions, calls)  # type: ignore[misc]
+        self.processes = Processes(machine, calls)
+        self.builtins = Builtins(machine, expressions, calls)
         self._special: Mapping[str, Callable[..., v.Value]] = {
             "glob": self._glob,
             "iglob": self._glob,
@@ -77,14 +119,16 @@ class LibraryCalls:
             "copy": lambda args, keywords, node: args[0] if args else v.Data(),
             "grad": self._gradient,
             "Parameter": self._parameter,
-            "run_path": self._run_path,
-            "run_module": self._run_path,
+            "run_path": self.processes.run_path,
+            "run_module": self.processes.run_path,
             "import_module": self.builtins._import,
             "join": self._join,
             "no_grad": lambda args, keywords, node: v.Data(name="no_grad"),
             "inference_mode": lambda args, keywords, node: v.Data(name="inference_mode"),
             "SimpleNamespace": self._namespace,
             "where": self._where,
+            "info": self._logged,
+            "warning": self._logged,
             "field": self._field,
         }
 
@@ -101,12 +145,10 @@ class LibraryCalls:
             self.machine.recorder.connect(node, name)
             return v.Data()
         if _SHELLS.match(name):
-            return self._shell(name, arguments, keywords, node)
+            return self.processes.shell(name, arguments, keywords, node)
         return self._by_last_name(name, last, arguments, keywords, node)
 
-    def _by_last_name(
-        self, name: str, last: str, arguments: Arguments, keywords: Keywords, node: ast.AST
-    ) -> v.Value:
+    def _by_last_name(self, name: str, last: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         if last in _TOKEN_FILES:
             return self._read(arguments, keywords, node)
         if last in self._special:
@@ -125,9 +167,6 @@ class LibraryCalls:
             return self._gathered(arguments, keywords)
         if name.endswith("add.at") and len(arguments) >= 2:
             return self._add_at(arguments, node)
-        if last in ("info", "debug", "warning"):
-            self.report(merged(arguments), node, arguments)
-            return v.NONE
         return self._tensor(name, last, arguments, keywords, node)
 
     def _tensor(self, name: str, last: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
@@ -263,6 +302,10 @@ class LibraryCalls:
         mapping = v.Environment(self.machine.recorder.frames[-1].module, dict(keywords))
         return v.ModuleValue(mapping)
 
+    def _logged(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        self.report(merged(arguments), node, arguments)
+        return v.NONE
+
     def _field(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """A dataclass field: its default, or the factory that makes one for each object."""
         if "default_factory" in keywords:
@@ -279,7 +322,7 @@ class LibraryCalls:
         given = [*arguments, *keywords.values()]
         lists = [value for value in given if isinstance(value, v.Sequence) and not value.is_tuple]
         if lists:
-            rest = [value for value in given if value is not lists[0] and not isinstance(value, v.Const)]
+            rest: list[v.Value] = [value for value in given if value is not lists[0] and not isinstance(value, v.Const)]
             if rest:
                 lists[0].items, lists[0].exact = rest[:1], False
         elif len(given) > 1 and isinstance(given[0], v.Data):
@@ -313,7 +356,9 @@ class LibraryCalls:
 
     def report(self, value: v.Data, node: ast.AST, arguments: Arguments) -> None:
         """Something is printed."""
-        texts = [a.text or "" if isinstance(a, v.Data) else str(a.value) for a in arguments if isinstance(a, v.Data | v.Const)]
+        texts = [
+            a.text or "" if isinstance(a, v.Data) else str(a.value) for a in arguments if isinstance(a, v.Data | v.Const)
+        ]
         label = re.sub(r"\s+", " ", " ".join(texts).replace("\0", "..")).strip()[:160]
         is_metric = value.per_byte or re.search(r"bpb|bits_per_byte", label, re.IGNORECASE) is not None
         origin = next((a.origin for a in arguments if isinstance(a, v.Data) and a.origin), None)
@@ -322,41 +367,3 @@ class LibraryCalls:
             value.scores |= {self.machine.recorder.score(node, value, origin)}
         if value.scores:
             self.machine.recorder.report(node, label, value, is_metric, origin)
-
-    def _shell(self, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        words = [str(c.value) for c in _constants(v.Sequence([*arguments, *keywords.values()]))]
-        command = " ".join(words)
-        if _NETWORK.search(command):
-            self.machine.recorder.connect(node, command[:120])
-        for word in words:
-            for module in self.machine.script.modules[1:]:
-                if word.endswith(".py") and module.path.endswith(word.lstrip("./")):
-                    self.calls.run_module(module, as_main=True)
-        return v.Data()
-
-    def _run_path(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        path = arguments[0] if arguments else v.NONE
-        name = path.path if isinstance(path, v.File) else str(path.value) if isinstance(path, v.Const) else ""
-        return self._run_named(name, node)
-
-    def _run_named(self, name: str, node: ast.AST) -> v.Value:
-        stem = name.rsplit("/", 1)[-1].removesuffix(".py")
-        for module in self.machine.script.modules:
-            if stem and module.path.rsplit("/", 1)[-1].removesuffix(".py") == stem:
-                return self.calls.run_module(module, as_main=True)
-        self.machine.recorder.unknown(node, name or "a script", "runs code that is not shipped or not named")
-        return v.Data()
-
-    def execute(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        """``exec(code)``: of a sibling's source, if that is what it is."""
-        siblings = self.machine.script.modules[1:]
-        if len(siblings) == 1:
-            return self.calls.run_module(siblings[0], as_main=True)
-        self.machine.recorder.unknown(node, "exec", "runs code that is made at run time")
-        return v.Data()
-
-
-def _constants(value: v.Value, depth: int = 0) -> list[v.Const]:
-    if isinstance(value, v.Const):
-        return [value]
-    return [c for part in v.parts_of(value) for c in _constants(part, depth + 1)] if depth < 4 else []

@@ -9,34 +9,102 @@ from typing import Any
 from auditor.events import validation
 from auditor.source.flow import files
 from auditor.source.flow import values as v
+from auditor.source.flow.containers import Containers
 from auditor.source.flow.expressions import Expressions, merged
-from auditor.source.flow.indexing import ask, keyed, select, view_of
+from auditor.source.flow.indexing import ask, select, view_of
 from auditor.source.flow.machine import Machine, bind_method
-from auditor.source.flow.operators import combined, joined_path
+from auditor.source.flow.operators import combined
 from auditor.source.flow.training import Training
 
 _VIEWS = frozenset(
-    """view reshape unsqueeze squeeze flatten ravel t transpose expand expand_as contiguous narrow permute detach unbind chunk
-    split view_as""".split()
+    [
+        "view",
+        "reshape",
+        "unsqueeze",
+        "squeeze",
+        "flatten",
+        "ravel",
+        "t",
+        "transpose",
+        "expand",
+        "expand_as",
+        "contiguous",
+        "narrow",
+        "permute",
+        "detach",
+        "unbind",
+        "chunk",
+        "split",
+        "view_as",
+    ]
 )
 _CONVERSIONS = frozenset(
-    "float double half bfloat16 long int to type type_as astype cuda pin_memory byte bool short".split()
+    [
+        "float",
+        "double",
+        "half",
+        "bfloat16",
+        "long",
+        "int",
+        "to",
+        "type",
+        "type_as",
+        "astype",
+        "cuda",
+        "pin_memory",
+        "byte",
+        "bool",
+        "short",
+    ]
 )
 _COPIES = frozenset({"clone", "cpu", "copy", "numpy", "tolist", "item"})
 _SHAPES = frozenset({"numel", "size", "dim", "stride", "element_size", "ndimension", "nelement", "bit_length"})
 _BOUNDS = frozenset({"max", "min", "amax", "amin", "nonzero"})
-_RESETS = frozenset({"zero_", "fill_", "normal_", "uniform_", "random_", "reset_parameters", "trunc_normal_", "kaiming_uniform_"})
+_RESETS = frozenset(
+    {"zero_", "fill_", "normal_", "uniform_", "random_", "reset_parameters", "trunc_normal_", "kaiming_uniform_"}
+)
 _SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", "scatter_reduce_"})
 _COLLECTIONS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "values", "keys",
                           "named_buffers"})  # fmt: skip
 _LIFECYCLE = frozenset(
-    "to eval train cuda cpu bfloat16 float half double requires_grad_ apply share_memory compile type".split()
+    [
+        "to",
+        "eval",
+        "train",
+        "cuda",
+        "cpu",
+        "bfloat16",
+        "float",
+        "half",
+        "double",
+        "requires_grad_",
+        "apply",
+        "share_memory",
+        "compile",
+        "type",
+    ]
 )
 _TEXT_METHODS = frozenset(
-    """lower upper strip lstrip rstrip split replace startswith endswith join format removeprefix removesuffix title rsplit
-    isdigit encode""".split()
+    [
+        "lower",
+        "upper",
+        "strip",
+        "lstrip",
+        "rstrip",
+        "split",
+        "replace",
+        "startswith",
+        "endswith",
+        "join",
+        "format",
+        "removeprefix",
+        "removesuffix",
+        "title",
+        "rsplit",
+        "isdigit",
+        "encode",
+    ]
 )
-_MAX_ITEMS = 12
 
 Arguments = list[v.Value]
 Keywords = dict[str, v.Value]
@@ -49,6 +117,7 @@ class Methods:
         self.machine = machine
         self.expressions = expressions
         self.training = Training(machine)
+        self.containers = Containers(machine, expressions)
         self._special: Mapping[str, Callable[..., v.Value]] = {
             "backward": self._backward,
             "step": self._step,
@@ -80,11 +149,11 @@ class Methods:
             case v.Optimizer():
                 return self._of_optimizer(receiver, name, arguments, node)
             case v.Sequence():
-                return self._of_sequence(receiver, name, arguments, node)
+                return self.containers.of_sequence(receiver, name, arguments, node)
             case v.Mapping():
-                return self._of_mapping(receiver, name, arguments, keywords, node)
+                return self.containers.of_mapping(receiver, name, arguments, keywords, node)
             case v.File():
-                return self._of_file(receiver, name, arguments, node)
+                return files.method(self.machine, receiver, name, arguments, node)
             case v.Const():
                 return _of_text(receiver, name, arguments)
             case v.Method() if receiver.name == "super":
@@ -100,11 +169,7 @@ class Methods:
         if name in _SHAPES or (name in _BOUNDS and data.tokens and not (data.losses or data.stores)):
             return v.Data(turns=data.turns)
         if name in _VIEWS or name in _CONVERSIONS:
-            result = view_of(data, v.NO_TURNS)
-            result.index, result.counted = data.index, data.counted
-            if name in _CONVERSIONS and not data.table:
-                result.base = None
-            return result
+            return _same_values(data, name in _CONVERSIONS)
         if name in _COLLECTIONS:
             return data
         if name in _RESETS:
@@ -118,13 +183,7 @@ class Methods:
         if name in ("append", "extend", "add", "write", "update", "put", "insert"):
             data.absorb(self._scored(v.derived(*given), node))
             return v.NONE
-        result = v.derived(data, *given)
-        result.span = data.span
-        if name in _COPIES or name in ("minimum", "clamp", "clip", "any", "max"):
-            result.table_word = data.table_word
-        if name in _COPIES:
-            result.shift, result.mask, result.table = data.shift, data.mask, data.table
-        return result
+        return _computed(data, given, name)
 
     def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """A plain tensor becomes one that an optimizer can change."""
@@ -285,9 +344,7 @@ class Methods:
             optimizer.stores |= v.stores_in(v.Sequence(arguments))
         return v.Data()
 
-    def _of_super(
-        self, receiver: v.Value, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
-    ) -> v.Value:
+    def _of_super(self, receiver: v.Value, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         if isinstance(receiver, v.Instance):
             for base in receiver.cls.bases:
                 found = base.lookup(name) if isinstance(base, v.Class) else None
@@ -295,125 +352,25 @@ class Methods:
                     return self.expressions.calls.enter(bind_method(found, receiver), arguments, keywords, node)
         return v.NONE
 
-    # ---- containers ----
 
-    def extend(self, sequence: v.Sequence, value: v.Value) -> None:
-        """``sequence += value``."""
-        added = value.items if isinstance(value, v.Sequence) else [self.expressions.element(value, None)]
-        sequence.exact = sequence.exact and isinstance(value, v.Sequence) and value.exact and not self.machine.recorder.loops
-        for item in list(added):
-            self._put(sequence, item)
+def _same_values(data: v.Data, converted: bool) -> v.Data:
+    """The tensor in another shape (a view) or of another type (a copy)."""
+    result = view_of(data, v.NO_TURNS)
+    result.index = data.index
+    if converted and not data.table:
+        result.base = None
+    return result
 
-    def _put(self, sequence: v.Sequence, item: v.Value) -> None:
-        if sequence.base is not None:
-            sequence.base.exact = sequence.base.exact and sequence.exact
-            self._put(sequence.base, item)
-        if any(known is item for known in sequence.items) and not sequence.exact:
-            return
-        sequence.items.append(item)
-        if len(sequence.items) > _MAX_ITEMS and not sequence.exact:
-            merged_items = v.choice(sequence.items)
-            sequence.items = list(v.options(merged_items))
 
-    def _of_sequence(self, sequence: v.Sequence, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
-        if name in ("append", "add", "appendleft", "insert") and arguments:
-            item = arguments[-1]
-            if isinstance(item, v.Data) and self.machine.recorder.counts_anew(item):
-                item = v.derived(item)
-                item.scores |= {self.machine.recorder.score(node, item)}
-            sequence.exact = sequence.exact and not self.machine.recorder.loops
-            self._put(sequence, item)
-            return v.NONE
-        if name in ("extend", "update") and arguments:
-            self.extend(sequence, arguments[0])
-            return v.NONE
-        if name in ("pop", "popleft", "__next__"):
-            return v.choice(sequence.items) if sequence.items else v.Data()
-        if name == "copy":
-            return v.Sequence(list(sequence.items), sequence.exact, sequence.is_tuple, sequence.turns)
-        if name in ("clear",):
-            sequence.items, sequence.exact = [], True
-        return v.NONE if name in ("sort", "reverse", "clear", "remove") else v.Data()
-
-    def update_mapping(self, mapping: v.Mapping, value: v.Value) -> None:
-        """``mapping.update(value)``."""
-        if isinstance(value, v.Mapping):
-            mapping.entries.update(value.entries)
-            mapping.others.extend(value.others)
-            mapping.rest.absorb(value.rest)
-        else:
-            mapping.rest.absorb(v.summary(value))
-
-    def _of_mapping(
-        self, mapping: v.Mapping, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
-    ) -> v.Value:
-        if name in ("get", "pop", "setdefault") and arguments:
-            return self._asked_mapping(mapping, name, arguments, node)
-        if name == "items":
-            pairs: list[v.Value] = [v.Sequence([v.Const(k), value], is_tuple=True) for k, value in mapping.entries.items()]
-            pairs += [v.Sequence([v.Data(), value], is_tuple=True) for value in mapping.others]
-            if not _is_plain(mapping.rest) or not pairs:
-                pairs.append(v.Sequence([v.Data(), mapping.rest], is_tuple=True))
-                return v.Sequence(pairs, exact=False)
-            return v.Sequence(pairs, exact=not mapping.others)
-        if name == "values":
-            exact = not mapping.others and _is_plain(mapping.rest)
-            inside = [*mapping.entries.values(), *mapping.others, *(() if exact else (mapping.rest,))]
-            return v.Sequence(inside, exact=exact)
-        if name == "keys":
-            return v.Sequence([v.Const(key) for key in mapping.entries], exact=not mapping.others)
-        if name == "update":
-            for value in arguments:
-                self.update_mapping(mapping, value)
-            mapping.entries.update(keywords)
-            return v.NONE
-        if name == "copy":
-            return v.Mapping(dict(mapping.entries), mapping.rest, list(mapping.others))
-        return v.derived(mapping.rest)
-
-    def _asked_mapping(self, mapping: v.Mapping, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
-        key, default = arguments[0], arguments[1] if len(arguments) > 1 else v.NONE
-        if isinstance(key, v.Const):
-            try:
-                if key.value in mapping.entries:
-                    return mapping.entries[key.value]
-            except TypeError:
-                return v.Data()
-            if not mapping.others and not mapping.rest.table:
-                if name == "setdefault":
-                    mapping.entries[key.value] = default
-                return default
-        data = v.summary(key)
-        rest = view_of(mapping.rest, data.turns)
-        if validation(data.tokens):
-            if name == "setdefault":
-                self.expressions.calls.assignments.write_table(mapping.rest, data, v.summary(default), node)
-                mapping.others.append(default)
-            ask(rest, mapping.rest, data, node, self.machine.recorder)
-        if name == "setdefault":
-            return v.choice([default, *(keyed(other, data, self.machine.recorder) for other in mapping.others), rest])
-        inside = [keyed(other, data, self.machine.recorder) for other in mapping.others]
-        return v.choice([*inside, rest, *([] if default == v.NONE and mapping.others else [default])])
-
-    # ---- files and texts ----
-
-    def _of_file(self, file: v.File, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
-        if name in ("glob", "rglob") and arguments:
-            found = joined_path(file, arguments[0])
-            return v.Sequence([files.file(found.path)], exact=False)
-        if name == "open":
-            mode = arguments[0].value if arguments and isinstance(arguments[0], v.Const) else "r"
-            return v.File(file.path, file.files, str(mode))
-        if name in ("write", "write_bytes", "write_text", "writelines"):
-            files.write(self.machine, file, merged(arguments), node)
-            return v.Data()
-        if name in ("read", "read_bytes", "read_text", "readlines", "readline", "readinto"):
-            return files.read(self.machine, file, node)
-        if name in ("joinpath", "__truediv__") and arguments:
-            return joined_path(file, arguments[0])
-        if name in ("exists", "is_file", "is_dir", "stat", "mkdir", "unlink", "seek", "tell", "close", "flush", "fileno"):
-            return v.Data()
-        return file
+def _computed(data: v.Data, given: list[v.Data], name: str) -> v.Data:
+    """What any other method computes from a tensor and its arguments."""
+    result = v.derived(data, *given)
+    result.span = data.span
+    if name in _COPIES or name in ("minimum", "clamp", "clip", "any", "max"):
+        result.table_word = data.table_word
+    if name in _COPIES:
+        result.shift, result.mask, result.table = data.shift, data.mask, data.table
+    return result
 
 
 class _NoIndex(ast.Name):
@@ -425,10 +382,6 @@ _NO_INDEX = _NoIndex(id="_")
 
 def _named(data: v.Data) -> v.Value:
     return v.Sequence([v.Sequence([v.Data(), data], is_tuple=True)], exact=False)
-
-
-def _is_plain(data: v.Data) -> bool:
-    return not (data.tokens or data.influences or data.stores or data.table or data.scores)
 
 
 def _is_zero(value: v.Value) -> bool:
@@ -453,5 +406,3 @@ def _of_text(text: v.Const, name: str, arguments: Arguments) -> v.Value:
     if isinstance(text.value, int | float | bool) and name == "item":
         return text
     return merged([text, *arguments])
-
-

@@ -10,14 +10,15 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from auditor.events import validation
 from auditor.source.flow import values as v
 
 _MAX_POWER = 4096
 _LARGEST_SHIFT = 16  # ours: a larger constant is a length, not a shift against the stream
-_FOLDED: Mapping[type[ast.operator], Callable[[object, object], object]] = {
-    ast.Add: operator.add,  # type: ignore[dict-item]
+_FOLDED: Mapping[type[ast.operator], Callable[[Any, Any], object]] = {
+    ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
@@ -30,15 +31,15 @@ _FOLDED: Mapping[type[ast.operator], Callable[[object, object], object]] = {
     ast.RShift: operator.rshift,
     ast.Pow: operator.pow,
 }
-_COMPARED: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
+_COMPARED: Mapping[type[ast.cmpop], Callable[[Any, Any], object]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-    ast.In: lambda left, right: left in right,  # type: ignore[operator]
-    ast.NotIn: lambda left, right: left not in right,  # type: ignore[operator]
+    ast.In: lambda left, right: left in right,
+    ast.NotIn: lambda left, right: left not in right,
 }
 _ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _HASHING = (ast.BitXor, ast.BitAnd, ast.Mod, ast.RShift)
@@ -153,8 +154,9 @@ def _shift(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast
 
 def _offset(data: v.Data, value: v.Value) -> int | None:
     if isinstance(value, v.Const):
-        small = isinstance(value.value, int) and not isinstance(value.value, bool) and abs(value.value) <= _LARGEST_SHIFT
-        return int(value.value) if small else None  # type: ignore[call-overload, no-any-return]
+        number = value.value
+        small = isinstance(number, int) and not isinstance(number, bool) and abs(number) <= _LARGEST_SHIFT
+        return number if small and isinstance(number, int) else None
     return None if data.is_length else data.shift
 
 

@@ -264,9 +264,7 @@ class Recorder:
         found: set[int] = set()
         for region in tokens:
             turns = {turn for turn in region.turns if turn[0] in active}
-            before = {
-                score.number for score in scores if any(turns & scored.turns for scored in validation(score.tokens))
-            }
+            before = {score.number for score in scores if any(turns & scored.turns for scored in validation(score.tokens))}
             if not before:
                 return frozenset()
             found |= before

@@ -38,7 +38,7 @@ class EffectiveSettings:
     def environment(self, name: str) -> str | None:
         """The text of an environment variable that the submitted run set; None if it set none."""
         found = self.configuration.environment(name)
-        if found is None or found.origin is Origin.DEFAULT and name not in _CLUSTER:
+        if found is None or (found.origin is Origin.DEFAULT and name not in _CLUSTER):
             return None
         return str(found.value)
 

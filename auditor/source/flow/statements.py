@@ -8,7 +8,8 @@ afterwards; variables that differ are joined.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence as Statements
+from collections.abc import Iterable
+from collections.abc import Sequence as Statements
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -80,20 +81,15 @@ class StatementEvaluator:
     def _simple(self, node: ast.stmt, env: v.Environment) -> Outcome:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                env.names[node.name] = self.expressions.function(node, env)
+                env.names[node.name] = self.expressions.literals.function(node, env)
             case ast.ClassDef():
                 env.names[node.name] = self._class(node, env)
             case ast.Import() | ast.ImportFrom():
                 self.assignments.import_(node, env)
             case ast.Global() | ast.Nonlocal():
                 env.outer_names.update(node.names)
-            case ast.Return():
-                if self.machine.activations:
-                    returned = self.expressions.value(node.value, env) if node.value else v.NONE
-                    self.machine.activations[-1].returned.append(returned)
-                return Outcome.LEAVE
-            case ast.Raise():
-                return Outcome.LEAVE
+            case ast.Return() | ast.Raise():
+                return self._leave(node, env)
             case ast.Break():
                 return Outcome.BREAK
             case ast.Continue():
@@ -101,6 +97,12 @@ class StatementEvaluator:
             case ast.Assert():
                 self.expressions.value(node.test, env)
         return Outcome.NEXT
+
+    def _leave(self, node: ast.Return | ast.Raise, env: v.Environment) -> Outcome:
+        if isinstance(node, ast.Return) and self.machine.activations:
+            returned = self.expressions.value(node.value, env) if node.value else v.NONE
+            self.machine.activations[-1].returned.append(returned)
+        return Outcome.LEAVE
 
     def _expression(self, node: ast.Expr, env: v.Environment) -> Outcome:
         if isinstance(node.value, ast.Constant):
@@ -126,8 +128,7 @@ class StatementEvaluator:
         decided = truth(value)
         switches = _switches(value)
         if decided is not None and not (switches and self.machine.explore):
-            arms = (node.body, node.orelse)
-            taken, skipped = arms if decided else arms[::-1]
+            taken, skipped = (node.body, node.orelse) if decided else (node.orelse, node.body)
             if taken and isinstance(taken[-1], ast.Raise):
                 return self.block(skipped, env)  # the run got further than this
             if switches and not self.machine.explore and self.machine.settings.was_silent(env.module, taken):
@@ -135,7 +136,7 @@ class StatementEvaluator:
             if switches and skipped:
                 self.machine.dead.append(DeadArm(env.module.source_path, skipped[0].lineno, tuple(sorted(switches))))
             return self.block(taken, env)
-        arms = [node.body, node.orelse]
+        arms: list[Statements[ast.stmt]] = [node.body, node.orelse]
         if not self.machine.explore:
             arms = [arm for arm in arms if not self.machine.settings.was_silent(env.module, arm)] or arms
         with self.machine.condition(switches, judged=v.summary(value).judged):
@@ -164,7 +165,7 @@ class StatementEvaluator:
     def _match(self, node: ast.Match, env: v.Environment) -> Outcome:
         self.expressions.value(node.subject, env)
         with self.machine.condition(frozenset()):
-            return self._arms([case.body for case in node.cases] + [[]], env)
+            return self._arms([*(case.body for case in node.cases), []], env)
 
     def _try(self, node: ast.Try | ast.TryStar, env: v.Environment) -> Outcome:
         outcome = self.block(node.body, env)
@@ -263,9 +264,9 @@ class StatementEvaluator:
     def _make_counter(self, name: str, loop: Loop, env: v.Environment) -> None:
         """A variable that a while loop advances differs in every turn."""
         known = env.names[name]
-        if isinstance(known, v.Const) and isinstance(known.value, int | float) and not isinstance(known.value, bool):
-            env.names[name] = v.Data(turns=frozenset((loop.tag,)))
-        elif isinstance(known, v.Data) and not (known.tokens or known.scores or known.stores):
+        if (isinstance(known, v.Const) and isinstance(known.value, int | float) and not isinstance(known.value, bool)) or (
+            isinstance(known, v.Data) and not (known.tokens or known.scores or known.stores)
+        ):
             env.names[name] = v.Data(turns=frozenset((loop.tag,)))
 
     def _runs_again(self, loop: Loop, ended: Outcome) -> bool:

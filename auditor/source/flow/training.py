@@ -44,9 +44,7 @@ class Training:
         tokens = frozenset(region for region in value.tokens if region not in place.alias.tokens)
         self._changed([place.alias.root], within(tokens, value.span), value.influences, node, how)
 
-    def _changed(
-        self, stores: list[v.Store], tokens: v.Regions, influences: v.Numbers, node: ast.AST, how: str
-    ) -> None:
+    def _changed(self, stores: list[v.Store], tokens: v.Regions, influences: v.Numbers, node: ast.AST, how: str) -> None:
         kind = UpdateKind.DELTA if stores[0].is_tensor else UpdateKind.PARAMETERS
         number = self.machine.recorder.update(node, kind, how, stores, tokens)
         for store in stores:
@@ -78,7 +76,4 @@ def within(regions: v.Regions, limits: tuple[str | None, str | None] | None) -> 
     if limits is None:
         return regions
     span = Span(*limits)
-    return frozenset(
-        Region(r.role, r.view, r.turns, r.span or span) if r.role is Role.VALIDATION else r for r in regions
-    )
-
+    return frozenset(Region(r.role, r.view, r.turns, r.span or span) if r.role is Role.VALIDATION else r for r in regions)

@@ -11,81 +11,24 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 from auditor.events import Region, Role, Turn
 from auditor.finding import Location
+from auditor.source.flow.stores import NO_NUMBERS as NO_NUMBERS
+from auditor.source.flow.stores import NO_REGIONS as NO_REGIONS
+from auditor.source.flow.stores import Numbers as Numbers
+from auditor.source.flow.stores import Regions as Regions
+from auditor.source.flow.stores import Store as Store
 
 if TYPE_CHECKING:
     from auditor.submission.script import Module
 
 _MAX_REGIONS = 40  # ours: beyond it regions are merged, which can only make them larger
 
-Regions = frozenset[Region]
-Numbers = frozenset[int]
-NO_REGIONS: Regions = frozenset()
-NO_NUMBERS: Numbers = frozenset()
 NO_TURNS: frozenset[Turn] = frozenset()
 NO_STORES: frozenset[Store] = frozenset()
 NO_NAMES: frozenset[str] = frozenset()
-
-
-class Store:
-    """State that training can change: the parameters of a model (with its adapters), or one free tensor."""
-
-    def __init__(self, name: str, is_tensor: bool = False, shared_by_batch: bool = False) -> None:
-        self.name = name
-        self.is_tensor = is_tensor
-        self.shared_by_batch = shared_by_batch
-        self.hooks: list[Value] = []
-        self._into: Store | None = None
-        self._influences: Numbers = NO_NUMBERS
-        self._tokens: Regions = NO_REGIONS
-        self._gradient: Regions = NO_REGIONS
-
-    @property
-    def root(self) -> Store:
-        """The state that this one has become a part of."""
-        store = self
-        while store._into is not None:
-            store = store._into
-        return store
-
-    def join(self, other: Store) -> None:
-        """Make this state a part of `other`: a submodule of a module."""
-        mine, theirs = self.root, other.root
-        if mine is not theirs:
-            theirs._influences |= mine._influences
-            theirs._tokens |= mine._tokens
-            theirs._gradient |= mine._gradient
-            mine._into = theirs
-
-    @property
-    def influences(self) -> Numbers:
-        """The updates that made it what it is."""
-        return self.root._influences
-
-    @influences.setter
-    def influences(self, numbers: Numbers) -> None:
-        self.root._influences = numbers
-
-    @property
-    def tokens(self) -> Regions:
-        """Tokens that its values were computed from other than by updates (a quantiser's statistics)."""
-        return self.root._tokens
-
-    @tokens.setter
-    def tokens(self, regions: Regions) -> None:
-        self.root._tokens = regions
-
-    @property
-    def gradient(self) -> Regions:
-        """The tokens behind the gradient that waits for the next step."""
-        return self.root._gradient
-
-    @gradient.setter
-    def gradient(self, regions: Regions) -> None:
-        self.root._gradient = regions
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +44,22 @@ class Index:
 class Data:
     """A number, tensor, array or text that is not known itself; see the module's docstring.
 
-    `losses` are the tokens whose realised probability this value tells. `scores` number the Score events summed into it.
-    `turns` are the loop turns that decided it. `shift` is a constant offset of a position (None: not a position that is
-    known to be ahead or behind; -1: behind), `is_length` a distance between positions. `base` is the tensor that this one is a view of: writes go there too.
-    `table_word` marks what a table says about the realised token, `mask` a test of anything, `judged` one that compares losses of validation tokens,
-    `counted` a histogram, `by_token` an entry of a fixed table that a token picks. `origin` is where a text was put together, `born` the turns in which a
-    new tensor or dictionary was made. `spread` is a token's log probability
-    divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` the number of the event where such a share was mixed with another predictor.
+    Where it comes from: `tokens` and `influences` (updates) that it depends on, `stores` that a gradient through it would
+    reach, `files` whose contents it names, `switches` that it was read from, `turns` of loops that decided it.
+
+    What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
+    `lookups` and `gates` what shaped it. `per_byte` is a score divided by bytes, `spread` a token's log probability divided
+    over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed. `hashed` is a key
+    made by bit operations, `table` something that tokens were counted into, `table_word` what that says about the
+    realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a test of
+    anything, `judged` one that compares losses of validation tokens, `weights` something computed from parameters, `gradient` whether a backward pass through it is possible.
+
+    Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
+    `index` a loop's counter, `span` the positions of a window that it is limited to.
+
+    What it belongs to: `alias` is the state whose live parameters it is, `base` the tensor that it is a view of (writes go
+    there too), `born` the turns in which it was made, `name` what it was bound to, `text` and `origin` a text's known
+    part and where it was put together.
     """
 
     tokens: Regions = NO_REGIONS
@@ -351,9 +303,21 @@ class Choice:
     options: tuple[Value, ...]
 
 
-Value = Union[
-    Const, Data, Sequence, Mapping, Function, Class, Instance, Optimizer, Library, ModuleValue, File, Method, Choice
-]
+Value = (
+    Const
+    | Data
+    | Sequence
+    | Mapping
+    | Function
+    | Class
+    | Instance
+    | Optimizer
+    | Library
+    | ModuleValue
+    | File
+    | Method
+    | Choice
+)
 NONE = Const(None)
 
 
@@ -366,7 +330,7 @@ def choice(values: Iterable[Value]) -> Value:
     """One of `values`: data are merged, equal ones are one."""
     distinct: list[Value] = []
     data: list[Data] = []
-    for value in (option for value in values for option in options(value)):
+    for value in (option for undecided in values for option in options(undecided)):
         if isinstance(value, Data):
             if not any(known is value for known in data):
                 data.append(value)
