@@ -29,7 +29,8 @@ from auditor.source.config.values import Function, Namespace, Value, iterated, t
 from auditor.source.scopes import Scope, Scopes, argument_of
 from auditor.submission.script import Script
 
-_MARK = 1000  # ours: no piece of the vocabulary has as many bytes
+_MARK = 1_000_000_007  # ours: no other number of a script comes near it
+_LONGEST = 64  # ours: bytes; sums of one token beyond it are not its count
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +313,7 @@ class _Trial(Interpreter):
         Interpreter.assign(self, target, value, names)
 
     def _note(self, value: Value, node: ast.AST, names: Namespace) -> None:
-        if self._is_counting and _MARK <= _size(value) < 2 * _MARK:
+        if self._is_counting and _MARK <= _size(value) < _MARK + _LONGEST:
             self.sums.append((_size(value), self.location(node, names)))
 
     def _augment(self, target: ast.expr, op: ast.operator, value: ast.expr, names: Namespace) -> None:

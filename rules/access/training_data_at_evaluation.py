@@ -19,11 +19,12 @@ class TrainingDataAtEvaluation(Rule):
 
     Requirement: evaluation reads no training data; statistics of it must be paid for inside the artifact.
 
-    Detection: evaluation has begun once the weights that are scored were written. A training shard that is opened after
-    that, or an update with training tokens, is a finding.
+    Detection: evaluation begins when weights are written for the last time before a reported score. A training shard that is
+    opened after that, or an update with training tokens, is a finding. A few batches more from the loader that
+    training left open (a temperature is fitted to them) need a person: a listed record does that.
 
-    Limits: calibration between the end of the training time and the writing of the artifact is a question of time, which
-    the source does not answer.
+    Limits: calibration between the end of the training time and the writing of the artifact is a question of time
+    (PG303). Statistics of training tokens that are kept in memory and not written are not followed.
 
     Remedy: do everything that needs training data inside the training time.
     """
@@ -50,16 +51,21 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
     begun = _begin_of_evaluation(trace)
     if begun is None:
         return
-    for event in trace.events:
-        if event.number <= begun.number or not _uses_training(event):
-            continue
+    late = [event for event in trace.events[begun.number + 1 :] if _uses_training(event)]
+    for event in sorted(late, key=_goes_on):
         yield Breach(
             location=way_to(event, begun),
             text=f"{event.location.symbol} uses training data after the weights were written at line {begun.location.line}",
             steps=(step(begun, "the weights are written"), step(event, "training data are used")),
             scores=frozenset(score.number for score in trace.scores() if score.number > event.number),
             switches=event.switches,
+            status=Status.REVIEW if _goes_on(event) else None,
         )
+
+
+def _goes_on(event: Event) -> bool:
+    """Does a loader that is open since training go on in its stream, opening a further file only if it must?"""
+    return isinstance(event, Read) and event.conditional
 
 
 def _begin_of_evaluation(trace: Trace) -> Event | None:

@@ -7,23 +7,27 @@ from datetime import date
 from typing import ClassVar
 
 from auditor.events import Selection, Statistics, Update, Write, validation
-from auditor.finding import Basis, Statement, Step
+from auditor.finding import Basis, Confidence, Statement, Step
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
-from rules.flow_facts import Breach, judge, step, way_to
+from rules.access.stated_validation import stated_validation_use
+from rules.flow_facts import Breach, judge, remedy_of, step, way_to
 
 
 class ValidationInTraining(Rule):
     """The written weights depend on validation tokens.
 
-    Requirement: nothing derived from the validation split shapes the artifact: no gradient, no calibration, no packed text.
+    Requirement: nothing derived from the validation split shapes the artifact: no gradient, no calibration, no packed
+    tokens. Test-time training after the artifact is written is another matter (PG701).
 
-    Detection: every file into which weights are written, and what these weights depend on: updates with validation tokens, or
-    statistics of them (Hessians, activation scales) that a quantiser used. Evaluation for logging is in order.
+    Detection: every file into which weights are written before a reported score, and what these weights depend on: updates
+    with validation tokens, or statistics of them (Hessians, activation scales) that a quantiser used. Evaluation for
+    logging is in order. Keeping the weights with the better validation loss has not been ruled on and is a note. What a
+    submission says of itself (training on the validation shard only, a paid prefix) needs a person.
 
     Limits: data that is validation under another name is not told from its path; statistics that a forward pass keeps
-    inside the network are not followed.
+    inside the network are not followed; a blob that was packed elsewhere is seen only where it is mentioned.
 
     Remedy: train and calibrate on training shards, or on text that the model generates itself.
     """
@@ -41,8 +45,21 @@ class ValidationInTraining(Rule):
     required = frozenset({Basis.SOURCE})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
-        """Look for weights that are written after validation tokens had influenced them."""
+        """Look for weights that are written after validation tokens had influenced them, and for what is said about it."""
         yield from judge(self, submission, ruleset, _breaches, _passed)
+        stated = list(stated_validation_use(submission))
+        for what, place in stated[:1]:
+            yield self.finding(
+                ruleset,
+                f"{place.path} states {what}",
+                basis=Basis.FILES,
+                status=Status.REVIEW,
+                confidence=Confidence.MEDIUM,
+                location=place,
+                related=tuple((other, text) for text, other in stated[1:]),
+                remedy=remedy_of(self),
+                anchor=what,
+            )
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:
