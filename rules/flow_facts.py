@@ -143,7 +143,7 @@ def _prints(event: Report, label: str | None, site: Location | None) -> bool:
 
 
 def way_to(event: Event, other: Event) -> Location:
-    """Where the way to `event` parts from the way to `other`: the call in the function that both run in, or the event's place.
+    """Where the way to `event` parts from that to `other`: the call in the function that both run in, or the event's place.
 
     The line that a reader of the main program looks for: what happens there leads to the one and not to the other.
     """

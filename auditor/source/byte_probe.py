@@ -1,7 +1,7 @@
 """How many bytes a script counts for a token, found by trying: its own code is evaluated on a few pieces of our own.
 
-A table of bytes per token and the sum over it can be written in many ways, and each is right or wrong only together with the
-other: a space that is in the table must not be added again, one that is not must be. So nothing is compared by its spelling.
+A table of bytes per token and the sum over it can be written in many ways, and each is right or wrong only together with
+the other: a space that is in the table must not be added again, one that is not must be. So no spelling is compared.
 The function that asks the tokenizer for its pieces is evaluated (by the evaluator of configuration code, nothing is
 run) for a vocabulary of our own; then every function that the tables reach is evaluated as if the tables were asked for
 one and the same token throughout, and whatever sum of bytes it forms is that token's count.
@@ -26,7 +26,7 @@ from auditor.source.config.library import BINARY, RAISES
 from auditor.source.config.statements import Flow, Interpreter
 from auditor.source.config.syntax import as_read
 from auditor.source.config.values import Function, Namespace, Value, iterated, truth, unknown
-from auditor.source.scopes import Scope, Scopes, argument_of
+from auditor.source.scopes import Definition, Scope, Scopes, argument_of
 from auditor.submission.script import Script
 
 _MARK = 1_000_000_007  # ours: no other number of a script comes near it
@@ -35,7 +35,7 @@ _LONGEST = 64  # ours: bytes; sums of one token beyond it are not its count
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of the vocabulary that is tried: its text as the tokenizer gives it, its bytes in the decoded text, its kind."""
+    """A piece of the vocabulary that is tried: its text as the tokenizer gives it, its bytes when decoded, its kind."""
 
     text: str
     num_bytes: int
@@ -60,7 +60,8 @@ _KINDS = {
 }  # fmt: skip
 _SIZES = frozenset(["vocab_size", "get_piece_size", "GetPieceSize", "piece_size", "VocabSize"])
 _SAME = frozenset(
-    ["to", "long", "int", "float", "double", "half", "short", "astype", "cpu", "cuda", "numpy", "tolist", "item", "sum", "view", "reshape", "flatten", "ravel", "squeeze", "unsqueeze", "contiguous", "clone", "copy", "bool", "type", "detach", "byte", "expand", "clamp", "clip", "clamp_min"]
+    """to long int float double half short astype cpu cuda numpy tolist item sum view reshape flatten ravel squeeze
+    unsqueeze contiguous clone copy bool type detach byte expand clamp clip clamp_min""".split()  # noqa: SIM905
 )
 _PICKS = frozenset(["index_select", "gather", "take", "__getitem__"])
 _WRAPPERS = frozenset(["tensor", "as_tensor", "from_numpy", "array", "asarray", "ascontiguousarray", "int64", "float64"])
@@ -69,18 +70,18 @@ _FILLED = {"zeros": 0, "empty": 0, "ones": 1}
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """What one function counts for one token. `table_line` is where the table's entry was made, `sum_line` where the sum was."""
+    """What one function counts for one token: `table_line` made the table's entry, `sum_line` the sum."""
 
     function: str
     piece: Piece
     num_bytes: int
-    table_line: Location | None
+    table_line: Location
     sum_line: Location
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Every count that could be formed; `builders` are the functions that ask for pieces, `unread` those without a table."""
+    """Every count that could be formed; `builders` ask for pieces, `unread` are those of which no table came."""
 
     counts: tuple[TokenCount, ...]
     builders: tuple[Location, ...]
@@ -114,7 +115,7 @@ def _place(scope: Scope) -> Location:
 
 @dataclass(slots=True)
 class _Trial(Interpreter):
-    """Evaluates a script's byte counting: first its tables, then, once `names` tells where they are, one `token` at a time."""
+    """Evaluates byte counting: first the tables, then, once `names` tells where they are, one `token` at a time."""
 
     token: int = 0
     entries: dict[int, Location] = field(default_factory=dict)
@@ -167,10 +168,10 @@ class _Trial(Interpreter):
         return re.search(rf"\b(?:{'|'.join(map(re.escape, self.names))})\b", text) is not None
 
     def _name_tables(self, tables: object, builder: Scope, scopes: Scopes) -> None:
-        """The names under which the builder's result, or a part of it, is known anywhere: variables, attributes, parameters."""
-        for module in scopes.all:
-            if module.node is None and module.module.tree is not None:
-                for node in ast.walk(module.module.tree):
+        """Under which names the builder's result, or a part of it, is known anywhere: variables, attributes, parameters."""
+        for scope in scopes.all:
+            if scope.node is None and scope.module.tree is not None:
+                for node in ast.walk(scope.module.tree):
                     if isinstance(node, ast.Assign) and _calls(node.value, builder.name):
                         for target in node.targets:
                             self._bind(target, tables)
@@ -179,18 +180,22 @@ class _Trial(Interpreter):
                 self._pass_on(call, scope, scopes)
             for name, definitions in scope.definitions.items():
                 for definition in definitions:
-                    held = self._held(definition.value)
-                    parts = iterated(held) if definition.element is not None else None
-                    if definition.element is None and held is not None:
-                        self.names.setdefault(name, held)
-                    elif parts and definition.element is not None and definition.element < len(parts):
-                        self.names.setdefault(name, parts[definition.element])
+                    self._rename(name, definition)
+
+    def _rename(self, name: str, definition: Definition) -> None:
+        """A table, or one part of the builder's result, goes on under another name."""
+        held = self._held(definition.value)
+        parts = iterated(held)
+        if definition.element is None and held is not None:
+            self.names.setdefault(name, held)
+        elif parts is not None and definition.element is not None and definition.element < len(parts):
+            self.names.setdefault(name, parts[definition.element])
 
     def _bind(self, target: ast.expr, value: object) -> None:
         if isinstance(target, ast.Name | ast.Attribute):
             self.names[target.id if isinstance(target, ast.Name) else target.attr] = value
-        elif isinstance(target, ast.Tuple | ast.List) and isinstance(value, tuple | list) and len(value) == len(target.elts):
-            for inner, part in zip(target.elts, value, strict=True):
+        elif isinstance(target, ast.Tuple | ast.List):
+            for inner, part in zip(target.elts, iterated(value) or (), strict=False):
                 self._bind(inner, part)
 
     def _pass_on(self, call: ast.Call, scope: Scope, scopes: Scopes) -> None:
@@ -213,7 +218,7 @@ class _Trial(Interpreter):
     # --- evaluation
 
     def evaluate(self, node: ast.expr, names: Namespace) -> Value:
-        """Expressions of byte counting: the tokenizer answers for our vocabulary, a table under any key for the token tried."""
+        """The tokenizer answers for our vocabulary, a table under any key for the token tried."""
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             found = self._method_of(node, node.func, names)
             if found is not None:
@@ -275,8 +280,7 @@ class _Trial(Interpreter):
 
     def call_function(self, function: Function, call: Call) -> Value:
         """The script's functions are entered where a table or a count is handed to them."""
-        given = [value.data for value in call.values]
-        if self._is_counting and not any(_is_table(value) or isinstance(value, tuple | list | int | float) for value in given):
+        if self._is_counting and not any(isinstance(value.data, tuple | list | int | float) for value in call.values):
             return unknown(f"the result of {function.name}")
         return Interpreter.call_function(self, function, call)
 

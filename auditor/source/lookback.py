@@ -39,7 +39,7 @@ class LookBack:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What an expression holds: tensors shifted by one, tensors as they are, and whether a document mask is a part of it."""
+    """What an expression holds: tensors shifted by one, tensors as they are, and whether a document mask is in it."""
 
     shifted: frozenset[str] = frozenset()
     plain: frozenset[str] = frozenset()
@@ -108,7 +108,9 @@ class _Reader:
         elif isinstance(target, ast.Subscript):
             name, index = _base(target.value), self._read(target.slice)
             if name and (seen.shifted or index.masked):
-                self.names[name] = self.names.get(name, _Seen()) | _Seen(seen.shifted - {name}, masked=index.masked or seen.masked)
+                self.names[name] = self.names.get(name, _Seen()) | _Seen(
+                    seen.shifted - {name}, masked=index.masked or seen.masked
+                )
 
     def _augment(self, target: ast.expr, op: ast.operator, value: ast.expr) -> None:
         seen, name = self._read(value), _base(target.value if isinstance(target, ast.Subscript) else target)

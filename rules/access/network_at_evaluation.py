@@ -17,11 +17,13 @@ from rules.flow_facts import Breach, judge, step
 class NetworkAtEvaluation(Rule):
     """The run uses the network.
 
-    Requirement: evaluation makes no downloads and uses no network. Fetching data or packages before the run is set-up.
+    Requirement: evaluation makes no downloads and uses no network. Fetching data or packages is set-up, done in a script of
+    its own or by hand.
 
     Detection: calls of download and socket libraries, and of package managers and download tools in a subprocess, that are
-    reached from the call that trains and evaluates, or after tokens were read. What a module does before that is set-up,
-    and a note: it would better stand in a script of its own. Error messages that mention a package manager are no calls.
+    reached from the call that trains and evaluates, or after tokens were read. What a module does before that may pass
+    for set-up, but the same script evaluates, so a person must look. Error messages that mention a package manager are no
+    calls.
 
     Limits: a library that connects on its own is not known, nor is a command whose words cannot be told.
 
@@ -56,7 +58,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
             steps=(step(event, event.what),),
             scores=frozenset(score.number for score in trace.scores() if score.number > event.number),
             switches=event.switches,
-            status=None if within else Status.NOTE,
+            status=None if within else Status.REVIEW,
         )
 
 

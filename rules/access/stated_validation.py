@@ -1,8 +1,9 @@
 """Where a submission itself says that validation data went into its artifact.
 
-Data that is validation under another name (a folder whose training shards are links to the validation shard, a blob that was
-packed elsewhere) leaves no trace in the script; then the author's own words are the only evidence. Only statements that
-cannot mean test-time training are read, and none that the same sentence denies. Not covered: anything said otherwise.
+Data that is validation under another name (a folder whose training shards are links to the validation shard, a blob
+that was packed elsewhere) leaves no trace in the script; then the author's own words are the only evidence. Only
+statements that cannot mean test-time training are read, and none that the same sentence denies. Not covered: anything
+said otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from auditor.submission.submission import Submission
 _VAL = r"val(?:idation)?"
 _STATEMENTS = {
     "training on the validation data only": re.compile(
-        rf"\b{_VAL}[- ]only training\b|\btrain(?:ed|ing|s)? (?:entirely|only|solely|exclusively|purely) on (?:the )?(?:public )?{_VAL}\b",
+        rf"\b{_VAL}[- ]only training\b"
+        rf"|\btrain(?:ed|ing|s)? (?:entirely|only|solely|exclusively|purely) on (?:the )?(?:public )?{_VAL}\b",
         re.IGNORECASE,
     ),
     "training shards that are links to validation shards": re.compile(rf"\bln -s\S* \S*_{_VAL}_\S* \S*_train_\S*"),

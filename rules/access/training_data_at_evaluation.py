@@ -19,8 +19,8 @@ class TrainingDataAtEvaluation(Rule):
 
     Requirement: evaluation reads no training data; statistics of it must be paid for inside the artifact.
 
-    Detection: evaluation begins when weights are written for the last time before a reported score. A training shard that is
-    opened after that, or an update with training tokens, is a finding. A few batches more from the loader that
+    Detection: evaluation begins when weights are written for the last time before a reported score. A training shard that
+    is opened after that, or an update with training tokens, is a finding. A few batches more from the loader that
     training left open (a temperature is fitted to them) need a person: a listed record does that.
 
     Limits: calibration between the end of the training time and the writing of the artifact is a question of time
@@ -34,7 +34,11 @@ class TrainingDataAtEvaluation(Rule):
     family = "data access"
     authority = (
         Authority(AuthorityLevel.README, "no training data access during evaluation", date(2026, 3, 18)),
-        Authority(AuthorityLevel.ORGANISER, "calibration on training data after the budget counts as evaluation (#677)", date(2026, 3, 25)),
+        Authority(
+            AuthorityLevel.ORGANISER,
+            "calibration on training data after the budget counts as evaluation (#677)",
+            date(2026, 3, 25),
+        ),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,

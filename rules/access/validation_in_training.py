@@ -35,9 +35,7 @@ class ValidationInTraining(Rule):
     id = "PG401"
     name = "validation-in-training"
     family = "data access"
-    authority = (
-        Authority(AuthorityLevel.README, "no access to validation data during training", date(2026, 3, 20)),
-    )
+    authority = (Authority(AuthorityLevel.README, "no access to validation data during training", date(2026, 3, 20)),)
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
         RulesetName.README: Status.VIOLATION,
@@ -66,7 +64,9 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
     scores = trace.scores()
     for write in trace.events:
         if isinstance(write, Write) and write.weights and any(score.number > write.number for score in scores):
-            updates = [e for n in sorted(write.influences) if isinstance(e := trace.events[n], Update) and validation(e.tokens)]
+            updates = [
+                e for n in sorted(write.influences) if isinstance(e := trace.events[n], Update) and validation(e.tokens)
+            ]
             yield from (_trained(trace, update, write) for update in updates)
             if not updates and validation(write.tokens):
                 yield _calibrated(trace, write)

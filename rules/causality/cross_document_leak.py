@@ -18,9 +18,9 @@ from rules.flow_facts import remedy_of
 class CrossDocumentLeak(Rule):
     """A look-back of one token mixes the end of one document into the start of the next.
 
-    Requirement: where documents are packed one after another, a mixing of each position with the one before (SmearGate) stops at the
-    first token of a document, in every forward pass that has it. It is no leak of the token being predicted, and
-    whether it is a fault is disputed: one lineage was sent back for it, a listed record has it.
+    Requirement: where documents are packed one after another, a mixing of each position with the one before (SmearGate)
+    stops at the first token of a document, in every forward pass that has it. It is no leak of the token being
+    predicted, and whether it is a fault is disputed: one lineage was sent back for it, a listed record has it.
 
     Detection: sums of a hidden state with itself shifted by one position, in any spelling, and whether a comparison of the
     tokens with a document's first token is a factor of the shifted part. Each place is judged alone, because a mask in one
@@ -83,7 +83,7 @@ def _seen(found: tuple[LookBack, ...], masked: list[LookBack]) -> str:
 
 
 def _is_off(submission: Submission, mix: LookBack) -> bool:
-    """Does the submitted configuration switch the look-back off: by a condition around it, or around all objects of its class?"""
+    """Is the look-back off in the submitted configuration, by a condition around it or around all objects of its class?"""
     tree = mix.scope.module.tree
     assert tree is not None
     around = {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
@@ -91,7 +91,9 @@ def _is_off(submission: Submission, mix: LookBack) -> bool:
         return True
     owner = around.get(mix.scope.node) if mix.scope.node else None
     name = owner.name if isinstance(owner, ast.ClassDef) else None
-    made = [(call, scope) for scope in submission.scopes.all for call in scope.calls if getattr(call.func, "id", "") == name]
+    made = [
+        (call, scope) for scope in submission.scopes.all for call in scope.calls if getattr(call.func, "id", "") == name
+    ]
     return bool(made) and all(_is_skipped(submission, scope, call, around) for call, scope in made)
 
 

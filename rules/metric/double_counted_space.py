@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.events import Report
 from auditor.finding import Basis, Evidence, Finding, Statement, Step, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.byte_probe import PIECES, Probe, TokenCount
@@ -23,11 +22,11 @@ class DoubleCountedSpace(Rule):
     token holds it or the sum adds it, never both. A byte piece is one byte, not the six characters of its name.
 
     Detection: the function that makes the table is evaluated, not run, on a few pieces of our own, and so is every function
-    that sums entries of it: for a word with a leading space, one without, a letter of two bytes and a byte piece. A sum larger than
-    the piece's text in a function on the way to a reported score is a finding, however table and sum are written.
+    that sums entries of it: for a word with a leading space, one without, a letter of two bytes and a byte piece. A sum
+    larger than the piece's text in a function on the way to a reported score is a finding, however it is written.
 
-    Limits: tables that are loaded from files, and sums in C or in unusual array operations, are not established. Whether the
-    tokenizer belongs to the data only the byte total in the log tells (PG901). Counts that are too small are not
+    Limits: tables that are loaded from files, and sums in C or in unusual array operations, are not established. Whether
+    the tokenizer belongs to the data only the byte total in the log tells (PG901). Counts that are too small are not
     reported: they only make a score worse.
 
     Remedy: leave the space mark out of the table and add one byte at the sum where the previous token is no boundary; count
@@ -39,7 +38,7 @@ class DoubleCountedSpace(Rule):
     family = "metric"
     authority = (
         Authority(AuthorityLevel.README, "metric is bits per byte of the validation text", LAUNCH),
-        Authority(AuthorityLevel.COMMUNITY, "the space counted twice, with copies of the helper (#1719)", date(2026, 4, 18)),
+        Authority(AuthorityLevel.COMMUNITY, "the space counted twice by copies of a helper (#1719)", date(2026, 4, 18)),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
@@ -66,9 +65,11 @@ class DoubleCountedSpace(Rule):
         first = counts[0]
         kind = "byte piece" if first.piece.kind == "byte" else "piece"
         where = ", ".join(dict.fromkeys(count.function for count in counts))
-        message = f"the {kind} {_shown(first)} counts {first.num_bytes} bytes and stands for {first.piece.num_bytes} in {where}"
+        message = (
+            f"the {kind} {_shown(first)} stands for {first.piece.num_bytes} bytes and counts {first.num_bytes} in {where}"
+        )
         steps = [Step(location=first.table_line, text=f"the table's entry for {_shown(first)} is made")]
-        steps += [Step(location=count.sum_line, text=f"{count.function} sums {count.num_bytes} bytes") for count in counts[:3]]
+        steps += [Step(location=count.sum_line, text=f"{count.function} sums {count.num_bytes} bytes") for count in counts]
         return self.finding(
             ruleset,
             message if live else f"{message}, which no reported score uses",
@@ -88,10 +89,7 @@ def _shown(count: TokenCount) -> str:
 
 def _scoring_functions(submission: Submission, flow: Flow) -> set[str]:
     """The functions on the way to a reported metric, with what they call."""
-    trace = flow.submitted
-    reported = {number for event in trace.events if isinstance(event, Report) and event.is_metric for number in event.scores}
-    scores = [event for event in trace.events if event.number in reported]
-    names = {place.symbol for score in scores for place in (score.location, *score.calls) if place.symbol}
+    names = {place.symbol for score in flow.submitted.scores() for place in (score.location, *score.calls) if place.symbol}
     scopes = submission.scopes
     for scope in scopes.all:
         if scope.name in names:
@@ -116,4 +114,4 @@ def _established(probe: Probe, scoring: set[str]) -> Iterator[Statement]:
         location=right[0].table_line,
     )
     for place in probe.unread:
-        yield Unestablished(message=f"what {place.symbol} makes of the tokenizer's pieces is not established", location=place)
+        yield Unestablished(message=f"what {place.symbol} makes of the tokenizer's pieces was not read", location=place)
