@@ -363,3 +363,24 @@ def test_outside_the_record_track_the_machine_is_the_one_that_was_used(tmp_path:
         found = Submission(path, DirectoryTree(tmp_path)).configuration.attribute(None, "cache")
         assert found is not None
         assert found.value is expected
+
+
+def test_flag_that_a_method_keeps_on_its_object(configure: Configure) -> None:
+    script = """
+        import os
+        class H:
+            tilt = os.environ.get("TILT", "1") == "1"
+        class Scorer:
+            def __init__(self, h):
+                self.tilt_on = h.tilt and h.tilt
+                self.count = 0
+            def step(self):
+                self.count = self.count + 1
+                return self.tilt_on
+        Scorer(H())
+    """
+    found = configure(script, readme="```\nTILT=0 torchrun train_gpt.py\n```\n")
+    resolved = found.attribute("self", "tilt_on")
+    assert resolved is not None
+    assert (resolved.value, resolved.origin) == (False, Origin.COMMAND)
+    assert found.attribute("self", "count") is None
