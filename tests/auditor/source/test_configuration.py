@@ -384,3 +384,13 @@ def test_flag_that_a_method_keeps_on_its_object(configure: Configure) -> None:
     assert resolved is not None
     assert (resolved.value, resolved.origin) == (False, Origin.COMMAND)
     assert found.attribute("self", "count") is None
+
+
+def test_line_of_a_dump_with_an_empty_value_is_not_taken_for_a_label(configure: Configure) -> None:
+    script = SCRIPT.replace(
+        'log0("done")',
+        'for name, text in vars(args).items():\n            log0(f"  {name}: {text}")\n'
+        '        if args.late:\n            log0(f"schedule:{args.schedule}")\n        log0("done")',
+    ).replace("seed = int", 'late = os.environ.get("LATE", "0") == "1"\n        seed = int')
+    log = "seed:1337\nttt:start epochs=3\nfinal val_loss:2.0000 val_bpb:1.2000\n  schedule: \ndone\n"
+    assert value(configure(script, log=log), "late") is False
