@@ -178,7 +178,7 @@ class PrintedLines:
     @cached_property
     def _shapes(self) -> list[frozenset[int]]:
         """For each kind of line in the runs, the sites that can print it."""
-        keys = [max((part for part in site.parts if isinstance(part, str)), key=len, default="") for site in self._sites]
+        keys = [_longest_words(site) for site in self._sites]  # rules most sites out at once
         return [
             frozenset(
                 i for i, site in enumerate(self._sites) if keys[i].strip() in line.text and _can_print(site, line.text)
@@ -290,6 +290,10 @@ def _has_words(site: PrintSite) -> bool:
     """A separator line names no place; a dump has no letters of its own, but a colon or the like."""
     literals = [part for part in site.parts if isinstance(part, str)]
     return any(part.strip() for part in literals) if site.opaque else count_letters(site.parts) > 0
+
+
+def _longest_words(site: PrintSite) -> str:
+    return max((part for part in site.parts if isinstance(part, str)), key=len, default="").strip()
 
 
 def _can_print(site: PrintSite, line: str) -> bool:
