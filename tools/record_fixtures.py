@@ -1,7 +1,7 @@
 """Runs runnable fixture cases in the toy world and keeps the logs that they print.
 
-A case with a ``[record]`` table in its case.toml is a script of our own that runs on a CPU: it is laid out beside the data of
-`tools.toy_world`, run once, and what it printed becomes its log, byte for byte; submission.json gets the number on the
+A case with a ``[record]`` table in its case.toml is a script of our own that runs on a CPU: it is laid out beside the data
+of `tools.toy_world`, run once, and what it printed becomes its log, byte for byte; submission.json gets the number on the
 headline's line. So the logs of fixtures are as honest as logs can be. Needs torch and sentencepiece.
 
     [record]
@@ -44,8 +44,7 @@ def record(case: Case) -> str:
             [sys.executable, "train_gpt.py"],
             cwd=root,
             env={"PATH": os.environ.get("PATH", ""), "OMP_NUM_THREADS": "1", **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=_TIMEOUT_SECONDS,
             check=False,

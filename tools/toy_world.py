@@ -1,10 +1,10 @@
 """A toy world in the challenge's layout: shards, and a SentencePiece tokenizer, small enough for a CPU.
 
-``python -m tools.toy_world TARGET`` writes ``data/datasets/toy/fineweb_{train,val}_*.bin`` (256 little-endian int32 of
-header, then uint16 tokens) and ``data/tokenizers/toy.model`` below TARGET. Everything follows from fixed seeds, so that runs
-can be compared. The text is nonsense with some order in it: words follow each other by habit, documents begin with
-BOS, and now and then a character stands as its bytes. The tokenizer's file is written by hand, in SentencePiece's own
-format; nothing is trained.
+``python -m tools.toy_world TARGET`` writes ``data/datasets/toy/fineweb_{train,val}_*.bin`` (256 little-endian int32
+of header, then uint16 tokens) and ``data/tokenizers/toy.model`` below TARGET. Everything follows from fixed seeds, so
+that runs can be compared. The text is nonsense with some order in it: words follow each other by habit, documents begin
+with BOS, and now and then a character stands as its bytes. The tokenizer's file is written by hand, in SentencePiece's
+own format; nothing is trained, so it decodes and tells pieces, but does not encode.
 """
 
 from __future__ import annotations

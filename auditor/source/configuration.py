@@ -110,7 +110,8 @@ class Configuration:
         """The value of ``owner.name`` (a hyper-parameter, a dataclass field, a parsed argument) or of a global `name`.
 
         `owner` is the expression before the dot as written (``args``, ``h``, ``config.eval``); it decides only where
-        objects that hold the name differ. None if nothing holds the name, or if the value cannot be told.
+        objects that hold the name differ. What a single method sets ``self.name`` to counts as well. None if nothing
+        holds the name, or if the value cannot be told.
         """
         found = self._attributes.get(name, [])
         if len({repr(value.data) for _, value in found}) > 1 and owner:
@@ -118,9 +119,10 @@ class Configuration:
             found = [
                 (holder, value) for holder, value in found if last in holder.lower() or holder.lower() in last
             ] or found
-        if not found or len({repr(value.data) for _, value in found}) > 1:
-            return None
-        return self._resolved(found[0][1])
+        if not found:
+            own = self._lazy.own_attribute(name)
+            return self._resolved(own) if own is not None else None
+        return self._resolved(found[0][1]) if len({repr(value.data) for _, value in found}) == 1 else None
 
     def evaluate(self, node: ast.expr, scope: Scope, local: Callable[[str], object] | None = None) -> Resolved | None:
         """The value of any expression in a function or module of the script.

@@ -18,8 +18,9 @@ from auditor.finding import Location
 from auditor.source.config.captures import RunLine
 from auditor.source.prints import PrintSite
 from auditor.source.scopes import Branches, Scope, Scopes
+from auditor.source.templates import count_letters, matches
 
-_LEAST_SEEN = 0.6  # ours: share of a function's unconditional prints that a log must show to count as its own, uncut
+_LEAST_SEEN = 0.8  # ours: share of a function's unconditional prints that a log must show to count as its own, uncut
 _MAX_CALL_DEPTH = 4
 _LEAST_PIECE = 4  # ours: characters
 _RANK_GUARD = re.compile(r"rank\s*==\s*0|not\s+\w*rank|master|main_process|is_main|is_rank0|verbose|log0|logger", re.I)
@@ -57,7 +58,7 @@ class PrintedLines:
     def __init__(self, lines: Sequence[RunLine], sites: Sequence[PrintSite], scopes: Scopes, foreign: bool) -> None:
         self._lines = lines
         # A bare ``print(x)`` is passed over; a dump (``{name}: {value}``) contests the lines that it could have made.
-        self._sites = [site for site in sites if not site.opaque or _has_words(site)]
+        self._sites = [site for site in sites if _has_words(site)]
         self._scopes = scopes
         self._foreign = foreign
         self._of_scope: dict[Scope, list[int]] = {}
@@ -94,7 +95,7 @@ class PrintedLines:
         """The conditions of branches that would have printed and did not, in functions that printed something else."""
         if self._foreign:
             return
-        entered = {found[0] for index in self._seen if (found := self._call_at(self._sites[index])) is not None}
+        entered = {scope for matching in self._shapes if (scope := self._only_scope(matching)) is not None}
         for index, site in enumerate(self._sites):
             found = self._call_at(site) if index not in self._seen and not site.opaque else None
             if found is None or found[0] not in entered:
@@ -106,6 +107,11 @@ class PrintedLines:
                 around = [(_statement_at(scope, number), arm) for number, arm in inner[:-1]]
                 tests = tuple(_as_holding(outer.test, arm) for outer, arm in around if isinstance(outer, ast.If))
                 yield Taken(statement.test, False, scope, site.location, tests)
+
+    def _only_scope(self, matching: frozenset[int]) -> Scope | None:
+        """The function that all of the sites stand in."""
+        found = {call[0] if (call := self._call_at(self._sites[index])) else None for index in matching}
+        return found.pop() if len(found) == 1 else None
 
     def _is_silent(self, scope: Scope, statement: ast.If) -> bool:
         last = statement.body[-1]
@@ -172,9 +178,11 @@ class PrintedLines:
     @cached_property
     def _shapes(self) -> list[frozenset[int]]:
         """For each kind of line in the runs, the sites that can print it."""
-        keys = [max((part for part in site.parts if isinstance(part, str)), key=len, default="") for site in self._sites]
+        keys = [_longest_words(site) for site in self._sites]  # rules most sites out at once
         return [
-            frozenset(i for i, site in enumerate(self._sites) if keys[i].strip() in line.text and site.matches(line.text))
+            frozenset(
+                i for i, site in enumerate(self._sites) if keys[i].strip() in line.text and _can_print(site, line.text)
+            )
             for line in self._lines
         ]
 
@@ -279,7 +287,18 @@ class PrintedLines:
 
 
 def _has_words(site: PrintSite) -> bool:
-    return any(isinstance(part, str) and part.strip() for part in site.parts)
+    """A separator line names no place; a dump has no letters of its own, but a colon or the like."""
+    literals = [part for part in site.parts if isinstance(part, str)]
+    return any(part.strip() for part in literals) if site.opaque else count_letters(site.parts) > 0
+
+
+def _longest_words(site: PrintSite) -> str:
+    return max((part for part in site.parts if isinstance(part, str)), key=len, default="").strip()
+
+
+def _can_print(site: PrintSite, line: str) -> bool:
+    """A dump of an empty value ends in a blank that the line has lost."""
+    return site.matches(line) or (site.opaque and matches(site.parts, f"{line} "))
 
 
 def _range_of(scope: Scope) -> _Range | None:

@@ -104,6 +104,7 @@ class LazyEvaluator:
     attributes: Mapping[str, Sequence[tuple[str, Value]]] = field(default_factory=dict)
     _pending: set[tuple[Scope, str]] = field(default_factory=set)
     _known: dict[tuple[Scope, str], Value] = field(default_factory=dict)
+    _set_on_self: dict[str, list[tuple[ast.expr, Scope]]] | None = None
 
     def note_reads(self, reads: Reads) -> None:
         """Evaluate every read of the environment, so that its default is known."""
@@ -196,9 +197,30 @@ class LazyEvaluator:
         if not isinstance(owner, _Holder | Unknown):
             return None
         found = [value for _, value in self.attributes.get(name, ())]
-        if not found or any(not is_plain(value.data) or value.data != found[0].data for value in found):
+        if not found:
+            return self.own_attribute(name)
+        if any(not is_plain(value.data) or value.data != found[0].data for value in found):
             return None
         return found[0]
+
+    def own_attribute(self, name: str) -> Value | None:
+        """What methods set ``self.name`` to, if a single one does, once; None otherwise."""
+        if self._set_on_self is None:
+            self._set_on_self = _set_on_self(self.scopes)
+        found = self._set_on_self.get(name, [])
+        return self.value_of(*found[0]) if len(found) == 1 else None
+
+
+def _set_on_self(scopes: Scopes) -> dict[str, list[tuple[ast.expr, Scope]]]:
+    """Every value that a method assigns to an attribute of its object, with the method."""
+    found: dict[str, list[tuple[ast.expr, Scope]]] = {}
+    for scope in scopes.all:
+        for node in ast.walk(scope.node) if scope.node is not None and scope.is_method else ():
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self":
+                        found.setdefault(target.attr, []).append((node.value, scope))
+    return found
 
 
 def _unpacks(call: ast.Call) -> bool:

@@ -363,3 +363,34 @@ def test_outside_the_record_track_the_machine_is_the_one_that_was_used(tmp_path:
         found = Submission(path, DirectoryTree(tmp_path)).configuration.attribute(None, "cache")
         assert found is not None
         assert found.value is expected
+
+
+def test_flag_that_a_method_keeps_on_its_object(configure: Configure) -> None:
+    script = """
+        import os
+        class H:
+            tilt = os.environ.get("TILT", "1") == "1"
+        class Scorer:
+            def __init__(self, h):
+                self.tilt_on = h.tilt and h.tilt
+                self.count = 0
+            def step(self):
+                self.count = self.count + 1
+                return self.tilt_on
+        Scorer(H())
+    """
+    found = configure(script, readme="```\nTILT=0 torchrun train_gpt.py\n```\n")
+    resolved = found.attribute("self", "tilt_on")
+    assert resolved is not None
+    assert (resolved.value, resolved.origin) == (False, Origin.COMMAND)
+    assert found.attribute("self", "count") is None
+
+
+def test_line_of_a_dump_with_an_empty_value_is_not_taken_for_a_label(configure: Configure) -> None:
+    script = SCRIPT.replace(
+        'log0("done")',
+        'for name, text in vars(args).items():\n            log0(f"  {name}: {text}")\n'
+        '        if args.late:\n            log0(f"schedule:{args.schedule}")\n        log0("done")',
+    ).replace("seed = int", 'late = os.environ.get("LATE", "0") == "1"\n        seed = int')
+    log = "seed:1337\nttt:start epochs=3\nfinal val_loss:2.0000 val_bpb:1.2000\n  schedule: \ndone\n"
+    assert value(configure(script, log=log), "late") is False
