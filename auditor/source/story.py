@@ -1,0 +1,143 @@
+"""The evaluation as an ordered story: what is read, trained, written, scored and printed, line by line.
+
+One line per place, in program order, indented by the loops around it. A score says whose changes its state carries; a
+change under the influence of validation tokens says whether these had been scored before. What only another setting
+reaches follows at the end, with the switches that keep it off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from auditor.events import (
+    Connect,
+    Event,
+    Gate,
+    Lookup,
+    Read,
+    Region,
+    Report,
+    Role,
+    Score,
+    Update,
+    UpdateKind,
+    Write,
+    roles_of,
+    validation,
+)
+from auditor.source.flow.analysis import Flow, Trace
+
+_WIDTH = 60
+
+
+def tell(flow: Flow) -> str:
+    """The story of a script's flow as text, ending without a newline."""
+    lines = ["Submitted configuration, in program order:"]
+    lines += _told(flow.submitted)
+    if flow.submitted.error:
+        lines.append(f"  ... not followed further: {flow.submitted.error.splitlines()[-1]}")
+    dead = [event for event in flow.dead_events() if isinstance(event, Score | Update | Lookup | Connect)]
+    dead = [event for event in dead if not isinstance(event, Update) or validation(event.tokens)]
+    if dead:
+        lines.append("Reached only under another setting:")
+        lines += _dead(dead, flow.possible)
+    for problem in flow.submitted.problems:
+        lines.append(f"Not told: {problem.location}: `{problem.construct}` {problem.reason}")
+    return "\n".join(lines)
+
+
+def _told(trace: Trace) -> Iterator[str]:
+    seen: set[tuple[str, str, int | None, str]] = set()
+    for event in trace.events:
+        text = _sentence(event, trace)
+        label = event.label if isinstance(event, Report) else ""
+        key = (type(event).__name__, event.location.path, event.location.line, label)
+        if text is None or (key in seen and not _is_news(event, trace)):
+            continue
+        if key in seen:
+            text = f"in later turns: {text}"
+        seen.add(key)
+        yield _line(event, text)
+
+
+def _is_news(event: Event, trace: Trace) -> bool:
+    """Does a later turn of a place say more than its first?"""
+    return isinstance(event, Score) and any(meeting.score == event.number for meeting in trace.meetings)
+
+
+def _dead(events: Sequence[Event], trace: Trace) -> Iterator[str]:
+    seen: set[tuple[str, int | None]] = set()
+    for event in events:
+        place = (event.location.path, event.location.line)
+        text = _sentence(event, trace)
+        if text is None or place in seen:
+            continue
+        seen.add(place)
+        by = f"  [{', '.join(event.switches)}]" if event.switches else ""
+        yield _line(event, text) + by
+
+
+def _line(event: Event, text: str) -> str:
+    place = f"{event.location.path}:{event.location.line}"
+    indent = "  " * (1 + len(event.loops))
+    return f"{indent}{place} {event.location.symbol}: {text}"
+
+
+def _sentence(event: Event, trace: Trace) -> str | None:
+    match event:
+        case Read():
+            return f"reads {event.role} from {event.what}"
+        case Write() if event.weights:
+            marks = " that depend on validation tokens" if _depends(event, trace) else ""
+            return f"writes weights{marks} to {event.path}"
+        case Update():
+            return _change(event, trace)
+        case Score():
+            return _score(event, trace)
+        case Lookup():
+            key = "the context and the target" if event.by_target else "the context"
+            return f"asks table {event.table} under {key}"
+        case Gate():
+            return f"decides by the realised token: {event.text}"
+        case Report() if event.is_metric:
+            return f"prints {event.label[:_WIDTH]}"
+        case Connect():
+            return f"uses the network: {event.what}"
+        case _:
+            return None
+
+
+def _change(update: Update, trace: Trace) -> str:
+    verb = {UpdateKind.PARAMETERS: "trains", UpdateKind.DELTA: "fits", UpdateKind.TABLE: "fills"}[update.kind]
+    what = ", ".join(update.states)
+    told = f"{verb} {what} ({update.how}) with {_tokens(update.tokens)}"
+    if not validation(update.tokens):
+        return told
+    lines = sorted({line for number in update.scored_by if (line := trace.events[number].location.line)})
+    return f"{told}, scored before at line {', '.join(map(str, lines))}" if lines else f"{told}, not scored before"
+
+
+def _score(score: Score, trace: Trace) -> str:
+    own = [meeting for meeting in trace.meetings if meeting.score == score.number]
+    told = f"scores validation tokens with {', '.join(score.states) or 'a predictor'}"
+    places = sorted({line for meeting in own if (line := trace.events[meeting.update].location.line)})
+    if places:
+        told += f", which the same tokens changed at line {', '.join(map(str, places))}"
+    elif any(validation(_update(trace, number).tokens) for number in score.influences):
+        told += ", changed by other validation tokens before"
+    return told if score.reported else f"{told} (not reported)"
+
+
+def _update(trace: Trace, number: int) -> Update:
+    event = trace.events[number]
+    assert isinstance(event, Update)
+    return event
+
+
+def _depends(write: Write, trace: Trace) -> bool:
+    return bool(validation(write.tokens)) or any(validation(_update(trace, n).tokens) for n in write.influences)
+
+
+def _tokens(regions: Iterable[Region]) -> str:
+    roles = sorted(role for role in roles_of(regions) if role is not Role.OTHER)
+    return " and ".join(f"{role} tokens" for role in roles)

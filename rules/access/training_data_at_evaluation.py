@@ -1,0 +1,91 @@
+"""PG402: training shards are read after evaluation has begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import ClassVar
+
+from auditor.events import Event, Read, Role, Update, Write, roles_of, validation
+from auditor.finding import Basis, Statement
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.source.flow.analysis import Trace
+from auditor.submission.submission import Submission
+from rules.flow_facts import Breach, judge, step, way_to
+
+
+class TrainingDataAtEvaluation(Rule):
+    """Training shards are read after evaluation has begun.
+
+    Requirement: evaluation reads no training data; statistics of it must be paid for inside the artifact.
+
+    Detection: evaluation begins when weights are written for the last time before a reported score. A training shard that
+    is opened after that, or an update with training tokens, is a finding. A few batches more from the loader that
+    training left open (a temperature is fitted to them) need a person: a listed record does that.
+
+    Limits: calibration between the end of the training time and the writing of the artifact is a question of time
+    (PG303). Statistics of training tokens that are kept in memory and not written are not followed.
+
+    Remedy: do everything that needs training data inside the training time.
+    """
+
+    id = "PG402"
+    name = "training-data-at-evaluation"
+    family = "data access"
+    authority = (
+        Authority(AuthorityLevel.README, "no training data access during evaluation", date(2026, 3, 18)),
+        Authority(
+            AuthorityLevel.ORGANISER,
+            "calibration on training data after the budget counts as evaluation (#677)",
+            date(2026, 3, 25),
+        ),
+    )
+    status: ClassVar[Mapping[RulesetName, Status]] = {
+        RulesetName.PRACTICE: Status.VIOLATION,
+        RulesetName.README: Status.VIOLATION,
+    }
+    required = frozenset({Basis.SOURCE})
+
+    def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
+        """Look for training tokens that are used after the first reported score of the written weights."""
+        yield from judge(self, submission, ruleset, _breaches, _passed)
+
+
+def _breaches(trace: Trace) -> Iterator[Breach]:
+    begun = _begin_of_evaluation(trace)
+    if begun is None:
+        return
+    late = [event for event in trace.events[begun.number + 1 :] if _uses_training(event)]
+    for event in sorted(late, key=_goes_on):
+        yield Breach(
+            location=way_to(event, begun),
+            text=f"{event.location.symbol} uses training data after the weights were written at line {begun.location.line}",
+            steps=(step(begun, "the weights are written"), step(event, "training data are used")),
+            scores=frozenset(score.number for score in trace.scores() if score.number > event.number),
+            switches=event.switches,
+            status=Status.REVIEW if _goes_on(event) else None,
+        )
+
+
+def _goes_on(event: Event) -> bool:
+    """Does a loader that is open since training go on in its stream, opening a further file only if it must?"""
+    return isinstance(event, Read) and event.conditional
+
+
+def _begin_of_evaluation(trace: Trace) -> Event | None:
+    """The last time that weights are written before a score is reported."""
+    scores = trace.scores()
+    writes = [e for e in trace.events if isinstance(e, Write) and e.weights and scores and e.number < scores[-1].number]
+    return writes[-1] if writes else None
+
+
+def _uses_training(event: Event) -> bool:
+    if isinstance(event, Read):
+        return event.role is Role.TRAINING
+    return isinstance(event, Update) and Role.TRAINING in roles_of(event.tokens) and not validation(event.tokens)
+
+
+def _passed(trace: Trace) -> str | None:
+    """What was established about a trace without a breach; None if it does not tell where evaluation begins."""
+    begun = _begin_of_evaluation(trace)
+    return f"no training data are used after the weights are written at line {begun.location.line}" if begun else None
