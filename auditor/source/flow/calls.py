@@ -173,10 +173,10 @@ class Calls:
         if cls.is_optimizer:
             return v.Optimizer(v.stores_in(v.Sequence([*arguments, *keywords.values()])), cls.name)
         if cls.is_module and not _trains(cls.node):
-            instance = v.Instance(cls, store=v.Store(cls.name))
+            instance = v.Instance(cls, store=self.machine.new_store(cls.name))
             instance.attributes.update({name: value for name, value in keywords.items() if isinstance(value, v.Const)})
             return instance
-        instance = v.Instance(cls, store=v.Store(cls.name) if cls.is_module else None)
+        instance = v.Instance(cls, store=self.machine.new_store(cls.name) if cls.is_module else None)
         init = cls.lookup("__init__")
         if isinstance(init, v.Function):
             self.enter(bind_method(init, instance), arguments, keywords, node)

@@ -315,6 +315,9 @@ class Expressions:
             known = self.machine.settings.environment(str(left.value))
             return v.Const(known is not None) if known is not None else v.Data(switches=frozenset((str(left.value),)))
         result = compared(left, right, op)
+        if isinstance(result, v.Data) and isinstance(left, v.Data) and left.index and left.index.loop == v.POSITIONS:
+            bound = ast.unparse(node.comparators[0])
+            result.span = (None, bound) if isinstance(op, ast.Lt | ast.LtE) else (bound, None)
         if isinstance(result, v.Data) and any(v.summary(side).table_word for side in (left, right)):
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
             result.table_word = False

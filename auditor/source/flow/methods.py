@@ -36,6 +36,7 @@ _VIEWS = frozenset(
         "chunk",
         "split",
         "view_as",
+        "data_as",
     ]
 )
 _CONVERSIONS = frozenset(
@@ -188,8 +189,10 @@ class Methods:
     def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """A plain tensor becomes one that an optimizer can change."""
         if data.alias is None and not (arguments and arguments[0] == v.Const(False)):
-            store = v.Store("delta", is_tensor=True)
+            store = self.machine.new_store("delta", is_tensor=True, shared_by_batch=True)
             store.influences = data.influences
+            if any(other.is_tensor for other in data.stores):
+                self.training.made_by_hand(store, data, node)
             data.alias, data.stores = store, data.stores | {store}
         return data
 
