@@ -52,7 +52,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
         for update in updates:
             yield Breach(
                 location=update.location,
-                text=f"{update.location.symbol} trains on validation tokens the weights that line {write.location.line} writes",
+                text=f"{update.location.symbol} trains on validation tokens the weights written at line {write.location.line}",
                 steps=(
                     step(update, "validation tokens change the weights"),
                     step(write, f"the weights are written to {write.path}"),
@@ -78,4 +78,4 @@ def _scores_after(trace: Trace, write: Write, updates: list[Update]) -> frozense
 def _passed(trace: Trace) -> str:
     """What was established."""
     places = sorted({str(e.location) for e in trace.events if isinstance(e, Write) and e.weights})
-    return f"weights are written without influence of validation tokens ({', '.join(places) or 'no file of weights is written'})"
+    return f"weights are written without influence of validation tokens ({', '.join(places) or 'no such file'})"

@@ -56,7 +56,8 @@ class Data:
     over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed. `hashed` is a key
     made by bit operations, `table` something that tokens were counted into, `table_word` what that says about the
     realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a test of
-    anything, `native` something that compiled code decides, `weights` something computed from parameters, `gradient` whether a backward pass through it is possible.
+    anything, `native` something that compiled code decides, `weights` something computed from parameters, `gradient`
+    whether a backward pass through it is possible.
 
     Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
     `index` a loop's counter, `span` the positions of a window that it is limited to.
