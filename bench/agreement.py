@@ -161,6 +161,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     elsewhere = [f"#{row['pr']}" for row, report in audited if not _same_folder(row, report)]
     tallies = {column: tally(column, audited) for column in COLUMNS}
     print_tallies(tallies)
+    from bench.baselines import print_baselines  # it uses this module's tallies
+
+    print_baselines(Repository(arguments.repo), rows)
     print(f"headline folder other than the truth's: {' '.join(elsewhere) or 'none'}")
     good = all(min(counts.precision, counts.recall) >= arguments.target for counts in tallies.values())
     return 0 if good else 1

@@ -19,6 +19,9 @@ a case must be laid out in a folder of its own before it can be audited. Bulk is
     "train_gpt.py" = { pad_to = 48_000 }                # a text file of the case, padded with comment lines
     "train_gpt.py" = { pack = "readable.py.txt" }       # a self-extracting wrapper of a file of the case (not shipped);
                                                         # with pad_to as well, of a known size
+    "train_gpt.py" = { append = "toy_base.py.txt" }     # a file of the case, followed by one of fixtures/shared: what
+                                                        # stands in the case keeps its line numbers
+    [record]                                            # how its log was made: see tools/record_fixtures.py
 
 ``python -m tools.lay_out_fixtures TARGET [CASE...]`` lays them out below TARGET. Not covered: git history; tests
 that need a repository build their own.
@@ -36,6 +39,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+SHARED = FIXTURES / "shared"
 KINDS = ("bad", "good", "hard", "miss")
 DEFAULT_FOLDER = "records/track_10min_16mb/2026-04-15"
 
@@ -67,6 +71,7 @@ class Case:
     outcome: str | None
     changes: tuple[tuple[str, str], ...] | None
     generate: Mapping[str, Mapping[str, object]]
+    record: Mapping[str, object] | None = None
 
     @property
     def rule_id(self) -> str:
@@ -101,7 +106,7 @@ def find_cases(root: Path = FIXTURES) -> tuple[Case, ...]:
 def load_case(folder: Path) -> Case:
     """Read one case.toml. ValueError for an unknown key or kind, KeyError without `why`."""
     data = tomllib.loads((folder / "case.toml").read_text(encoding="utf-8"))
-    unknown = set(data) - {"why", "path", "expect", "expect_readme", "outcome", "pull_request", "generate"}
+    unknown = set(data) - {"why", "path", "expect", "expect_readme", "outcome", "pull_request", "generate", "record"}
     if unknown:
         raise ValueError(f"{folder}/case.toml: unknown keys {sorted(unknown)}")
     if folder.name.split("_", 1)[0] not in KINDS:
@@ -116,6 +121,7 @@ def load_case(folder: Path) -> Case:
         outcome=data.get("outcome"),
         changes=None if changes is None else tuple(tuple(change.split(" ", 1)) for change in changes),
         generate=data.get("generate", {}),
+        record=data.get("record"),
     )
 
 
@@ -181,6 +187,8 @@ def _generate(case: Case, target: Path, name: str, entry: Mapping[str, object]) 
             wrapper = _wrapper(content)
             size = rest.get("pad_to", len(wrapper))
             _write(target / name, _padded(case, wrapper, int(str(size))))
+        case {"append": str(shared)}:
+            _write(target / name, (target / name).read_bytes() + (SHARED / shared).read_bytes())
         case {"pad_to": int(size)}:
             _write(target / name, _padded(case, (target / name).read_bytes(), size))
         case _:

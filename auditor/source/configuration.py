@@ -3,8 +3,8 @@
 A default is not the configuration. The script's configuration code is evaluated symbolically (`config.statements`) in the
 environment that the sources give it: what the headline's run printed about itself decides, then what the script sets
 itself, then the README's or run script's command, then the prelude of a packed script's wrapper, then what the README
-names elsewhere, then the defaults. Sources that disagree are listed. The machine is the contest's: 8 GPUs, seen from
-rank 0, even where a log is from one GPU.
+names elsewhere, then the defaults. Sources that disagree are listed. The machine of a record is the contest's, 8 GPUs, even
+where its log is from one; outside the record track it is the one that was used. Everything is seen from rank 0.
 
 What a branch printed, or did not, is evidence of its own: `Configuration.printed`. Everything that cannot be told is None.
 Not covered: values that depend on data or on measurements, configuration files in other formats, shells' own logic.
@@ -21,7 +21,7 @@ from auditor.headline import Headline
 from auditor.source.config.arguments import COMMAND_LINE
 from auditor.source.config.captures import gather_printed, lines_of
 from auditor.source.config.commands import arguments_of, choose_command, find_mentions, variables_of
-from auditor.source.config.environment import LAUNCHED, Environment, Origin, Variable
+from auditor.source.config.environment import LAUNCHED, Environment, Origin
 from auditor.source.config.expressions import Failure
 from auditor.source.config.inference import Implied, LabelInference
 from auditor.source.config.labels import PrintedLines
@@ -110,7 +110,8 @@ class Configuration:
         """The value of ``owner.name`` (a hyper-parameter, a dataclass field, a parsed argument) or of a global `name`.
 
         `owner` is the expression before the dot as written (``args``, ``h``, ``config.eval``); it decides only where
-        objects that hold the name differ. None if nothing holds the name, or if the value cannot be told.
+        objects that hold the name differ. What a single method sets ``self.name`` to counts as well. None if nothing
+        holds the name, or if the value cannot be told.
         """
         found = self._attributes.get(name, [])
         if len({repr(value.data) for _, value in found}) > 1 and owner:
@@ -118,9 +119,10 @@ class Configuration:
             found = [
                 (holder, value) for holder, value in found if last in holder.lower() or holder.lower() in last
             ] or found
-        if not found or len({repr(value.data) for _, value in found}) > 1:
-            return None
-        return self._resolved(found[0][1])
+        if not found:
+            own = self._lazy.own_attribute(name)
+            return self._resolved(own) if own is not None else None
+        return self._resolved(found[0][1]) if len({repr(value.data) for _, value in found}) == 1 else None
 
     def evaluate(self, node: ast.expr, scope: Scope, local: Callable[[str], object] | None = None) -> Resolved | None:
         """The value of any expression in a function or module of the script.
@@ -160,6 +162,7 @@ def resolve_configuration(
     readme: Readme | None,
     headline: Headline,
     print_sites: Sequence[PrintSite],
+    is_record: bool = True,
 ) -> Configuration:
     """Evaluate the script's configuration code in the environment of the submitted run.
 
@@ -177,6 +180,7 @@ def resolve_configuration(
         command=choose_command(readme, script, settings) if script else None,
         reads=find_reads(scopes),
         printed=PrintedLines(lines, print_sites, scopes, _is_foreign(headline)),
+        is_record=is_record,
     )
     configuration = sources.configuration(())
     implied = tuple(LabelInference(configuration._printed, configuration._lazy).contradictions())
@@ -195,16 +199,21 @@ class _Sources:
     command: RunCommand | None
     reads: Reads
     printed: PrintedLines
+    is_record: bool
+
+    @property
+    def logged_world_size(self) -> int | None:
+        """The number of GPUs that the log names."""
+        return next((run.world_size for run in self.runs if run.world_size), None)
 
     def configuration(self, implied: Sequence[Implied]) -> Configuration:
         """The configuration, given what labels imply."""
         modules = self.script.modules if self.script else ()
         shown = {each.name.lower(): Shown(each.text, each.location) for each in implied if not each.is_variable}
-        world_size = next((run.world_size for run in self.runs if run.world_size), None)
         interpreter = Interpreter(
             self._environment(implied),
             sources={module.path: module for module in modules},
-            logged=Logged({**self.settings, **shown}, world_size),
+            logged=Logged({**self.settings, **shown}, self.logged_world_size),
             command_line=arguments_of(self.command),
         )
         for module in modules:
@@ -218,12 +227,12 @@ class _Sources:
         return made
 
     def _environment(self, implied: Sequence[Implied]) -> Environment:
-        environment = Environment()
+        used = self.logged_world_size or (self.command.num_processes if self.command else None)
+        environment = Environment(NUM_GPUS if self.is_record or not used else used)
         place = Location(path=self.command.path, line=self.command.line) if self.command else None
         if self.command is not None:
             environment.set_if_absent(Origin.COMMAND, variables_of(self.command), place)
-        launched = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(NUM_GPUS), "LOCAL_WORLD_SIZE": str(NUM_GPUS)}
-        environment.variables |= {name: Variable(text, Origin.COMMAND, place) for name, text in launched.items()}
+        environment.launch(place)
         for layer in self.script.layers if self.script else ():
             location = Location(path=layer.outer_path, line=layer.outer_line)
             environment.set_if_absent(Origin.PRELUDE, layer.environment, location)

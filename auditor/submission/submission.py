@@ -134,7 +134,10 @@ class Submission:
     @cached_property
     def configuration(self) -> Configuration:
         """The value that each switch had in the submitted run, and where it comes from."""
-        return resolve_configuration(self.script, self.scopes, self.logs, self.readme, self.headline, self.print_sites)
+        is_record = "non_record" not in self.path
+        return resolve_configuration(
+            self.script, self.scopes, self.logs, self.readme, self.headline, self.print_sites, is_record
+        )
 
     @cached_property
     def flow(self) -> Flow | None:

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from auditor.source.config.library import CONTAINER_METHODS, FUNCTIONS, MACHINE, RAISES, TEXT_METHODS
+from auditor.source.config.library import (
+    CONTAINER_METHODS,
+    FUNCTIONS,
+    MACHINE,
+    RAISES,
+    TEXT_METHODS,
+    WORLD_SIZE_CALLS,
+    TooLargeError,
+)
 from auditor.source.config.values import (
     Class,
     Function,
@@ -103,6 +111,8 @@ def arguments_of(self: Evaluator, node: ast.Call, names: Namespace, called: str)
 def _library_call(self: Evaluator, name: str, call: Call) -> Value:
     if name in _GETTERS or name.rpartition(".")[0] in ENVIRON:
         return _environment_call(self, name.rpartition(".")[2], call)
+    if name in WORLD_SIZE_CALLS:
+        return Value(self.environment.world_size, frozenset(["WORLD_SIZE"]))
     if name in MACHINE:
         return Value(MACHINE[name])
     known = self.call_library(name, call)
@@ -115,6 +125,8 @@ def _library_call(self: Evaluator, name: str, call: Call) -> Value:
     try:
         arguments = [value.data for value in call.positional]
         return Value(function(*arguments, **{key: value.data for key, value in call.keywords.items()}), union(*call.values))
+    except TooLargeError:
+        return unknown(f"a large result of {name}", *call.values)
     except RAISES as error:
         return self.raised(call.node, call.names, f"{name}({_shown(call)}) raises {type(error).__name__}: {error}")
 

@@ -50,9 +50,9 @@ def _own_lines(run: Run, lines: Sequence[str]) -> Iterator[tuple[int, str]]:
     for number in range(run.first_line, min(run.last_line, len(lines)) + 1):
         if source is not None and source.first_line <= number <= source.last_line:
             continue
-        text = lines[number - 1]
-        if text.strip() and len(text) <= _MAX_CHARACTERS:
-            yield number, clean(text).rstrip()
+        text = clean(lines[number - 1]).rstrip() if len(lines[number - 1]) <= _MAX_CHARACTERS else ""
+        if text:
+            yield number, text
 
 
 def gather_printed(sites: Iterable[PrintSite], lines: Sequence[RunLine]) -> dict[str, Shown]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from auditor.finding import Location
+from auditor.source.config.library import NUM_GPUS
 from auditor.source.config.values import Unknown, Value
 
 
@@ -42,9 +43,11 @@ class Variable:
 class Environment:
     """Variables by name; `defaults` holds for every name that is read what it falls back to when unset.
 
-    `asked` are names that were looked for without being read. `overridden` tells where two sources set one name.
+    `world_size` is the number of GPUs that the submission runs on. `asked` are names that were looked for without being
+    read. `overridden` tells where two sources set one name.
     """
 
+    world_size: int = NUM_GPUS
     variables: dict[str, Variable] = field(default_factory=dict)
     defaults: dict[str, tuple[Value, Location]] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
@@ -54,6 +57,12 @@ class Environment:
         """Give names that have no value yet one of `origin`."""
         for name, text in values.items():
             self.variables.setdefault(name, Variable(text, origin, location))
+
+    def launch(self, location: Location | None) -> None:
+        """Set what the launcher sets for rank 0 of `world_size` processes."""
+        size = str(self.world_size)
+        launched = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+        self.variables |= {name: Variable(text, Origin.COMMAND, location) for name, text in launched.items()}
 
     def assign(self, name: str, value: Value, location: Location) -> None:
         """The script sets a variable; what the log showed stays."""

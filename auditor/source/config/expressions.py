@@ -198,7 +198,9 @@ def _either(self: Evaluator, node: ast.BoolOp, names: Namespace) -> Value:
         seen.append(value)
         known = truth(value)
         if known is decisive:
-            return Value(bool(known) if undecided else value.data, union(*seen))
+            if undecided and not isinstance(value.data, bool):
+                return unknown("one of several values that cannot be told apart", *seen)
+            return Value(value.data, union(*seen))
         undecided = undecided or known is None
     if undecided:
         return unknown("a condition of which a part cannot be told", *seen)
@@ -302,7 +304,11 @@ def _comprehension(self: Evaluator, node: ast.ListComp | ast.GeneratorExp | ast.
             return unknown("a comprehension with a condition that cannot be told", source)
         if all(kept):
             made.append(self.evaluate(node.elt, inner))
-    return Value([value.data for value in made], union(source, *made))
+    items = [value.data for value in made]
+    if isinstance(node, ast.SetComp):
+        hashable = all(isinstance(item, str | bytes | int | float | bool | None) for item in items)
+        return Value(set(items), union(source, *made)) if hashable else unknown("a set of what cannot be told", source)
+    return Value(items, union(source, *made))
 
 
 def bind_pattern(target: ast.expr, item: object, reads: frozenset[str], names: Namespace) -> None:

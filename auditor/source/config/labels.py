@@ -2,7 +2,8 @@
 
 A label that stands in the log shows that its branch was taken. A label that does not shows the opposite only under
 conditions: the log was printed by this script, the missing print runs whenever its branch does, it goes to the console,
-and the log goes on to what the script prints later. Otherwise nothing is told.
+and the log goes on to what the script prints later (or, at the script's end, the logs of several runs end alike).
+Otherwise nothing is told.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from auditor.finding import Location
 from auditor.source.config.captures import RunLine
 from auditor.source.prints import PrintSite
 from auditor.source.scopes import Branches, Scope, Scopes
+from auditor.source.templates import count_letters, matches
 
-_LEAST_SEEN = 0.6  # ours: share of a function's unconditional prints that a log must show to count as its own, uncut
+_LEAST_SEEN = 0.8  # ours: share of a function's unconditional prints that a log must show to count as its own, uncut
 _MAX_CALL_DEPTH = 4
 _LEAST_PIECE = 4  # ours: characters
 _RANK_GUARD = re.compile(r"rank\s*==\s*0|not\s+\w*rank|master|main_process|is_main|is_rank0|verbose|log0|logger", re.I)
@@ -56,9 +58,10 @@ class PrintedLines:
     def __init__(self, lines: Sequence[RunLine], sites: Sequence[PrintSite], scopes: Scopes, foreign: bool) -> None:
         self._lines = lines
         # A bare ``print(x)`` is passed over; a dump (``{name}: {value}``) contests the lines that it could have made.
-        self._sites = [site for site in sites if not site.opaque or _has_words(site)]
+        self._sites = [site for site in sites if _has_words(site)]
         self._scopes = scopes
         self._foreign = foreign
+        self._of_scope: dict[Scope, list[int]] = {}
 
     def printed(self, path: str, first_line: int, last_line: int) -> bool | None:
         """True, False, or None where it cannot be told."""
@@ -68,11 +71,8 @@ class PrintedLines:
         inside = {index for index, site in enumerate(self._sites) if self._is_within(site, reached)}
         if any(matching <= inside for matching in self._shapes if matching):
             return True
-        if any(matching & inside for matching in self._shapes):
-            return None
-        certain = [
-            index for index in inside if not self._sites[index].opaque and self._is_certain(self._sites[index], reached)
-        ]
+        missing = [self._sites[index] for index in inside - self._seen if not self._sites[index].opaque]
+        certain = any(self._is_certain(site, reached) for site in missing)
         return False if certain and self._goes_on(reached[0]) else None
 
     def taken(self) -> Iterator[Taken]:
@@ -95,7 +95,7 @@ class PrintedLines:
         """The conditions of branches that would have printed and did not, in functions that printed something else."""
         if self._foreign:
             return
-        entered = {found[0] for index in self._seen if (found := self._call_at(self._sites[index])) is not None}
+        entered = {scope for matching in self._shapes if (scope := self._only_scope(matching)) is not None}
         for index, site in enumerate(self._sites):
             found = self._call_at(site) if index not in self._seen and not site.opaque else None
             if found is None or found[0] not in entered:
@@ -107,6 +107,11 @@ class PrintedLines:
                 around = [(_statement_at(scope, number), arm) for number, arm in inner[:-1]]
                 tests = tuple(_as_holding(outer.test, arm) for outer, arm in around if isinstance(outer, ast.If))
                 yield Taken(statement.test, False, scope, site.location, tests)
+
+    def _only_scope(self, matching: frozenset[int]) -> Scope | None:
+        """The function that all of the sites stand in."""
+        found = {call[0] if (call := self._call_at(self._sites[index])) else None for index in matching}
+        return found.pop() if len(found) == 1 else None
 
     def _is_silent(self, scope: Scope, statement: ast.If) -> bool:
         last = statement.body[-1]
@@ -173,9 +178,11 @@ class PrintedLines:
     @cached_property
     def _shapes(self) -> list[frozenset[int]]:
         """For each kind of line in the runs, the sites that can print it."""
-        keys = [max((part for part in site.parts if isinstance(part, str)), key=len, default="") for site in self._sites]
+        keys = [_longest_words(site) for site in self._sites]  # rules most sites out at once
         return [
-            frozenset(i for i, site in enumerate(self._sites) if keys[i].strip() in line.text and site.matches(line.text))
+            frozenset(
+                i for i, site in enumerate(self._sites) if keys[i].strip() in line.text and _can_print(site, line.text)
+            )
             for line in self._lines
         ]
 
@@ -216,17 +223,15 @@ class PrintedLines:
         }
 
     def _goes_on(self, lines: _Range) -> bool:
-        """Does the log show most of what the function prints unconditionally, and something that comes later?"""
+        """Does the log show most of what the function prints unconditionally, and that it went on?"""
         scope = self._function_of(lines)
         for _ in range(_MAX_CALL_DEPTH):
             if scope is None:
                 return False
-            certain = [index for index, site in enumerate(self._sites) if self._is_unconditional(site, scope)]
-            seen = [index for index in certain if index in self._seen]
-            later = [
-                i for i in self._seen if self._stands_in(i, scope) and (self._sites[i].location.line or 0) > lines.last
-            ]
-            if later and len(seen) >= max(1, _LEAST_SEEN * len(certain)):
+            certain = self._unconditional(scope)
+            seen_enough = len(self._seen.intersection(certain)) >= max(1, _LEAST_SEEN * len(certain))
+            later = any(self._stands_in(index, scope) and self._line(index) > lines.last for index in self._seen)
+            if seen_enough and (later or self._ends_before(lines, scope)):
                 return True
             callers = self._scopes.callers(scope)
             if len(callers) != 1:
@@ -235,6 +240,21 @@ class PrintedLines:
             scope = callers[0].scope
             lines = _Range(scope.module.source_path, call.lineno, call.end_lineno or call.lineno)
         return False
+
+    def _ends_before(self, lines: _Range, scope: Scope) -> bool:
+        """Do several logs end alike, at a print before the lines, with no print beyond them to be expected?"""
+        ends: dict[str, frozenset[int]] = {}
+        for line, matching in zip(self._lines, self._shapes, strict=True):
+            if matching:
+                ends[line.location.path] = matching
+        last = set(ends.values())
+        expected = self._unconditional(scope)
+        return (
+            len(ends) > 1
+            and len(last) == 1
+            and all(self._stands_in(index, scope) and self._line(index) < lines.first for index in next(iter(last)))
+            and not any(self._line(index) > lines.last for index in expected)
+        )
 
     def _function_of(self, lines: _Range) -> Scope | None:
         around = [
@@ -253,15 +273,32 @@ class PrintedLines:
         found = self._call_at(self._sites[index])
         return found is not None and found[0] is scope
 
-    def _is_unconditional(self, site: PrintSite, scope: Scope) -> bool:
-        found = self._call_at(site)
-        if found is None or found[0] is not scope or _goes_to_file_only(found[1]):
-            return False
-        return self._only_guards(scope, found[2], 0)
+    def _unconditional(self, scope: Scope) -> list[int]:
+        """The sites in a scope that print whenever it is run."""
+        if scope not in self._of_scope:
+            found = ((index, self._call_at(site)) for index, site in enumerate(self._sites) if not site.opaque)
+            own = [(index, call) for index, call in found if call is not None and call[0] is scope]
+            self._of_scope[scope] = [
+                index
+                for index, (_, call, branches) in own
+                if not _goes_to_file_only(call) and self._only_guards(scope, branches, 0)
+            ]
+        return self._of_scope[scope]
 
 
 def _has_words(site: PrintSite) -> bool:
-    return any(isinstance(part, str) and part.strip() for part in site.parts)
+    """A separator line names no place; a dump has no letters of its own, but a colon or the like."""
+    literals = [part for part in site.parts if isinstance(part, str)]
+    return any(part.strip() for part in literals) if site.opaque else count_letters(site.parts) > 0
+
+
+def _longest_words(site: PrintSite) -> str:
+    return max((part for part in site.parts if isinstance(part, str)), key=len, default="").strip()
+
+
+def _can_print(site: PrintSite, line: str) -> bool:
+    """A dump of an empty value ends in a blank that the line has lost."""
+    return site.matches(line) or (site.opaque and matches(site.parts, f"{line} "))
 
 
 def _range_of(scope: Scope) -> _Range | None:

@@ -11,17 +11,14 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from auditor.source.config.library import NUM_GPUS
 from auditor.source.config.statements import Interpreter
 from auditor.source.config.values import Instance, Namespace, Unknown, Value, is_plain, unknown
 from auditor.source.scopes import Binding, Definition, Scope, Scopes, argument_of
 
 _MAX_STEPS = 12
-_MACHINE_PARAMETERS: Mapping[str, object] = {
-    "world_size": NUM_GPUS,
+_OF_RANK_0: Mapping[str, object] = {
     "rank": 0,
     "local_rank": 0,
-    "distributed": True,
     "master_process": True,
     "is_main_process": True,
     "is_master": True,
@@ -106,6 +103,8 @@ class LazyEvaluator:
     scopes: Scopes
     attributes: Mapping[str, Sequence[tuple[str, Value]]] = field(default_factory=dict)
     _pending: set[tuple[Scope, str]] = field(default_factory=set)
+    _known: dict[tuple[Scope, str], Value] = field(default_factory=dict)
+    _set_on_self: dict[str, list[tuple[ast.expr, Scope]]] | None = None
 
     def note_reads(self, reads: Reads) -> None:
         """Evaluate every read of the environment, so that its default is known."""
@@ -135,15 +134,18 @@ class LazyEvaluator:
         return module.find(name) if module else None
 
     def _guarded(self, scope: Scope, name: str, find: Callable[[Scope, str], Value]) -> Value:
-        """Against names that are bound in terms of themselves."""
+        """Each name once, and against names that are bound in terms of themselves."""
         key = (scope, name)
+        if key in self._known:
+            return self._known[key]
         if key in self._pending or len(self._pending) > _MAX_STEPS:
             return unknown(f"{name} is bound in terms of itself")
         self._pending.add(key)
         try:
-            return find(scope, name)
+            self._known[key] = find(scope, name)
         finally:
             self._pending.discard(key)
+        return self._known[key]
 
     def _defined(self, scope: Scope, name: str) -> Value:
         values = [self._definition(definition, scope) for definition in scope.definitions[name]]
@@ -166,8 +168,10 @@ class LazyEvaluator:
         return unknown("an element of what cannot be told", value)
 
     def _parameter(self, scope: Scope, name: str) -> Value:
-        if name in _MACHINE_PARAMETERS:
-            return Value(_MACHINE_PARAMETERS[name], frozenset(["WORLD_SIZE"]))
+        if name == "world_size":
+            return Value(self.interpreter.environment.world_size, frozenset(["WORLD_SIZE"]))
+        if name in _OF_RANK_0:
+            return Value(_OF_RANK_0[name])
         passed = [self._passed(scope, name, site.call, site.scope) for site in self.scopes.callers(scope)[:8]]
         first = passed[0] if passed else Value(_Holder(name))
         if isinstance(first.data, Instance) and all(value.data is first.data for value in passed):
@@ -193,9 +197,30 @@ class LazyEvaluator:
         if not isinstance(owner, _Holder | Unknown):
             return None
         found = [value for _, value in self.attributes.get(name, ())]
-        if not found or any(not is_plain(value.data) or value.data != found[0].data for value in found):
+        if not found:
+            return self.own_attribute(name)
+        if any(not is_plain(value.data) or value.data != found[0].data for value in found):
             return None
         return found[0]
+
+    def own_attribute(self, name: str) -> Value | None:
+        """What methods set ``self.name`` to, if a single one does, once; None otherwise."""
+        if self._set_on_self is None:
+            self._set_on_self = _set_on_self(self.scopes)
+        found = self._set_on_self.get(name, [])
+        return self.value_of(*found[0]) if len(found) == 1 else None
+
+
+def _set_on_self(scopes: Scopes) -> dict[str, list[tuple[ast.expr, Scope]]]:
+    """Every value that a method assigns to an attribute of its object, with the method."""
+    found: dict[str, list[tuple[ast.expr, Scope]]] = {}
+    for scope in scopes.all:
+        for node in ast.walk(scope.node) if scope.node is not None and scope.is_method else ():
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self":
+                        found.setdefault(target.attr, []).append((node.value, scope))
+    return found
 
 
 def _unpacks(call: ast.Call) -> bool:

@@ -1,7 +1,7 @@
 """The few library functions and methods that configuration code uses, on values that are known.
 
 Pure functions of constants only: nothing here reads a file, a clock or this process's own environment. What is not in the
-tables is unknown. The facts about the machine are those of the contest: 8 GPUs, seen from rank 0.
+tables is unknown. The facts about the machine are those of the contest, seen from rank 0.
 """
 
 from __future__ import annotations
@@ -20,19 +20,17 @@ NUM_GPUS = 8  # the contest's machine, 8xH100
 
 MACHINE: Mapping[str, object] = {
     "torch.cuda.is_available": True,
-    "torch.cuda.device_count": NUM_GPUS,
     "torch.cuda.get_device_capability": (9, 0),
     "torch.cuda.is_bf16_supported": True,
+    "torch.backends.mps.is_available": False,
     "dist.is_available": True,
     "dist.is_initialized": True,
     "dist.get_rank": 0,
-    "dist.get_world_size": NUM_GPUS,
     "torch.distributed.is_available": True,
     "torch.distributed.is_initialized": True,
     "torch.distributed.get_rank": 0,
-    "torch.distributed.get_world_size": NUM_GPUS,
-    "torch.backends.mps.is_available": False,
 }
+WORLD_SIZE_CALLS = frozenset(["dist.get_world_size", "torch.distributed.get_world_size", "torch.cuda.device_count"])
 ATTRIBUTES: Mapping[str, object] = {
     "sys.platform": "linux",
     "os.name": "posix",
@@ -136,7 +134,11 @@ def is_cheap(operation: type[ast.operator], left: object, right: object) -> bool
     return all(not isinstance(side, int) or side.bit_length() < 4096 for side in (left, right))
 
 
+class TooLargeError(Exception):
+    """A result that is not worth computing here; nothing is wrong with it."""
+
+
 def _bounded(items: range) -> Sequence[int]:
     if len(items) > MAX_ITEMS:
-        raise ValueError(f"a range of {len(items)}")
+        raise TooLargeError
     return list(items)

@@ -3,7 +3,7 @@
 Two ways lead from a log to a setting: a printed name (``ttt_enabled: True`` in a dump), and a printed place: a line that
 one print site made whose hole is filled by ``args.ttt_enabled``, whatever the words around it say. A printed text counts
 only if it can be read as the kind of value that the script computes for that name. Facts about the machine are not
-taken from the log: a submission runs on 8 GPUs wherever its log is from.
+taken from the log: a record runs on 8 GPUs wherever its log is from.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Logged:
         shown = self.shown.get(key)
         if shown is None or key in _MACHINE or not (is_plain(value.data) or isinstance(value.data, Unknown)):
             return value
-        if "WORLD_SIZE" in value.reads and self.world_size not in (None, 8):
+        if "WORLD_SIZE" in value.reads and self.world_size not in (None, environment.world_size):
             return value
         data = read_as(shown.text, value.data)
         if isinstance(data, Unknown):

@@ -1,4 +1,4 @@
-"""Builtins and library calls that make, read and change objects: dataclass fields, namespaces, `getattr`, copies."""
+"""What makes, reads and changes objects: dataclass fields, arguments, imports, namespaces, `getattr`, copies."""
 
 from __future__ import annotations
 
@@ -75,6 +75,25 @@ def bound_arguments(self: Interpreter, function: Function, call: Call) -> dict[s
     for argument in (*positional, *arguments.kwonlyargs):
         bound.setdefault(argument.arg, unknown(f"the argument {argument.arg!r}"))
     return bound
+
+
+def bind_import(self: Interpreter, node: ast.Import | ast.ImportFrom, names: Namespace) -> None:
+    """Bind what an import brings: names of the submission's own modules, or symbols of others."""
+    for alias in node.names:
+        if isinstance(node, ast.Import):
+            whole = alias.name if alias.asname else alias.name.split(".")[0]
+            own = self.own_module(alias.name, names.module)
+            names.names[alias.asname or whole] = Value(own if own is not None else Symbol(whole))
+            continue
+        own = self.own_module(node.module or "", names.module)
+        if own is None:
+            inner = self.own_module(".".join(filter(None, (node.module, alias.name))), names.module)
+            names.names[alias.asname or alias.name] = Value(inner or Symbol(f"{node.module or ''}.{alias.name}"))
+        elif alias.name == "*":
+            names.names |= {name: value for name, value in own.names.items() if not name.startswith("_")}
+        else:
+            missing = unknown(f"{alias.name} of {own.module.path}")
+            names.names[alias.asname or alias.name] = own.names.get(alias.name, missing)
 
 
 def _field(self: Interpreter, call: Call) -> Value:

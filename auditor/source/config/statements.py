@@ -18,9 +18,10 @@ from auditor.source.config.arguments import ArgumentParser
 from auditor.source.config.calls import Call
 from auditor.source.config.expressions import Evaluator, bind_pattern
 from auditor.source.config.logged import Logged
-from auditor.source.config.objects import LIBRARY, bound_arguments, fill_fields
+from auditor.source.config.objects import LIBRARY, bind_import, bound_arguments, fill_fields
 from auditor.source.config.syntax import (
     as_read,
+    changed_container,
     is_dataclass,
     is_generator,
     kind_of,
@@ -148,7 +149,7 @@ class Interpreter(Evaluator):
             case ast.ClassDef():
                 self._define_class(statement, names)
             case ast.Import() | ast.ImportFrom():
-                self._import(statement, names)
+                bind_import(self, statement, names)
 
     def _run_block(self, statement: ast.stmt, names: Namespace) -> _Flow:
         match statement:
@@ -220,6 +221,8 @@ class Interpreter(Evaluator):
                 self.assign(node, unknown("bound under a condition that cannot be told"), names)
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                 self.assign(node, unknown("set under a condition that cannot be told"), names)
+            elif (changed := changed_container(node)) is not None and isinstance(names.find(changed), Value):
+                self.assign(ast.copy_location(ast.Name(id=changed), node), unknown("changed under a condition"), names)
 
     def _augment(self, target: ast.expr, op: ast.operator, value: ast.expr, names: Namespace) -> None:
         if isinstance(target, ast.Name | ast.Attribute):
@@ -230,6 +233,12 @@ class Interpreter(Evaluator):
         """``owner.name``, also where only the name tells what it is."""
         known = self.find_attribute(owner, name) if self.find_attribute else None
         return known if known is not None else Evaluator.attribute_of(self, owner, name, node, names)
+
+    def raised(self, node: ast.AST, names: Namespace, text: str) -> Value:
+        """Note a failure: anywhere before the program starts, later only where the script raises on purpose."""
+        if self._in_program and not isinstance(node, ast.Raise):
+            return unknown(text)
+        return Evaluator.raised(self, node, names, text)
 
     # --- binding
 
@@ -369,36 +378,14 @@ class Interpreter(Evaluator):
             return Value((parsed, [])) if call.called == "parse_known_args" else Value(parsed)
         return Value(None)
 
-    # --- imports
-
-    def _import(self, node: ast.Import | ast.ImportFrom, names: Namespace) -> None:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                whole = alias.name if alias.asname else alias.name.split(".")[0]
-                own = self._own_module(alias.name, names.module)
-                names.names[alias.asname or whole] = Value(own if own is not None else Symbol(whole))
-            return
-        own = self._own_module(node.module or "", names.module)
-        for alias in node.names:
-            if own is None:
-                submodule = self._own_module(".".join(filter(None, (node.module, alias.name))), names.module)
-                names.names[alias.asname or alias.name] = Value(submodule or Symbol(f"{node.module or ''}.{alias.name}"))
-            elif alias.name == "*":
-                names.names |= {name: value for name, value in own.names.items() if not name.startswith("_")}
-            else:
-                missing = unknown(f"{alias.name} of {own.module.path}")
-                names.names[alias.asname or alias.name] = own.names.get(alias.name, missing)
-
-    def _own_module(self, dotted: str, importer: Module) -> Namespace | None:
-        if not dotted:
-            return None
-        here = posixpath.dirname(importer.path)
-        stem = posixpath.join(here, *dotted.split("."))
+    def own_module(self, dotted: str, importer: Module) -> Namespace | None:
+        """The names of a module of the submission, run on its first import; None if it is not one."""
+        stem = posixpath.join(posixpath.dirname(importer.path), *dotted.split("."))
         found = self.sources.get(f"{stem}.py") or self.sources.get(f"{stem}/__init__.py")
-        if found is None or found.path == importer.path:
+        if not dotted or found is None or found.path == importer.path:
             return None
-        was, self._in_program = self._in_program, False
-        calls, self._calls = self._calls, 0
+        state = self._in_program, self._calls
+        self._in_program, self._calls = False, 0
         loaded = self.load(found, dotted)
-        self._in_program, self._calls = was, calls
+        self._in_program, self._calls = state
         return loaded

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 _MAX_CONFIGURING_NODES = 4_000
+_CHANGING = frozenset(["append", "extend", "insert", "update", "add", "setdefault", "pop", "remove", "clear", "sort"])
 _CONFIGURING_WORDS = frozenset(["environ", "getenv", "ArgumentParser", "parse_args", "parse_known_args", "setattr"])
 
 
@@ -61,3 +62,12 @@ def as_read(target: ast.Name | ast.Attribute) -> ast.expr:
     if isinstance(target, ast.Name):
         return ast.Name(id=target.id, ctx=ast.Load())
     return ast.Attribute(value=target.value, attr=target.attr, ctx=ast.Load())
+
+
+def changed_container(node: ast.AST) -> str | None:
+    """The name of a list, set or dictionary that a node changes in place; None if it changes none."""
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
+        return node.value.id
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+        return node.func.value.id if node.func.attr in _CHANGING else None
+    return None

@@ -333,3 +333,64 @@ def test_expression_in_a_function_is_evaluated_with_its_names(configure: Configu
     changed = found.evaluate(returned.elts[1], scope, local)  # type: ignore[attr-defined]
     assert changed is not None
     assert changed.value == 35
+
+
+LAST_BRANCH = SCRIPT.replace('        log0("done")\n', '        if args.ttt_enabled:\n            log0("rescore:done")\n')
+
+
+@pytest.mark.parametrize(("num_logs", "expected"), [(1, True), (2, False)])
+def test_missing_last_label_counts_where_several_logs_end_alike(
+    configure: Configure, num_logs: int, expected: bool
+) -> None:
+    script = LAST_BRANCH.replace(
+        "        if args.ttt_enabled:\n            log0(f", "        if args.seed:\n            log0(f"
+    )
+    log = "seed:{}\nttt:start epochs=3\nfinal val_loss:2.0000 val_bpb:1.{}\n"
+    files = {f"train_seed{seed}__log": log.format(seed, score) for seed, score in list(((1, 2100), (2, 1900)))[:num_logs]}
+    if num_logs == 1:
+        files = {"train_seed1__log": log.format(1, 2000)}
+    assert value(configure(script, **files), "ttt_enabled") is expected
+
+
+def test_outside_the_record_track_the_machine_is_the_one_that_was_used(tmp_path: Path) -> None:
+    (tmp_path / "train_gpt.py").write_text(
+        "import os\nworld_size = int(os.environ.get('WORLD_SIZE', 1))\nprint(f'world_size:{world_size}')\n"
+        "cache = world_size > 1\nprint(f'final val_bpb:{1.2:.4f}')\n"
+    )
+    (tmp_path / "train.log").write_text("world_size:1\nfinal val_bpb:1.2000\n")
+    (tmp_path / "submission.json").write_text('{"val_bpb": 1.2}')
+    for path, expected in (("records/track_10min_16mb/x", True), ("records/track_non_record_16mb/x", False)):
+        found = Submission(path, DirectoryTree(tmp_path)).configuration.attribute(None, "cache")
+        assert found is not None
+        assert found.value is expected
+
+
+def test_flag_that_a_method_keeps_on_its_object(configure: Configure) -> None:
+    script = """
+        import os
+        class H:
+            tilt = os.environ.get("TILT", "1") == "1"
+        class Scorer:
+            def __init__(self, h):
+                self.tilt_on = h.tilt and h.tilt
+                self.count = 0
+            def step(self):
+                self.count = self.count + 1
+                return self.tilt_on
+        Scorer(H())
+    """
+    found = configure(script, readme="```\nTILT=0 torchrun train_gpt.py\n```\n")
+    resolved = found.attribute("self", "tilt_on")
+    assert resolved is not None
+    assert (resolved.value, resolved.origin) == (False, Origin.COMMAND)
+    assert found.attribute("self", "count") is None
+
+
+def test_line_of_a_dump_with_an_empty_value_is_not_taken_for_a_label(configure: Configure) -> None:
+    script = SCRIPT.replace(
+        'log0("done")',
+        'for name, text in vars(args).items():\n            log0(f"  {name}: {text}")\n'
+        '        if args.late:\n            log0(f"schedule:{args.schedule}")\n        log0("done")',
+    ).replace("seed = int", 'late = os.environ.get("LATE", "0") == "1"\n        seed = int')
+    log = "seed:1337\nttt:start epochs=3\nfinal val_loss:2.0000 val_bpb:1.2000\n  schedule: \ndone\n"
+    assert value(configure(script, log=log), "late") is False
