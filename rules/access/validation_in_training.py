@@ -52,7 +52,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
         for update in updates:
             yield Breach(
                 location=update.location,
-                text=f"{update.location.symbol} trains on validation tokens the weights written at line {write.location.line}",
+                text=f"{update.location.symbol} trains weights that line {write.location.line} writes on validation tokens",
                 steps=(
                     step(update, "validation tokens change the weights"),
                     step(write, f"the weights are written to {write.path}"),

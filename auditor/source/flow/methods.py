@@ -66,7 +66,7 @@ _RESETS = frozenset(
 )
 _SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", "scatter_reduce_"})
 _COLLECTIONS = frozenset(
-    "parameters named_parameters modules named_modules children buffers values keys named_buffers".split()
+    {"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "named_buffers", "values", "keys"}
 )
 _LIFECYCLE = frozenset(
     [
