@@ -94,7 +94,8 @@ class Score(Event):
     """The losses of `tokens` enter a sum; `influences` are the updates behind the state that gave them.
 
     `reported` becomes true when the sum reaches a printed score. `lookups` and `gates` number the table lookups and the
-    target-dependent choices that shaped the loss; `native` says that compiled code took part in it. `byte_mixture` marks a token's probability spread over its bytes.
+    target-dependent choices that shaped the loss; `native` says that compiled code took part in it. `byte_mixture` is
+    where a token's probability was mixed with a predictor of its bytes.
     """
 
     tokens: frozenset[Region]

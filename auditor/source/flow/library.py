@@ -71,6 +71,7 @@ _NEW_TENSORS = frozenset(
 )
 _LIKE = frozenset({"zeros_like", "ones_like", "full_like", "empty_like", "randn_like", "rand_like"})
 _TOKEN_FILES = frozenset({"fromfile", "memmap", "load", "from_file", "open_memmap", "loadtxt"})
+_BOUNDED = frozenset({"maximum", "minimum", "clamp", "clip"})
 _SIZED = frozenset({"zeros", "ones", "full", "empty", "rand", "randn", "randint"})
 _COLLECTIVES = frozenset(
     {
@@ -177,33 +178,35 @@ class LibraryCalls:
         return self._tensor(name, last, arguments, keywords, node)
 
     def _tensor(self, name: str, last: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        born = self.machine.recorder.turns
-        if last in _LIKE:
-            return self._new(v.Data(born=born), arguments, keywords)
+        if last in _LIKE or last in _SIZED or last in _NEW_TENSORS:
+            return self._made(last, arguments, keywords)
         result = merged([*arguments, *keywords.values()])
-        if last in _SIZED:
-            values = [value for value in arguments[1:2] if last == "full"]
-            result = v.derived(*map(v.summary, values), v.Data(turns=result.turns))
-        if last in _NEW_TENSORS:
-            result.born = born
-            result.index = v.Index(v.POSITIONS, 0, 0) if last == "arange" else None
-            return self._new(result, arguments, keywords)
         if last in ("logaddexp", "logsumexp", "maximum"):
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
-        if last in _HISTOGRAMS:
-            result.counted = True
+        result.counted = last in _HISTOGRAMS
         data = next((a for a in arguments if isinstance(a, v.Data)), None)
-        if data is not None:
-            result.span, result.mask = data.span, data.mask
-            if last in ("maximum", "minimum", "clamp", "clip"):
-                result.table_word = data.table_word
-            if last in ("maximum", "minimum", "clamp", "clip", "int64", "int32", "uint64", "sort", "pad"):
-                result.shift, result.table = data.shift, False
-        if last in ("gather", "take_along_axis", "take_along_dim") and data is not None:
+        if data is None:
+            return result
+        if last in ("gather", "take_along_axis", "take_along_dim"):
             return self.expressions.methods.call(v.Method(data, "gather"), arguments[1:], keywords, node)
-        if (last.endswith("_") or last == "scatter_add_") and data is not None and last in ("add_",):
-            self.expressions.methods.in_place(data, result, node, ast.Add())
+        result.span, result.mask = data.span, data.mask
+        if last in _BOUNDED:
+            result.table_word = data.table_word
+        if last in _BOUNDED or last in ("int64", "int32", "uint64", "sort", "pad"):
+            result.shift = data.shift
         return result
+
+    def _made(self, last: str, arguments: Arguments, keywords: Keywords) -> v.Value:
+        """A new tensor: of given values, or of a size that says nothing about its values."""
+        result = merged([*arguments, *keywords.values()])
+        if last in _LIKE:
+            result = v.Data()
+        elif last in _SIZED:
+            values = [value for value in arguments[1:2] if last == "full"]
+            result = v.derived(*map(v.summary, values), v.Data(turns=result.turns))
+        result.born = self.machine.recorder.turns
+        result.index = v.Index(v.POSITIONS, 0, 0) if last == "arange" else None
+        return self._new(result, arguments, keywords)
 
     def _new(self, result: v.Data, arguments: Arguments, keywords: Keywords) -> v.Value:
         first = arguments[0] if arguments else v.NONE

@@ -65,8 +65,9 @@ _RESETS = frozenset(
     {"zero_", "fill_", "normal_", "uniform_", "random_", "reset_parameters", "trunc_normal_", "kaiming_uniform_"}
 )
 _SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", "scatter_reduce_"})
-_COLLECTIONS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "values", "keys",
-                          "named_buffers"})  # fmt: skip
+_COLLECTIONS = frozenset(
+    {"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "named_buffers", "values", "keys"}
+)
 _LIFECYCLE = frozenset(
     [
         "to",
