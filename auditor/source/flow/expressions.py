@@ -399,7 +399,7 @@ def _may_be_set(value: v.Value) -> bool:
     """Could a run have given this another value than the script's text says?"""
     if isinstance(value, v.Const):
         return bool(value.switches)
-    return isinstance(value, v.Data) and is_plain(value)
+    return isinstance(value, v.Data) and is_plain(value) and not value.turns  # what a loop counts is no setting
 
 
 def merged(values: Iterable[v.Value]) -> v.Data:
