@@ -95,6 +95,7 @@ class Score(Event):
 
     `reported` becomes true when the sum reaches a printed score. `lookups` and `gates` number the table lookups and the
     target-dependent choices that shaped the loss. `byte_mixture` marks a token's probability spread over its bytes.
+    `by_training` says that training tokens shaped it other than by the weights or by a file that the script wrote.
     """
 
     tokens: frozenset[Region]
@@ -104,6 +105,7 @@ class Score(Event):
     gates: frozenset[int] = frozenset()
     byte_mixture: Location | None = None
     with_gradient: bool = False
+    by_training: bool = False
     reported: bool = False
 
 
