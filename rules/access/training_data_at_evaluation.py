@@ -22,11 +22,11 @@ class TrainingDataAtEvaluation(Rule):
     Detection: evaluation begins when weights are written for the last time before a reported score. A training shard that
     is opened after that, or an update with training tokens, is a finding. A few batches more from the loader that
     training left open (a temperature is fitted to them) need a person, as a listed record does that, and so does a file
-    of the data folder whose name cannot be told. A table that was filled from training tokens earlier, and is in no file
-    that the script wrote, is the same by another way.
+    of the data folder whose name cannot be told. Statistics of training tokens that were taken earlier and are in no
+    file that the script wrote are the same by another way.
 
     Limits: calibration between the end of the training time and the writing of the artifact is a question of time
-    (PG303). Statistics of training tokens that are kept in memory are followed only where they are a table.
+    (PG303). Numbers that were chosen by their loss on training tokens are not followed.
 
     Remedy: do everything that needs training data inside the training time.
     """
@@ -67,18 +67,23 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
             switches=event.switches,
             status=Status.REVIEW if _is_in_doubt(event) else None,
         )
-    yield from _unpaid(trace, begun)
+    if not late:
+        yield from _unpaid(trace, begun)
 
 
 def _unpaid(trace: Trace, begun: Event) -> Iterator[Breach]:
-    """Scores by a table that was filled from training tokens and is in no file that the script wrote."""
+    """Scores by what training tokens gave, which is neither in the weights nor in a file that the script wrote."""
     for score in trace.scores():
-        asked = [trace.events[number] for number in sorted(score.lookups)]
-        if score.by_training and asked and score.number > begun.number:
+        if score.by_training and score.number > begun.number:
+            asked = next((trace.events[number] for number in sorted(score.lookups)), score)
             yield Breach(
-                location=asked[0].location,
-                text=f"{asked[0].location.symbol} asks a table of training tokens that no file holds",
-                steps=(step(begun, "the weights are written"), step(asked[0], "the table is asked"), step(score, "scored")),
+                location=asked.location,
+                text=f"{asked.location.symbol} scores by statistics of training tokens that no file holds",
+                steps=(
+                    step(begun, "the weights are written"),
+                    step(asked, "the statistics are used"),
+                    step(score, "scored"),
+                ),
                 scores=frozenset((score.number,)),
                 switches=score.switches,
             )
