@@ -21,10 +21,12 @@ class TrainingDataAtEvaluation(Rule):
 
     Detection: evaluation begins when weights are written for the last time before a reported score. A training shard that
     is opened after that, or an update with training tokens, is a finding. A few batches more from the loader that
-    training left open (a temperature is fitted to them) need a person: a listed record does that.
+    training left open (a temperature is fitted to them) need a person, as a listed record does that, and so does a file
+    of the data folder whose name cannot be told. Statistics of training tokens that were taken earlier and are in no
+    file that the script wrote are the same by another way.
 
     Limits: calibration between the end of the training time and the writing of the artifact is a question of time
-    (PG303). Statistics of training tokens that are kept in memory and not written are not followed.
+    (PG303). Numbers that were chosen by their loss on training tokens are not followed.
 
     Remedy: do everything that needs training data inside the training time.
     """
@@ -56,20 +58,45 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
     if begun is None:
         return
     late = [event for event in trace.events[begun.number + 1 :] if _uses_training(event)]
-    for event in sorted(late, key=_goes_on):
+    for event in sorted(late, key=_is_in_doubt):
         yield Breach(
             location=way_to(event, begun),
-            text=f"{event.location.symbol} uses training data after the weights were written at line {begun.location.line}",
+            text=f"{event.location.symbol} uses {_what(event)} after line {begun.location.line} wrote the weights",
             steps=(step(begun, "the weights are written"), step(event, "training data are used")),
             scores=frozenset(score.number for score in trace.scores() if score.number > event.number),
             switches=event.switches,
-            status=Status.REVIEW if _goes_on(event) else None,
+            status=Status.REVIEW if _is_in_doubt(event) else None,
         )
+    if not late:
+        yield from _unpaid(trace, begun)
 
 
-def _goes_on(event: Event) -> bool:
-    """Does a loader that is open since training go on in its stream, opening a further file only if it must?"""
-    return isinstance(event, Read) and event.conditional
+def _unpaid(trace: Trace, begun: Event) -> Iterator[Breach]:
+    """Scores by what training tokens gave, which is neither in the weights nor in a file that the script wrote."""
+    for score in trace.scores():
+        if score.by_training and score.number > begun.number:
+            asked = next((trace.events[number] for number in sorted(score.lookups)), score)
+            yield Breach(
+                location=asked.location,
+                text=f"{asked.location.symbol} scores by statistics of training tokens that no file holds",
+                steps=(
+                    step(begun, "the weights are written"),
+                    step(asked, "the statistics are used"),
+                    step(score, "scored"),
+                ),
+                scores=frozenset((score.number,)),
+                switches=score.switches,
+            )
+
+
+def _what(event: Event) -> str:
+    is_unknown = isinstance(event, Read) and event.role is Role.OTHER
+    return "a data file of unknown name" if is_unknown else "training data"
+
+
+def _is_in_doubt(event: Event) -> bool:
+    """A shard of unknown name, or a loader that goes on in its stream and may need no further file."""
+    return isinstance(event, Read) and (event.conditional or event.role is Role.OTHER)
 
 
 def _begin_of_evaluation(trace: Trace) -> Event | None:
@@ -81,7 +108,7 @@ def _begin_of_evaluation(trace: Trace) -> Event | None:
 
 def _uses_training(event: Event) -> bool:
     if isinstance(event, Read):
-        return event.role is Role.TRAINING
+        return event.role in (Role.TRAINING, Role.OTHER)
     return isinstance(event, Update) and Role.TRAINING in roles_of(event.tokens) and not validation(event.tokens)
 
 

@@ -43,11 +43,15 @@ def read(machine: Machine, opened: v.File, node: ast.AST) -> v.Data:
             machine.recorder.read(node, opened.path, role)
             parts.append(token_data(role))
         return v.derived(*parts)
+    folder, name = posixpath.split(opened.path)
+    if "\0" in name and folder in machine.recorder.shard_folders:
+        machine.recorder.read(node, opened.path.replace("\0", ".."), Role.OTHER)
     turns = frozenset(loop.tag for loop in machine.recorder.loops if loop.is_while)
     known = machine.files.get(opened.path)
     if known is None and "\0" in opened.path:
         known = v.derived(*machine.files.values())
     result = v.derived(known) if known is not None else v.Data()
+    result.tokens = frozenset(region for region in result.tokens if region.role is not Role.TRAINING)  # it was paid for
     result.turns |= turns
     return result
 

@@ -119,6 +119,7 @@ class Methods:
         self.machine = machine
         self.expressions = expressions
         self.training = Training(machine)
+        self.hooked: list[v.Store] = []
         self.containers = Containers(machine, expressions)
         self._special: Mapping[str, Callable[..., v.Value]] = {
             "backward": self._backward,
@@ -143,6 +144,8 @@ class Methods:
     def call(self, method: v.Method, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """Call a method."""
         receiver, name = method.receiver, method.name
+        if name == "remove" and not arguments and self.hooked:
+            return self._remove_hooks()
         match receiver:
             case v.Data():
                 return self._of_data(receiver, name, arguments, keywords, node)
@@ -311,7 +314,15 @@ class Methods:
     def _hook(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         for store in data.stores:
             store.root.hooks.extend(arguments[:1])
+            self.hooked.append(store)
         return v.Data()
+
+    def _remove_hooks(self) -> v.Value:
+        """``handle.remove()``: scripts take all of their hooks off again, wherever they keep the handles."""
+        for store in self.hooked:
+            store.root.hooks.clear()
+        self.hooked.clear()
+        return v.NONE
 
     # ---- modules, optimizers ----
 

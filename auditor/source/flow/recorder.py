@@ -7,6 +7,7 @@ running: two turns of one running loop select different tokens, a loop that has 
 from __future__ import annotations
 
 import ast
+import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -30,6 +31,7 @@ from auditor.events import (
     View,
     Write,
     overlap,
+    roles_of,
     validation,
 )
 from auditor.finding import Location
@@ -167,6 +169,7 @@ class Recorder:
                 byte_mixture=losses.mixture,
                 with_gradient=losses.gradient,
                 native=losses.native,
+                by_training=Role.TRAINING in roles_of(losses.tokens),
             ),
             key,
         )
@@ -345,8 +348,13 @@ class Recorder:
         if self.judgements and key not in self._seen:
             self._add(Selection(**self._common(node)), key)  # type: ignore[arg-type]
 
+    @property
+    def shard_folders(self) -> set[str]:
+        """The folders out of which shards were opened whose names tell what they hold."""
+        return {posixpath.dirname(event.what) for event in self.events if isinstance(event, Read)}
+
     def read(self, node: ast.AST, what: str, role: Role) -> None:
-        """Data were opened."""
+        """Data were opened; the role is `OTHER` for a shard whose name could not be told."""
         key = ("read", id(node), role, tuple(id(frame.call) for frame in self.frames))
         if key not in self._seen:
             self._add(Read(**self._common(node), what=what, role=role), key)  # type: ignore[arg-type]

@@ -261,6 +261,7 @@ class Instance:
     attributes: dict[str, Value] = field(default_factory=dict)
     store: Store | None = None
     complete: bool = True
+    counters: set[str] = field(default_factory=set)  # attributes that are counted up: no settings, whatever their start
 
 
 @dataclass(slots=True, eq=False)
