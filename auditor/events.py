@@ -94,7 +94,8 @@ class Score(Event):
     """The losses of `tokens` enter a sum; `influences` are the updates behind the state that gave them.
 
     `reported` becomes true when the sum reaches a printed score. `lookups` and `gates` number the table lookups and the
-    target-dependent choices that shaped the loss. `byte_mixture` marks a token's probability spread over its bytes.
+    target-dependent choices that shaped the loss; `native` says that compiled code took part in it. `byte_mixture` is
+    where a token's probability was mixed with a predictor of its bytes.
     `by_training` says that training tokens shaped it other than by the weights or by a file that the script wrote.
     """
 
@@ -106,6 +107,7 @@ class Score(Event):
     byte_mixture: Location | None = None
     with_gradient: bool = False
     by_training: bool = False
+    native: bool = False
     reported: bool = False
 
 

@@ -24,6 +24,7 @@ class Breach:
     scores: frozenset[int]
     switches: tuple[str, ...] = ()
     status: Status | None = None
+    only_headline: bool = False
     certain: bool = True
 
 
@@ -31,7 +32,12 @@ Search = Callable[[Trace], Iterable[Breach]]
 
 
 def judge(
-    rule: Rule, submission: Submission, ruleset: Ruleset, search: Search, passed: Callable[[Trace], str | None]
+    rule: Rule,
+    submission: Submission,
+    ruleset: Ruleset,
+    search: Search,
+    passed: Callable[[Trace], str | None],
+    reads_native: bool = True,
 ) -> Iterator[Statement]:
     """State every breach of the submitted run, then those that only another setting reaches, then what was established."""
     flow = submission.flow
@@ -46,6 +52,12 @@ def judge(
             if place not in live:
                 yield _finding(rule, submission, ruleset, flow.possible, breach, live=False)
     if all(finding.severity is Severity.NOTE for finding in findings):
+        native = [score for score in flow.submitted.scores() if score.native]
+        if native and not reads_native:
+            yield Unestablished(
+                message=f"the loss at line {native[0].location.line} depends on compiled code, which is not read",
+                location=native[0].location,
+            )
         yield from established(submission, flow, passed(flow.submitted))
 
 
@@ -84,6 +96,7 @@ def _by_place(breaches: Iterable[Breach]) -> dict[tuple[str, int | None], Breach
                 scores=known.scores | breach.scores,
                 switches=known.switches,
                 status=known.status,
+                only_headline=known.only_headline,
                 certain=known.certain,
             )
     return found
@@ -92,6 +105,8 @@ def _by_place(breaches: Iterable[Breach]) -> dict[tuple[str, int | None], Breach
 def _finding(rule: Rule, submission: Submission, ruleset: Ruleset, trace: Trace, breach: Breach, live: bool) -> Finding:
     if live:
         message = f"{breach.text}; {effect_on_headline(submission, trace, breach.scores)}"
+        if breach.only_headline and is_footnote(submission, trace, breach.scores):
+            return _footnote(rule, ruleset, message, breach)
     else:
         by = f" (switches: {', '.join(breach.switches)})" if breach.switches else ""
         message = f"{breach.text}, but only under another setting{by}"
@@ -105,6 +120,19 @@ def _finding(rule: Rule, submission: Submission, ruleset: Ruleset, trace: Trace,
         location=breach.location,
         steps=breach.steps,
         remedy=remedy_of(rule),
+        anchor=f"{breach.location.symbol} {breach.location.snippet}",
+    )
+
+
+def _footnote(rule: Rule, ruleset: Ruleset, message: str, breach: Breach) -> Finding:
+    """A breach that matters only where it reaches the submitted number, and does not."""
+    return rule.finding(
+        ruleset,
+        message,
+        basis=Basis.SOURCE,
+        status=Status.NOTE,
+        location=breach.location,
+        steps=breach.steps,
         anchor=f"{breach.location.symbol} {breach.location.snippet}",
     )
 
@@ -128,6 +156,12 @@ def effect_on_headline(submission: Submission, trace: Trace, scores: frozenset[i
     if any(_prints(event, label, site) for event in affected):
         return f"the submitted number (`{label}`) is affected"
     return f"the submitted number (`{label}`) is not among the prints that it reaches ({told or 'none'})"
+
+
+def is_footnote(submission: Submission, trace: Trace, scores: frozenset[int]) -> bool:
+    """Is the submitted number's print known, and none of those that these scores reach?"""
+    lines = submission.headline.lines
+    return bool(lines) and "is not among" in effect_on_headline(submission, trace, scores)
 
 
 def _label(event: Report) -> str:

@@ -70,6 +70,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
             steps=steps_of(trace, meeting),
             scores=frozenset((score.number,)),
             switches=update.switches,
+            only_headline=is_scored_first(trace, update),
         )
 
 

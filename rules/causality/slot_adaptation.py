@@ -59,7 +59,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
         how = "fits one delta for overlapping windows" if meeting.is_apart else "fits a free tensor"
         yield Breach(
             location=update.location,
-            text=f"{update.location.symbol} {how} to the validation tokens that line {score.location.line} then scores with it",
+            text=f"{update.location.symbol} {how} to validation tokens that line {score.location.line} then scores with it",
             steps=steps_of(trace, meeting),
             scores=frozenset((score.number,)),
             switches=update.switches,

@@ -43,7 +43,7 @@ class TargetGatedPredictor(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores that a test of the realised token shaped."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        yield from judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:

@@ -48,7 +48,7 @@ class ByteLevelMixture(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores whose loss mixes a token's probability with a predictor of bytes."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        yield from judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:

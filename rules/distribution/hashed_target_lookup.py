@@ -46,7 +46,7 @@ class HashedTargetLookup(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores that a lookup keyed by the realised token shaped."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        yield from judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.events import UpdateKind
-from auditor.finding import Basis, Statement
+from auditor.events import Score, Update, UpdateKind
+from auditor.finding import Basis, Location, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
@@ -58,12 +58,21 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
             continue  # trained before any score: another rule
         what = "a table that these tokens have filled" if update.kind is UpdateKind.TABLE else "weights trained on them"
         yield Breach(
-            location=score.location,
+            location=_second_pass(update, score),
             text=f"{score.location.symbol} scores validation tokens with {what} (line {update.location.line})",
             steps=steps_of(trace, meeting),
             scores=frozenset((score.number,)),
             switches=score.switches,
+            only_headline=True,
         )
+
+
+def _second_pass(update: Update, score: Score) -> Location:
+    """Where the second pass begins: the score's own line if one function does both, else the call that leads to it."""
+    common = next((i for i, (a, b) in enumerate(zip(update.calls, score.calls, strict=False)) if a.line != b.line), None)
+    if common is None or update.location.symbol == score.location.symbol:
+        return score.location
+    return score.calls[common]
 
 
 def _passed(trace: Trace) -> str:

@@ -7,8 +7,7 @@ train or step something, because then the order inside matters."""
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 
 from auditor.events import View
 from auditor.source.flow import values as v
@@ -29,12 +28,20 @@ class Calls:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self._answers: dict[tuple[Callable[[ast.AST], bool], ast.AST], bool] = {}
         self.expressions = Expressions(machine)
         self.methods = Methods(machine, self.expressions)
         self.assignments = Assignments(machine, self.expressions)
         self.statements = StatementEvaluator(machine, self.expressions, self.assignments)
         self.library = LibraryCalls(machine, self.expressions, self)
         self.expressions.calls, self.expressions.methods = self, self.methods
+
+    def _asked(self, question: Callable[[ast.AST], bool], node: ast.AST) -> bool:
+        """A question about syntax, answered once for each node."""
+        key = (question, node)
+        if key not in self._answers:
+            self._answers[key] = question(node)
+        return self._answers[key]
 
     # ---- call expressions ----
 
@@ -115,9 +122,11 @@ class Calls:
         arguments = [*function.arguments, *arguments]
         keywords = {**function.keywords, **keywords}
         bound = function.bound
-        if isinstance(bound, v.Instance) and bound.store and _is_forward(function):
+        if isinstance(bound, v.Instance) and bound.store and self._is_forward(function):
             return self.forward(bound, arguments, keywords)
-        if isinstance(function.node, ast.AsyncFunctionDef | ast.FunctionDef) and _is_custom_kernel(function.node):
+        if isinstance(function.node, ast.AsyncFunctionDef | ast.FunctionDef) and self._asked(
+            _is_custom_kernel, function.node
+        ):
             return merged([*arguments, *keywords.values()])
         return self.enter(function, arguments, keywords, node)
 
@@ -125,8 +134,10 @@ class Calls:
         """Evaluate the body of a function of the script."""
         machine = self.machine
         if len(machine.running) >= MAX_DEPTH or machine.running.count(function.node) >= _MAX_RECURSION:
-            machine.recorder.unknown(node, function.name, "calls nest too deeply to be followed")
-            return merged([*arguments, *keywords.values()])
+            given = merged([*arguments, *keywords.values()])
+            if given.tokens or given.losses or given.stores:
+                machine.recorder.unknown(node, function.name, "calls nest too deeply to be followed")
+            return given
         env = v.Environment(function.environment.module, {}, function.environment)
         if function.bound is not None:
             arguments = [function.bound, *arguments]
@@ -136,7 +147,7 @@ class Calls:
             with machine.frame(function.name, env.module, node) as activation:
                 if isinstance(function.node, ast.Lambda):
                     return self.expressions.value(function.node.body, env)
-                without = _runs_without_gradient(function.node)
+                without = self._asked(_runs_without_gradient, function.node)
                 machine.no_grad += without
                 ended = self.statements.block(function.node.body, env)
                 machine.no_grad -= without
@@ -166,17 +177,21 @@ class Calls:
         for name in known:
             names.setdefault(name, v.Data())
 
+    def _is_forward(self, function: v.Function) -> bool:
+        """A forward pass is summarised, unless something is trained in it."""
+        return function.name.startswith(("forward", "__call__")) and not self._asked(_trains, function.node)
+
     # ---- objects ----
 
     def instantiate(self, cls: v.Class, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
         """Make an object of a class of the script."""
         if cls.is_optimizer:
             return v.Optimizer(v.stores_in(v.Sequence([*arguments, *keywords.values()])), cls.name)
-        if cls.is_module and not _trains(cls.node):
-            instance = v.Instance(cls, store=v.Store(cls.name))
+        if cls.is_module and not self._asked(_trains, cls.node):
+            instance = v.Instance(cls, store=self.machine.new_store(cls.name))
             instance.attributes.update({name: value for name, value in keywords.items() if isinstance(value, v.Const)})
             return instance
-        instance = v.Instance(cls, store=v.Store(cls.name) if cls.is_module else None)
+        instance = v.Instance(cls, store=self.machine.new_store(cls.name) if cls.is_module else None)
         init = cls.lookup("__init__")
         if isinstance(init, v.Function):
             self.enter(bind_method(init, instance), arguments, keywords, node)
@@ -197,7 +212,7 @@ class Calls:
     ) -> v.Value:
         if instance.store is not None:
             forward = instance.cls.lookup("forward")
-            if not (isinstance(forward, v.Function) and _trains(forward.node)):
+            if not (isinstance(forward, v.Function) and self._asked(_trains, forward.node)):
                 return self.forward(instance, arguments, keywords)
             return self.enter(bind_method(forward, instance), arguments, keywords, node)
         return self.expressions.call_method(instance, "__call__", arguments, keywords, node)
@@ -255,11 +270,6 @@ def _targets(given: Iterable[v.Data]) -> v.Regions:
     return with_tokens[1].tokens if len(with_tokens) > 1 else v.NO_REGIONS
 
 
-def _is_forward(function: v.Function) -> bool:
-    return function.name.startswith(("forward", "__call__")) and not _trains(function.node)
-
-
-@lru_cache(maxsize=4096)
 def _trains(node: ast.AST) -> bool:
     """Does a body train something?"""
     return any(
@@ -268,14 +278,12 @@ def _trains(node: ast.AST) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
 def _is_custom_kernel(node: ast.AST) -> bool:
     """A function for a device compiler: its body is no Python to be followed."""
     decorators = getattr(node, "decorator_list", [])
     return any("triton.jit" in ast.unparse(decorator) or "custom_op" in ast.unparse(decorator) for decorator in decorators)
 
 
-@lru_cache(maxsize=4096)
 def _runs_without_gradient(node: ast.AST) -> bool:
     decorators = getattr(node, "decorator_list", [])
     return any("no_grad" in ast.unparse(d) or "inference_mode" in ast.unparse(d) for d in decorators)

@@ -112,8 +112,7 @@ class Expressions:
     def _attribute_of_instance(self, instance: v.Instance, name: str, node: ast.AST) -> v.Value:
         if name in instance.attributes:
             held = instance.attributes[name]
-            is_setting = instance.store is None and name not in instance.counters
-            return (self.setting(name, held) or held) if is_setting else held
+            return held if instance.store else self.setting(name, held) or held
         found = instance.cls.lookup(name)
         if isinstance(found, v.Function):
             decorators = [] if isinstance(found.node, ast.Lambda) else found.node.decorator_list
@@ -316,6 +315,9 @@ class Expressions:
             known = self.machine.settings.environment(str(left.value))
             return v.Const(known is not None) if known is not None else v.Data(switches=frozenset((str(left.value),)))
         result = compared(left, right, op)
+        if isinstance(result, v.Data) and isinstance(left, v.Data) and left.index and left.index.loop == v.POSITIONS:
+            bound = ast.unparse(node.comparators[0])
+            result.span = (None, bound) if isinstance(op, ast.Lt | ast.LtE) else (bound, None)
         if isinstance(result, v.Data) and any(v.summary(side).table_word for side in (left, right)):
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
             result.table_word = False
@@ -397,7 +399,7 @@ def _may_be_set(value: v.Value) -> bool:
     """Could a run have given this another value than the script's text says?"""
     if isinstance(value, v.Const):
         return bool(value.switches)
-    return isinstance(value, v.Data) and is_plain(value)
+    return isinstance(value, v.Data) and is_plain(value) and not value.turns  # what a loop counts is no setting
 
 
 def merged(values: Iterable[v.Value]) -> v.Data:

@@ -106,8 +106,9 @@ def keyed(value: v.Value, key: v.Data, recorder: Recorder) -> v.Value:
 
 
 def asks_for_target(key: v.Data) -> bool:
-    """Does a key depend on the token being predicted?"""
-    return any(region.view is not View.INPUT for region in validation(key.tokens))
+    """Does a key depend on the token being predicted: a target, or one position beside others that lie behind it?"""
+    views = {region.view for region in validation(key.tokens)}
+    return View.TARGET in views or {View.STREAM, View.INPUT} <= views
 
 
 def _within(regions: v.Regions, limits: Limits) -> v.Regions:

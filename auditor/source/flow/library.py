@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from auditor.events import validation
+from auditor.events import View, validation
 from auditor.source.flow import files
 from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import Builtins, is_true, opened_path
@@ -71,6 +71,8 @@ _NEW_TENSORS = frozenset(
 )
 _LIKE = frozenset({"zeros_like", "ones_like", "full_like", "empty_like", "randn_like", "rand_like"})
 _TOKEN_FILES = frozenset({"fromfile", "memmap", "load", "from_file", "open_memmap", "loadtxt"})
+_BOUNDED = frozenset({"maximum", "minimum", "clamp", "clip"})
+_SIZED = frozenset({"zeros", "ones", "full", "empty", "rand", "randn", "randint"})
 _COLLECTIVES = frozenset(
     {
         "all_gather",
@@ -90,6 +92,7 @@ _NETWORK_CALLS = re.compile(
 )
 _SHELLS = re.compile(r"^(?:subprocess\.\w+|os\.(?:system|popen|exec\w+))$")
 
+_COMPILED = "compiled library"
 FACTORY = "dataclasses.factory"
 
 Arguments = list[v.Value]
@@ -130,6 +133,9 @@ class LibraryCalls:
             "info": self._logged,
             "warning": self._logged,
             "field": self._field,
+            "CDLL": lambda args, keywords, node: v.Library(_COMPILED),
+            "LoadLibrary": lambda args, keywords, node: v.Library(_COMPILED),
+            "load_inline": lambda args, keywords, node: v.Library(_COMPILED),
         }
 
     def call(self, function: v.Library, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
@@ -141,6 +147,8 @@ class LibraryCalls:
             return self.environment(arguments[0], arguments[1] if len(arguments) > 1 else keywords.get("default"))
         if name in _TRUE or last in _KNOWN_NUMBERS:
             return v.Const(_KNOWN_NUMBERS.get(last, True))
+        if name.startswith(_COMPILED):
+            return _compiled([*arguments, *keywords.values()])
         if _NETWORK_CALLS.search(name):
             self.machine.recorder.connect(node, name)
             return v.Data()
@@ -170,29 +178,35 @@ class LibraryCalls:
         return self._tensor(name, last, arguments, keywords, node)
 
     def _tensor(self, name: str, last: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        born = self.machine.recorder.turns
-        if last in _LIKE:
-            return self._new(v.Data(born=born), arguments, keywords)
+        if last in _LIKE or last in _SIZED or last in _NEW_TENSORS:
+            return self._made(last, arguments, keywords)
         result = merged([*arguments, *keywords.values()])
-        if last in _NEW_TENSORS:
-            result.born = born
-            return self._new(result, arguments, keywords)
         if last in ("logaddexp", "logsumexp", "maximum"):
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
-        if last in _HISTOGRAMS:
-            result.counted = True
+        result.counted = last in _HISTOGRAMS
         data = next((a for a in arguments if isinstance(a, v.Data)), None)
-        if data is not None:
-            result.span, result.mask = data.span, data.mask
-            if last in ("maximum", "minimum", "clamp", "clip"):
-                result.table_word = data.table_word
-            if last in ("maximum", "minimum", "clamp", "clip", "int64", "int32", "uint64", "sort", "pad"):
-                result.shift, result.table = data.shift, False
-        if last in ("gather", "take_along_axis", "take_along_dim") and data is not None:
+        if data is None:
+            return result
+        if last in ("gather", "take_along_axis", "take_along_dim"):
             return self.expressions.methods.call(v.Method(data, "gather"), arguments[1:], keywords, node)
-        if (last.endswith("_") or last == "scatter_add_") and data is not None and last in ("add_",):
-            self.expressions.methods.in_place(data, result, node, ast.Add())
+        result.span, result.mask = data.span, data.mask
+        if last in _BOUNDED:
+            result.table_word = data.table_word
+        if last in _BOUNDED or last in ("int64", "int32", "uint64", "sort", "pad"):
+            result.shift = data.shift
         return result
+
+    def _made(self, last: str, arguments: Arguments, keywords: Keywords) -> v.Value:
+        """A new tensor: of given values, or of a size that says nothing about its values."""
+        result = merged([*arguments, *keywords.values()])
+        if last in _LIKE:
+            result = v.Data()
+        elif last in _SIZED:
+            values = [value for value in arguments[1:2] if last == "full"]
+            result = v.derived(*map(v.summary, values), v.Data(turns=result.turns))
+        result.born = self.machine.recorder.turns
+        result.index = v.Index(v.POSITIONS, 0, 0) if last == "arange" else None
+        return self._new(result, arguments, keywords)
 
     def _new(self, result: v.Data, arguments: Arguments, keywords: Keywords) -> v.Value:
         first = arguments[0] if arguments else v.NONE
@@ -208,8 +222,8 @@ class LibraryCalls:
         """A free tensor that an optimizer can change."""
         sizes = shape[0].items if shape and isinstance(shape[0], v.Sequence) else shape
         first = sizes[0] if sizes else v.NONE
-        shared = isinstance(first, v.Const) and first.value == 1 and len(sizes) > 1
-        store = v.Store("delta", is_tensor=True, shared_by_batch=shared)
+        shared = len(sizes) < 2 or (isinstance(first, v.Const) and first.value == 1)
+        store = self.machine.new_store("delta", is_tensor=True, shared_by_batch=shared)
         store.influences = values.influences
         return v.Data(stores=frozenset((store,)), alias=store, gradient=True)
 
@@ -293,7 +307,7 @@ class LibraryCalls:
     def _deepcopy(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         value = arguments[0] if arguments else v.Data()
         if isinstance(value, v.Instance) and value.store is not None:
-            store = v.Store(value.store.root.name + " copy")
+            store = self.machine.new_store(value.store.root.name + " copy")
             store.influences, store.tokens = value.store.influences, value.store.tokens
             return v.Instance(value.cls, dict(value.attributes), store)
         return v.derived(value) if isinstance(value, v.Data) else value
@@ -340,11 +354,17 @@ class LibraryCalls:
 
     def _where(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         result = merged(arguments)
+        if arguments and self._tells_target(v.summary(arguments[0])):
+            result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
         if len(arguments) > 1:
             inside = [v.summary(argument) for argument in arguments[1:]]
             result.shift = next((data.shift for data in inside if data.shift is not None), None)
             result.mask = all(data.mask for data in inside)
         return result
+
+    def _tells_target(self, condition: v.Data) -> bool:
+        """Is a condition a property of the token being predicted, read from a fixed array?"""
+        return condition.by_token and any(region.view is View.TARGET for region in validation(condition.tokens))
 
     def _add_at(self, arguments: Arguments, node: ast.AST) -> v.Value:
         table, key = arguments[0], v.summary(arguments[1])
@@ -367,3 +387,11 @@ class LibraryCalls:
             value.scores |= {self.machine.recorder.score(node, value, origin)}
         if value.scores:
             self.machine.recorder.report(node, label, value, is_metric, origin)
+
+
+def _compiled(arguments: list[v.Value]) -> v.Value:
+    """A call into compiled code: what it returns, and what it writes into its arguments, is not read here."""
+    for argument in arguments:
+        if isinstance(argument, v.Data) and not argument.tokens:
+            argument.absorb(v.Data(native=True))
+    return v.Data(native=True)

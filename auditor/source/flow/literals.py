@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auditor.source.flow import values as v
+from auditor.source.flow.indexing import turned
 
 if TYPE_CHECKING:
     from auditor.source.flow.expressions import Expressions
@@ -83,7 +84,8 @@ class Literals:
             return exact
         for generator in node.generators:
             iterated = self.expressions.value(generator.iter, inside)
-            self.expressions.calls.assignments.assign(generator.target, self.expressions.element(iterated, None), inside)
+            element = turned(self.expressions.element(iterated, None), self.expressions.machine.recorder.ended_turn())
+            self.expressions.calls.assignments.assign(generator.target, element, inside)
             for test in generator.ifs:
                 self.expressions.value(test, inside)
         if isinstance(node, ast.DictComp):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from auditor.source.flow.recorder import Frame, Loop, Recorder
 from auditor.source.flow.settings import Settings
+from auditor.source.flow.stores import Numbers, Regions, Store
 from auditor.source.flow.values import Class, Data, Environment, Function, Instance, ModuleValue, Value
 from auditor.submission.script import Module, Script
 
@@ -56,8 +57,19 @@ class Machine:
     activations: list[Activation] = field(default_factory=list)
     running: list[ast.AST] = field(default_factory=list)
     dead: list[DeadArm] = field(default_factory=list)
+    stores: list[Store] = field(default_factory=list)
     steps: int = 0
     no_grad: int = 0
+
+    def new_store(self, name: str, is_tensor: bool = False, shared_by_batch: bool = False) -> Store:
+        """State that this run can change."""
+        store = Store(name, is_tensor, shared_by_batch)
+        self.stores.append(store)
+        return store
+
+    def saved_state(self) -> list[tuple[Store, tuple[Numbers, Regions, Regions]]]:
+        """What every store is now."""
+        return [(store, store.state) for store in self.stores]
 
     def tick(self) -> None:
         """Count one step; BudgetError beyond the bound."""

@@ -36,6 +36,7 @@ _VIEWS = frozenset(
         "chunk",
         "split",
         "view_as",
+        "data_as",
     ]
 )
 _CONVERSIONS = frozenset(
@@ -64,8 +65,9 @@ _RESETS = frozenset(
     {"zero_", "fill_", "normal_", "uniform_", "random_", "reset_parameters", "trunc_normal_", "kaiming_uniform_"}
 )
 _SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", "scatter_reduce_"})
-_COLLECTIONS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "values", "keys",
-                          "named_buffers"})  # fmt: skip
+_COLLECTIONS = frozenset(
+    {"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "named_buffers", "values", "keys"}
+)
 _LIFECYCLE = frozenset(
     [
         "to",
@@ -191,8 +193,10 @@ class Methods:
     def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """A plain tensor becomes one that an optimizer can change."""
         if data.alias is None and not (arguments and arguments[0] == v.Const(False)):
-            store = v.Store("delta", is_tensor=True)
+            store = self.machine.new_store("delta", is_tensor=True, shared_by_batch=True)
             store.influences = data.influences
+            if any(other.is_tensor for other in data.stores):
+                self.training.made_by_hand(store, data, node)
             data.alias, data.stores = store, data.stores | {store}
         return data
 

@@ -162,7 +162,7 @@ def _offset(data: v.Data, value: v.Value) -> int | None:
 
 def _is_distance(left: v.Data, right: v.Data) -> bool:
     """The difference of two positions: the right one moves with every turn that the left one moves with."""
-    return left.turns <= right.turns
+    return left.turns <= right.turns and right.shift is None
 
 
 def compared(left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value:

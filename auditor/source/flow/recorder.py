@@ -115,6 +115,11 @@ class Recorder:
         """The running turns."""
         return frozenset(loop.tag for loop in self.loops)
 
+    def ended_turn(self) -> frozenset[Turn]:
+        """A turn that stands for all turns of a comprehension."""
+        self.loop_count += 1
+        return frozenset(((self.loop_count, 0),))
+
     def here(self, node: ast.AST | None) -> Location:
         """The place of `node` in the function that is being evaluated."""
         return _place(self.frames[-1], node)
@@ -164,6 +169,7 @@ class Recorder:
                 byte_mixture=losses.mixture,
                 with_gradient=losses.gradient,
                 by_training=Role.TRAINING in roles_of(losses.tokens),
+                native=losses.native,
             ),
             key,
         )
@@ -232,7 +238,17 @@ class Recorder:
         """State changed under the influence of `tokens`; None where no tokens of interest are involved."""
         stores = list(stores)
         names = tuple(sorted({store.root.name for store in stores})) or ("table",)
-        return self.table_update(node, kind, how, names, tokens, any(store.root.shared_by_batch for store in stores))
+        shared = any(store.root.shared_by_batch for store in stores) and self._several_windows(tokens)
+        return self.table_update(node, kind, how, names, tokens, shared)
+
+    def _several_windows(self, tokens: Regions) -> bool:
+        """Were the tokens gathered by a loop (or comprehension) within the turn that selects them?"""
+        active = set(self.active)
+        for region in validation(tokens):
+            selecting = [loop for loop, _ in region.turns if loop in active]
+            if selecting and any(loop > max(selecting) and loop not in active for loop, _ in region.turns):
+                return True
+        return False
 
     def table_update(
         self, node: ast.AST, kind: UpdateKind, how: str, names: tuple[str, ...], tokens: Regions, shared: bool = False

@@ -146,13 +146,21 @@ class StatementEvaluator:
         """Run each arm from the same variables; join what runs on."""
         before = dict(env.names)
         ends: list[tuple[Outcome, dict[str, v.Value]]] = []
+        states = self.machine.saved_state()
+        reached: list[tuple[v.Store, tuple[v.Numbers, v.Regions, v.Regions]]] = []
         for arm in arms:
             env.names.clear()
             env.names.update(before)
+            for store, state in states if all(arms) else ():
+                store.state = state
             outcome = self.block(arm, env)
+            reached += self.machine.saved_state()
             ends.append((outcome, dict(env.names)))
             if outcome in (Outcome.BREAK, Outcome.CONTINUE) and self.leaving:
                 self.leaving[-1].append(dict(env.names))
+        for store, (influences, tokens, gradient) in reached if all(arms) else ():
+            now = store.state
+            store.state = (now[0] | influences, now[1] | tokens, now[2] | gradient)
         going_on = [names for outcome, names in ends if outcome is Outcome.NEXT]
         joined = _join(going_on or [names for _, names in ends], gates, before)
         env.names.clear()

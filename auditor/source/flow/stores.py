@@ -36,6 +36,15 @@ class Store:
             store = store._into
         return store
 
+    @property
+    def state(self) -> tuple[Numbers, Regions, Regions]:
+        """Everything that training changes, to be put back."""
+        return self._influences, self._tokens, self._gradient
+
+    @state.setter
+    def state(self, saved: tuple[Numbers, Regions, Regions]) -> None:
+        self._influences, self._tokens, self._gradient = saved
+
     def join(self, other: Store) -> None:
         """Make this state a part of `other`: a submodule of a module."""
         mine, theirs = self.root, other.root

@@ -50,6 +50,11 @@ class Training:
         for store in stores:
             store.influences |= influences | (frozenset((number,)) if number is not None else v.NO_NUMBERS)
 
+    def made_by_hand(self, store: v.Store, value: v.Data, node: ast.AST) -> None:
+        """A free tensor takes the place of the one that it was computed from and a gradient."""
+        self._changed([store], within(value.tokens, value.span), value.influences, node, "arithmetic by hand")
+        value.tokens, value.losses = v.NO_REGIONS, v.NO_REGIONS
+
     def load(self, store: v.Store, saved: v.Data) -> None:
         """``load_state_dict``: the state becomes what was saved."""
         if saved.alias is not None and saved.alias.root is store.root:

@@ -31,6 +31,10 @@ NO_STORES: frozenset[Store] = frozenset()
 NO_NAMES: frozenset[str] = frozenset()
 
 
+POSITIONS = -2
+"""Stands for the loop of an index that counts positions within a window."""
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """A loop's counter in one turn: where it starts, if known."""
@@ -52,7 +56,8 @@ class Data:
     over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed. `hashed` is a key
     made by bit operations, `table` something that tokens were counted into, `table_word` what that says about the
     realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a test of
-    anything, `judged` one that compares losses of validation tokens, `weights` something computed from parameters, `gradient` whether a backward pass through it is possible.
+    anything, `judged` one that compares losses of validation tokens, `native` something that compiled code decides,
+    `weights` something computed from parameters, `gradient` whether a backward pass through it is possible.
 
     Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
     `index` a loop's counter, `span` the positions of a window that it is limited to.
@@ -78,6 +83,7 @@ class Data:
     of_bytes: bool = False
     gradient: bool = False
     weights: bool = False
+    native: bool = False
     shift: int | None = None
     is_length: bool = False
     index: Index | None = None
@@ -129,6 +135,7 @@ def merge_into(target: Data, other: Data) -> None:
     target.gradient |= other.gradient
     target.judged |= other.judged
     target.weights |= other.weights
+    target.native |= other.native
     target.mixture = target.mixture or other.mixture
 
 
@@ -254,7 +261,6 @@ class Instance:
     attributes: dict[str, Value] = field(default_factory=dict)
     store: Store | None = None
     complete: bool = True
-    counters: set[str] = field(default_factory=set)  # attributes that are counted up: no settings, whatever their start
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,199 @@
+"""What the evaluator tells of small scripts: who scores what, with which state, before or after which update."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from auditor.events import Lookup, Report, Score, Update, UpdateKind, Write, validation
+from auditor.source.flow.analysis import Flow, Trace
+from auditor.source.story import tell
+from auditor.submission.submission import Submission
+from auditor.submission.tree import DirectoryTree
+
+HEAD = """
+import copy, glob, os
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+class GPT(nn.Module):
+    def forward(self, x, y):
+        return F.cross_entropy(self.forward_logits(x), y)
+
+def load(pattern):
+    return torch.cat([torch.from_numpy(np.fromfile(file, dtype="<u2")) for file in sorted(glob.glob(pattern))])
+
+val_tokens = load("data/fineweb_val_*.bin")
+train_tokens = load("data/fineweb_train_*.bin")
+base_bytes = torch.load("bytes.pt")
+model = GPT()
+
+def evaluate(model):
+    loss_sum, byte_count = torch.zeros(()), torch.zeros(())
+    for start in range(0, val_tokens.numel() - 1, 64):
+        chunk = val_tokens[start : start + 65]
+        x, y = chunk[:-1], chunk[1:]
+        loss_sum += F.cross_entropy(model.forward_logits(x), y, reduction="sum")
+        byte_count += base_bytes[y].sum()
+    return loss_sum / byte_count
+
+def train(model, tokens, epochs=1):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch in range(epochs):
+        for start in range(0, tokens.numel() - 1, 64):
+            chunk = tokens[start : start + 65]
+            optimizer.zero_grad()
+            model(chunk[:-1], chunk[1:]).backward()
+            optimizer.step()
+"""
+
+
+def flow_of(tmp_path: Path, body: str) -> Flow:
+    (tmp_path / "train_gpt.py").write_text(HEAD + body)
+    flow = Submission("records/x", DirectoryTree(tmp_path)).flow
+    assert flow is not None
+    assert flow.submitted.error is None
+    return flow
+
+
+def trace_of(tmp_path: Path, body: str) -> Trace:
+    return flow_of(tmp_path, body).submitted
+
+
+def met(trace: Trace) -> list[tuple[Update, Score]]:
+    pairs = [(trace.events[meeting.update], trace.events[meeting.score]) for meeting in trace.meetings]
+    return [(u, s) for u, s in pairs if isinstance(u, Update) and isinstance(s, Score) and s.reported]
+
+
+def test_a_printed_score_is_reported_and_reads_what_training_left(tmp_path: Path):
+    trace = trace_of(tmp_path, "train(model, train_tokens)\nprint(f'final val_bpb:{evaluate(model):.4f}')\n")
+
+    (score,) = trace.scores()
+    (update,) = [event for event in trace.events if isinstance(event, Update)]
+    assert score.influences == {update.number}
+    assert not validation(update.tokens)
+    assert not met(trace)
+
+
+def test_a_score_that_is_not_printed_is_not_reported(tmp_path: Path):
+    trace = trace_of(tmp_path, "evaluate(model)\nprint('done')\n")
+
+    assert [event.reported for event in trace.events if isinstance(event, Score)] == [False]
+
+
+def test_training_on_validation_before_scoring_meets_the_score(tmp_path: Path):
+    trace = trace_of(tmp_path, "train(model, val_tokens)\nprint(f'final val_bpb:{evaluate(model):.4f}')\n")
+
+    assert {update.kind for update, _ in met(trace)} == {UpdateKind.PARAMETERS}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "saved = {k: v.clone() for k, v in model.state_dict().items()}\n"
+        "train(model, val_tokens)\nmodel.load_state_dict(saved)\n",
+        "train(copy.deepcopy(model), val_tokens)\n",
+    ],
+    ids=["restored", "on a copy"],
+)
+def test_training_that_does_not_reach_the_scored_state_meets_nothing(tmp_path: Path, body: str):
+    trace = trace_of(tmp_path, body + "print(f'final val_bpb:{evaluate(model):.4f}')\n")
+
+    assert not met(trace)
+
+
+def test_an_alias_of_the_state_restores_nothing(tmp_path: Path):
+    body = "saved = model.state_dict()\ntrain(model, val_tokens)\nmodel.load_state_dict(saved)\n"
+    trace = trace_of(tmp_path, body + "print(f'final val_bpb:{evaluate(model):.4f}')\n")
+
+    assert met(trace)
+
+
+LOOP = """
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+loss_sum, byte_count = torch.zeros(()), torch.zeros(())
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    x, y = chunk[:-1], chunk[1:]
+    {first}
+    {second}
+    byte_count += base_bytes[y].sum()
+print(f"final val_bpb:{{loss_sum / byte_count:.4f}}")
+"""
+SCORE = "loss_sum += F.cross_entropy(model.forward_logits(x), y, reduction='sum').detach()"
+STEP = "model(x, y).backward(); optimizer.step()"
+
+
+def test_a_chunk_that_is_scored_first_does_not_meet_its_own_update(tmp_path: Path):
+    trace = trace_of(tmp_path, LOOP.format(first=SCORE, second=STEP))
+
+    updates = [event for event in trace.events if isinstance(event, Update)]
+    assert all(update.scored_by for update in updates)
+    assert not met(trace)
+
+
+def test_a_chunk_that_is_trained_on_first_does(tmp_path: Path):
+    trace = trace_of(tmp_path, LOOP.format(first=STEP, second=SCORE))
+
+    assert met(trace)
+
+
+def test_a_later_epoch_over_the_same_chunks_meets_the_first(tmp_path: Path):
+    inner = LOOP.format(first=SCORE, second=STEP).strip().splitlines()
+    body = "\n".join([*inner[:2], "for epoch in range(3):", *(f"    {line}" for line in inner[2:-1]), inner[-1]])
+
+    assert met(trace_of(tmp_path, body))
+
+
+def test_what_a_switch_keeps_off_is_seen_only_in_the_possible_run(tmp_path: Path):
+    body = (
+        "if int(os.environ.get('TTT_ENABLED', '0')):\n    train(model, val_tokens)\n"
+        "print(f'final val_bpb:{evaluate(model):.4f}')\n"
+    )
+    flow = flow_of(tmp_path, body)
+
+    assert not met(flow.submitted)
+    assert met(flow.possible)
+    assert any("TTT_ENABLED" in arm.switches for arm in flow.submitted.dead)
+
+
+def test_written_weights_remember_statistics_of_validation_tokens(tmp_path: Path):
+    body = (
+        "seen = {}\n"
+        "def hook(module, inputs, output):\n    seen['h'] = inputs[0].T @ inputs[0]\n"
+        "model.register_forward_hook(hook)\nmodel(val_tokens[:-1], val_tokens[1:])\n"
+        "torch.save({k: v * seen['h'] for k, v in model.state_dict().items()}, 'final.ptz')\n"
+    )
+    trace = trace_of(tmp_path, body)
+
+    (write,) = [event for event in trace.events if isinstance(event, Write)]
+    assert validation(write.tokens)
+
+
+def test_a_lookup_tells_whether_its_key_holds_the_target(tmp_path: Path):
+    lookups = "full = torch.zeros(4096); context = torch.zeros(4096)\n" + LOOP.format(
+        first="p = full[(x * 7 ^ y * 5) % 4096] / context[(x * 7) % 4096].clamp(min=1)\n"
+        "    q = F.softmax(model.forward_logits(x), -1).gather(-1, y[:, None])\n"
+        "    loss_sum += -torch.log(0.9 * q + 0.1 * p).sum()",
+        second="full.scatter_add_(0, (x * 7 ^ y * 5) % 4096, torch.ones_like(y))\n"
+        "    context.scatter_add_(0, (x * 7) % 4096, torch.ones_like(x))",
+    )
+    trace = trace_of(tmp_path, lookups)
+
+    found = {event.by_target for event in trace.events if isinstance(event, Lookup)}
+    assert found == {True, False}
+    assert any(score.lookups for score in trace.scores())
+
+
+def test_the_story_names_order_and_lines(tmp_path: Path):
+    flow = flow_of(tmp_path, LOOP.format(first=SCORE, second=STEP))
+    story = tell(flow)
+
+    (line,) = {event.location.line for event in flow.submitted.scores()}
+    assert f"train_gpt.py:{line} <module>: scores validation tokens" in story
+    assert f"scored before at line {line}" in story
+    (report,) = [event for event in flow.submitted.events if isinstance(event, Report)]
+    assert report.label.startswith("final val_bpb")
