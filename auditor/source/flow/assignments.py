@@ -179,10 +179,6 @@ class Assignments:
         if self.machine.recorder.counts_anew(data) and isinstance(result, v.Data):
             result.scores |= {self.machine.recorder.score(node, data)}
         self.assign(node.target, result, env)
-        if isinstance(node.target, ast.Attribute):
-            for receiver in v.options(self.expressions.value(node.target.value, env)):
-                if isinstance(receiver, v.Instance):
-                    receiver.counters.add(node.target.attr)
 
     def _augment_item(
         self, receiver: v.Value, index: v.Value, added: v.Value, target: ast.Subscript, node: ast.AugAssign

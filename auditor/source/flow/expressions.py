@@ -112,8 +112,7 @@ class Expressions:
     def _attribute_of_instance(self, instance: v.Instance, name: str, node: ast.AST) -> v.Value:
         if name in instance.attributes:
             held = instance.attributes[name]
-            is_setting = instance.store is None and name not in instance.counters
-            return (self.setting(name, held) or held) if is_setting else held
+            return held if instance.store else self.setting(name, held) or held
         found = instance.cls.lookup(name)
         if isinstance(found, v.Function):
             decorators = [] if isinstance(found.node, ast.Lambda) else found.node.decorator_list
