@@ -81,6 +81,7 @@ def _add_audit(audit: argparse.ArgumentParser) -> None:
     out = audit.add_argument_group("what to write")
     out.add_argument("--format", choices=FORMATS, default="text")
     out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+    out.add_argument("--explain-flow", action="store_true", help="tell the evaluation as a story, in program order")
     out.add_argument("--jobs", type=_positive, default=1, metavar="N", help="audit N submissions side by side")
     audit.set_defaults(run=_audit, refuse=audit.error)
 
@@ -105,7 +106,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         print(f"pgolf: nothing to audit: the change against {arguments.base} touches no submission", file=sys.stderr)
         return 0
     ruleset = Ruleset(RulesetName(arguments.ruleset), arguments.as_of or RULES_AS_OF.value)
-    auditor = Auditor(rules, ruleset, keep_empty=not arguments.all_prs)
+    auditor = Auditor(rules, ruleset, keep_empty=not arguments.all_prs, explain_flow=arguments.explain_flow)
     with progress(len(jobs)) as on_done:
         reports = audit_all(auditor, jobs, arguments.jobs, on_done)
     for report in reports:

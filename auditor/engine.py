@@ -14,11 +14,15 @@ from auditor.excerpts import Excerpts
 from auditor.finding import NotApplicable, Statement, Statements
 from auditor.report import HeadlineLine, HeadlineSummary, Outcome, Report, RuleResult, SubmissionSummary
 from auditor.rule import Rule, Ruleset, RulesetName
+from auditor.source.story import tell
 from auditor.submission.submission import Submission
 
 
-def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset) -> Report:
-    """Ask every rule about `submission` and return the report; results are in the order of `rules`."""
+def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset, *, explain_flow: bool = False) -> Report:
+    """Ask every rule about `submission` and return the report; results are in the order of `rules`.
+
+    With `explain_flow`, the report also tells the evaluation as a story.
+    """
     excerpts = Excerpts(submission)
     results = tuple(excerpts.complete(run_rule(rule, submission, ruleset)) for rule in rules)
     return Report(
@@ -26,7 +30,13 @@ def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset) -> Re
         headline=_headline(submission, excerpts),
         results=results,
         unreadable=submission.unreadable,
+        story=_story(submission) if explain_flow else (),
     )
+
+
+def _story(submission: Submission) -> tuple[str, ...]:
+    flow = submission.flow
+    return tuple(tell(flow).splitlines()) if flow is not None else ("there is no source that could be read",)
 
 
 def run_rule(rule: Rule, submission: Submission, ruleset: Ruleset) -> RuleResult:

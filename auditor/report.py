@@ -136,12 +136,16 @@ class HeadlineSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything the auditor says about one submission."""
+    """Everything the auditor says about one submission.
+
+    `story` tells the evaluation in program order, line by line; empty where it was not asked for.
+    """
 
     submission: SubmissionSummary
     headline: HeadlineSummary | None
     results: tuple[RuleResult, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    story: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_bad_input import ROOT, write_record
+from tools.lay_out_fixtures import find_cases, lay_out
 
 
 def pgolf(*words: Path | str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -158,3 +159,14 @@ def test_another_folder_of_a_pull_request_can_be_named(contest: Path) -> None:
     missing = pgolf("audit", "--repo", contest, "--pr", "12", "--folder", "records/other")
     assert missing.returncode == 2
     assert first in missing.stderr
+
+
+def test_the_evaluation_is_told_as_a_story(tmp_path: Path) -> None:
+    cases = {case.name: case for case in find_cases()}
+    told = {}
+    for name in ("PG701-good_score_first_chunks", "PG701-bad_train_then_score"):
+        lay_out(cases[name], tmp_path / name)
+        told[name] = pgolf("audit", tmp_path / name, "--explain-flow").stdout.partition("The evaluation")[2]
+    assert "not scored before" in told["PG701-bad_train_then_score"]
+    assert "scored before at line" in told["PG701-good_score_first_chunks"]
+    assert "not scored before" not in told["PG701-good_score_first_chunks"]

@@ -106,6 +106,7 @@ def report_to_json(report: Report) -> Json:
         "headline": _flat(report.headline) if report.headline else None,
         "results": [_result_to_json(result) for result in report.results],
         "unreadable": [_flat(item) for item in report.unreadable],
+        "story": list(report.story),
     }
 
 
@@ -116,6 +117,7 @@ def report_from_json(data: Mapping[str, Any]) -> Report:
         headline=_headline(data["headline"]) if data["headline"] else None,
         results=tuple(map(_result, data["results"])),
         unreadable=tuple(_plain_fields(Unreadable, item) for item in data["unreadable"]),
+        story=tuple(data.get("story", ())),
     )
 
 

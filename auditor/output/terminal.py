@@ -121,6 +121,7 @@ class _Detail:
             self._headline(self.report.headline)
         self._decisive()
         self._notes()
+        self._story()
         self._list("Not established", [f"{rules}: {why}" for rules, why in not_established(self.report)])
         self._list("Could not be read", unreadable(self.report))
         for ruleset, changes in differences(self.report).items():
@@ -143,6 +144,14 @@ class _Detail:
     def _title(self, title: str) -> None:
         self.page.gap()
         self.page.paragraph((title, "bold underline"))
+
+    def _story(self) -> None:
+        if self.report.story:
+            self.page.gap()
+            self.page.paragraph(("The evaluation", "bold"))
+        for line in self.report.story:
+            words = line.lstrip()
+            self.page.paragraph(words, indent=len(line) - len(words) + 2)
 
     def _list(self, title: str, items: Sequence[str]) -> None:
         if items:
