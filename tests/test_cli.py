@@ -166,7 +166,8 @@ def test_the_evaluation_is_told_as_a_story(tmp_path: Path) -> None:
     told = {}
     for name in ("PG701-good_score_first_chunks", "PG701-bad_train_then_score"):
         lay_out(cases[name], tmp_path / name)
-        told[name] = pgolf("audit", tmp_path / name, "--explain-flow").stdout.partition("The evaluation")[2]
+        report = pgolf("audit", tmp_path / name, "--explain-flow").stdout
+        told[name] = " ".join(report.partition("The evaluation")[2].split())
     assert "not scored before" in told["PG701-bad_train_then_score"]
     assert "scored before at line" in told["PG701-good_score_first_chunks"]
     assert "not scored before" not in told["PG701-good_score_first_chunks"]

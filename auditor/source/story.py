@@ -50,7 +50,7 @@ def _told(trace: Trace) -> Iterator[str]:
     seen: set[tuple[str, str, int | None, str]] = set()
     for event in trace.events:
         text = _sentence(event, trace)
-        label = event.label if isinstance(event, Report) else ""
+        label = event.label if isinstance(event, Report) else event.what if isinstance(event, Read) else ""
         key = (type(event).__name__, event.location.path, event.location.line, label)
         if text is None or (key in seen and not _is_news(event, trace)):
             continue
