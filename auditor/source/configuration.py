@@ -38,6 +38,8 @@ from auditor.submission.script import Script
 
 __all__ = ["Configuration", "Disagreement", "Failure", "Origin", "Resolved", "resolve_configuration"]
 
+_EXACT = 6  # ours: decimals from which two runs do not print the same score by chance
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
@@ -246,10 +248,24 @@ class _Sources:
 
 
 def _runs_of(headline: Headline, logs: Sequence[Log]) -> tuple[Run, ...]:
-    """The runs that carry the headline; every run if none does."""
+    """The runs that carry the headline, each in every log that was kept of it; every run if none does.
+
+    A script's own log file and its console's text are two logs of one run, and each may show what the other lacks. They
+    are told by the headline's line, which stands in both word for word with the same seed.
+    """
     runs = [run for log in logs if log.duplicate_of is None for run in log.runs]
-    carrying = {(line.metric.log, line.metric.run) for line in headline.lines}
-    return tuple([run for run in runs if (run.log, run.index) in carrying] or runs)
+    places = {(line.metric.log, line.metric.run) for line in headline.lines}
+    printed = {(line.metric.label, line.metric.val_bpb) for line in headline.lines if line.metric.num_decimals >= _EXACT}
+    carrying = [run for run in runs if (run.log, run.index) in places]
+    seeds = {run.seed for run in carrying}
+    copies = [
+        run
+        for run in runs
+        if (run.log, run.index) not in places
+        and (run.seed is None or run.seed in seeds or seeds == {None})
+        and any((metric.label, metric.val_bpb) in printed for metric in run.metrics)
+    ]
+    return tuple([*carrying, *copies] or runs)
 
 
 def _is_foreign(headline: Headline) -> bool:
