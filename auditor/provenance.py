@@ -106,13 +106,20 @@ def _num_bytes(source: str) -> int:
     return len(source.encode("utf-8", "surrogateescape"))
 
 
-def compare_code_size(run: Run, sizes: CodeSizes) -> CodeSize | None:
-    """The code size that `run` logged beside the shipped one it equals or is nearest to; None if it logged none."""
+def compare_code_size(run: Run, sizes: CodeSizes, sites: Sequence[PrintSite]) -> CodeSize | None:
+    """The code size that `run` logged beside the shipped one it equals or is nearest to; None if it logged none.
+
+    A script may print the size of a wrapper that it makes of itself. Unless that wrapper is what is shipped, such a size
+    tells nothing about the shipped text.
+    """
     logged = run.size(SizeKind.CODE)
     if logged is None:
         return None
     if same := sizes.equal_to(logged.num_bytes):
         return CodeSize(size=logged, shipped_as=same, shipped_bytes=logged.num_bytes)
+    printable, site = find_printer(sites, logged.text)
+    if printable and site is not None and site.compresses:
+        return None
     nearest, num_bytes = sizes.nearest_to(logged.num_bytes)
     return CodeSize(size=logged, shipped_as=nearest, shipped_bytes=num_bytes)
 

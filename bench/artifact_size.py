@@ -68,16 +68,16 @@ def measure(preset_name: str, weights: str, compressor: str) -> dict[str, Any]:
     model = GPT(config.model)
     state = {name: WEIGHTS[weights](tensor.shape, generator) for name, tensor in model.state_dict().items()}
     before_bytes = _peak_bytes()
-    started = time.perf_counter()
+    started = _Clock()
     artifact = Artifact(config.model, quantize_state(state, config.quant))
-    quantised = time.perf_counter()
+    quantised = _Clock()
     names = list(COMPRESSORS) if compressor == EVERY else [compressor]
     with tempfile.TemporaryDirectory() as folder:
         saved = save_artifact(Path(folder) / "model", artifact, names)
-        packed = time.perf_counter()
+        packed = _Clock()
         peak_bytes = _peak_bytes()
         loaded = load_artifact(saved.path).state_dict()
-        read = time.perf_counter()
+        read = _Clock()
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in artifact.state_dict().items())
     return {
         "weights": weights,
@@ -85,12 +85,22 @@ def measure(preset_name: str, weights: str, compressor: str) -> dict[str, Any]:
         "num_parameters": count_parameters(model),
         "num_bytes": saved.num_bytes,
         "entropy_bytes": sum(estimate_bytes(tensor) for tensor in artifact.tensors.values()),
-        "quantise_seconds": quantised - started,
-        "pack_seconds": packed - quantised,
-        "read_seconds": read - packed,
+        "quantise": quantised.since(started),
+        "pack": packed.since(quantised),
+        "read": read.since(packed),
         "before_mib": before_bytes >> 20,
         "peak_mib": peak_bytes >> 20,
     }
+
+
+class _Clock:
+    """A moment by wall clock and by processor time; the second one does not depend on who else uses the machine."""
+
+    def __init__(self) -> None:
+        self.wall_seconds, self.cpu_seconds = time.perf_counter(), time.process_time()
+
+    def since(self, earlier: _Clock) -> str:
+        return f"{self.wall_seconds - earlier.wall_seconds:.1f}/{self.cpu_seconds - earlier.cpu_seconds:.1f} s"
 
 
 def _peak_bytes() -> int:
@@ -103,18 +113,18 @@ def _in_own_process(*arguments: str) -> dict[str, Any]:
 
 
 def print_table(preset_name: str) -> None:
-    """One line per kind of weights and compressor, as they are measured."""
+    """One line per kind of weights and compressor, as they are measured; times are wall clock / processor."""
     print(
-        f"{'weights':13} {'compressor':18} {'bytes':>11} {'/ cap':>6} {'/ entropy':>9} {'quantise':>9} {'pack':>8} "
-        f"{'read':>6} {'before':>9} {'peak':>9}"
+        f"{'weights':13} {'compressor':18} {'bytes':>11} {'/ cap':>6} {'/ entropy':>9} {'quantise':>12} {'pack':>12} "
+        f"{'read':>12} {'before':>9} {'peak':>9}"
     )
     for weights in WEIGHTS:
         for compressor in (*COMPRESSORS, EVERY):
             row = _in_own_process(preset_name, weights, compressor)
             print(
                 f"{weights:13} {row['compressor']:18} {row['num_bytes']:11,} {row['num_bytes'] / ARTIFACT_CAP_BYTES:6.1%} "
-                f"{row['num_bytes'] / row['entropy_bytes']:9.4f} {row['quantise_seconds']:8.1f}s "
-                f"{row['pack_seconds']:7.1f}s {row['read_seconds']:5.1f}s "
+                f"{row['num_bytes'] / row['entropy_bytes']:9.4f} {row['quantise']:>12} "
+                f"{row['pack']:>12} {row['read']:>12} "
                 f"{row['before_mib']:5} MiB {row['peak_mib']:5} MiB",
                 flush=True,
             )

@@ -3,17 +3,19 @@
 For the contest's own baseline script only, whose text is the organisers'. What is replaced, in this process alone:
 `torch.device("cuda")` is the CPU, CUDA's queries and synchronisation do nothing, and autocast for CUDA is autocast for
 the CPU. Arithmetic is that of the script, in the types that it asks for. Connections to anywhere are refused. Stands
-alone: it imports nothing of this repository, and this repository is not on its path.
+alone: of this repository it imports `step_times.py` beside it, and the repository is not on its path.
 """
 
 from __future__ import annotations
 
+import builtins
 import os
 import runpy
 import sys
 from pathlib import Path
 
 import torch
+from step_times import note  # beside this file, which is the first place on the path
 
 REAL_DEVICE, REAL_AUTOCAST = torch.device, torch.autocast
 
@@ -62,10 +64,23 @@ def put_stub_on_path(folder: Path) -> None:
     os.environ["PATH"] = f"{stub.parent}{os.pathsep}{os.environ['PATH']}"
 
 
+def note_printed_steps() -> None:
+    """Let every printed line pass by `step_times.note`."""
+    real_print = builtins.print
+
+    def print_and_note(*values: object, **kwargs: object) -> None:
+        if values and "file" not in kwargs:
+            note(str(values[0]))
+        real_print(*values, **kwargs)
+
+    builtins.print = print_and_note
+
+
 def main() -> None:
     script = Path(sys.argv[1]).resolve()
     put_stub_on_path(script.parent)
     pretend_cuda()
+    note_printed_steps()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     sys.addaudithook(refuse_connections)
     sys.argv = [str(script)]

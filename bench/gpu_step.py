@@ -96,7 +96,7 @@ def measure(name: str, script: str, num_steps: int, *, toy: bool) -> dict[str, S
         if config.ttt.kind != "off":
             sets.append("ttt.kind=off")
         ours = run_trainer(name, [*(TOY + TOY_DATA if toy else ()), *sets])
-    return {f"{name}, reference": parse_speed(reference, config), f"{name}, ours": parse_speed(ours, config)}
+    return {f"{name}, reference": parse_speed(reference.text, config), f"{name}, ours": parse_speed(ours.text, config)}
 
 
 def render(speeds: Mapping[str, Speed]) -> str:

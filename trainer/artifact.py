@@ -1,7 +1,9 @@
 """The artifact: one file that holds all weights of a model and the settings that shape it, and nothing else.
 
-    18 bytes   magic "PGOLFART", version, compressor, length and CRC-32 of the body (little endian)
-    the rest   the body, compressed: length of the header, header (JSON), streams
+    22 bytes   magic "PGOLFART", version, compressor, length of the compressed body, length of the body, CRC-32 of body and
+               words (little endian)
+    body       compressed: length of the header, header (JSON), streams
+    words      codes that were entropy-coded already; a compressor would find nothing in them
 
 The header lists the tensors in order (name, shape, kind), the layout of the codes of each width, and the model's settings.
 The streams follow from it: for each width the codes of all its tensors, then their scales, then the floats and integers
@@ -26,6 +28,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +37,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer import bitpack
-from trainer.bitpack import Layout
+from trainer import bitpack, entropy
 from trainer.compression import COMPRESSORS, Compressor
 from trainer.config import ModelConfig, section_from_dict, to_dict
 from trainer.files import write_atomically
@@ -43,11 +45,20 @@ from trainer.quantize import QuantizedTensor, StoredTensor, dequantize_state
 
 MAGIC = b"PGOLFART"
 VERSION = 1
-_PREFIX = struct.Struct("<8sBBII")  # magic, version, compressor, bytes of the body, CRC-32 of the body
+_PREFIX = struct.Struct("<8sBBIII")  # magic, version, compressor, compressed bytes, bytes of the body, CRC-32
 _HEADER_LENGTH = struct.Struct("<I")
 MAX_BODY_BYTES = 1 << 30  # a body that says it is larger is not one of ours: the cap of the contest is a sixtieth
+MAX_VALUES = 1 << 28  # in all tensors together: a coded value may take next to no bytes, but it takes memory and time
 _KEPT = {"float16": torch.float16, "float32": torch.float32, "int64": torch.int64}
 _QUANTIZED = {f"int{bits}": bits for bits in range(bitpack.MIN_BITS, bitpack.MAX_BITS + 1)}
+
+
+class Layout(StrEnum):
+    """How the codes of one width are stored."""
+
+    CODED = "coded"  # entropy-coded: classes and tables in the body, words behind it
+    ROWS = "rows"  # one byte per code
+    PACKED = "packed"  # k bits per code
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +93,9 @@ def save_artifact(path: Path, artifact: Artifact, compressors: Sequence[str]) ->
 
 def encode_artifact(artifact: Artifact, compressors: Sequence[str]) -> dict[str, bytes]:
     """The whole file as each compressor makes it. They run side by side: all three release the interpreter's lock."""
+    groups = {bits: _Group.of(bits, tensors) for bits, tensors in _by_bits(artifact.tensors).items()}
     with ThreadPoolExecutor(max_workers=len(compressors)) as pool:
-        files = pool.map(lambda name: _encode(artifact, COMPRESSORS[name]), compressors)
+        files = pool.map(lambda name: _encode(artifact, groups, COMPRESSORS[name]), compressors)
         return dict(zip(compressors, files, strict=True))
 
 
@@ -99,42 +111,72 @@ def load_artifact(path: Path) -> Artifact:
 
 def decode_artifact(data: bytes) -> Artifact:
     """The inverse of each of the files of `encode_artifact`; ValueError for any other bytes."""
-    body = _Reader(_decompressed(data))
+    body, words = _opened(data)
     header = _parse_header(body)
     model = _parse_model(header.model, header.tensors)
-    tensors = _read_tensors(body, header)
+    tensors = _read_tensors(body, words, header)
     body.require_end()
+    words.require_end()
     return Artifact(model, tensors)
 
 
 # ---- writing ----
 
 
-def _encode(artifact: Artifact, compressor: Compressor) -> bytes:
-    layouts = {bits: _best_layout(group, bits, compressor) for bits, group in _by_bits(artifact.tensors).items()}
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """All matrices of one width, and their codes under the entropy coder."""
+
+    bits: int
+    matrices: Sequence[bitpack.Codes]
+    coded: entropy.CodedGroup
+
+    @classmethod
+    def of(cls, bits: int, tensors: Sequence[QuantizedTensor]) -> _Group:
+        matrices = [_matrix(tensor) for tensor in tensors]
+        return cls(bits, matrices, entropy.encode_group(matrices, bits))
+
+    def in_body(self, layout: Layout) -> bytes:
+        if layout is Layout.CODED:
+            return self.coded.side
+        return b"".join(_uncoded(matrix, self.bits, layout) for matrix in self.matrices)
+
+    def best_layout(self, compressor: Compressor) -> Layout:
+        """The smallest one under this compressor; what is not coded is judged by the largest matrix alone."""
+        largest = max(self.matrices, key=lambda matrix: matrix.size)
+        share = sum(matrix.size for matrix in self.matrices) / max(largest.size, 1)
+        sizes = {Layout.CODED: len(self.coded.words) + len(compressor.compress(self.coded.side))}
+        for layout in (Layout.ROWS, Layout.PACKED):
+            sizes[layout] = int(share * len(compressor.compress(_uncoded(largest, self.bits, layout))))
+        return min(sizes, key=lambda layout: sizes[layout])
+
+
+def _encode(artifact: Artifact, groups: Mapping[int, _Group], compressor: Compressor) -> bytes:
+    layouts = {bits: group.best_layout(compressor) for bits, group in groups.items()}
+    words = {bits: group.coded.words for bits, group in groups.items() if layouts[bits] is Layout.CODED}
     header = {
         "model": to_dict(artifact.model),
         "layouts": {str(bits): layout.value for bits, layout in layouts.items()},
+        "words": {str(bits): len(data) for bits, data in words.items()},
         "tensors": [[name, list(_shape(tensor)), _kind(name, tensor)] for name, tensor in artifact.tensors.items()],
     }
     head = json.dumps(header, separators=(",", ":")).encode()
-    body = b"".join((_HEADER_LENGTH.pack(len(head)), head, *_streams(artifact.tensors, layouts)))
-    if len(body) > MAX_BODY_BYTES:
-        raise ValueError(f"an artifact of {len(body)} bytes before compression could not be read: {MAX_BODY_BYTES} at most")
-    return _PREFIX.pack(MAGIC, VERSION, compressor.number, len(body), zlib.crc32(body)) + compressor.compress(body)
+    streams = (*(group.in_body(layouts[bits]) for bits, group in groups.items()), *_float_streams(artifact.tensors))
+    body = b"".join((_HEADER_LENGTH.pack(len(head)), head, *streams))
+    tail = b"".join(words.values())
+    if max(len(body), len(tail)) > MAX_BODY_BYTES:
+        raise ValueError(f"{len(body)} + {len(tail)} bytes could not be read back: {MAX_BODY_BYTES} each at most")
+    compressed = compressor.compress(body)
+    checksum = zlib.crc32(tail, zlib.crc32(body))
+    return _PREFIX.pack(MAGIC, VERSION, compressor.number, len(compressed), len(body), checksum) + compressed + tail
 
 
-def _best_layout(group: Sequence[QuantizedTensor], bits: int, compressor: Compressor) -> Layout:
-    """The layout under which the largest tensor of this width compresses best; the first one of equals."""
-    largest = _matrix(max(group, key=lambda tensor: tensor.codes.numel()))
-    return min(Layout, key=lambda layout: len(compressor.compress(bitpack.encode(largest, bits, layout))))
+def _uncoded(codes_OI: bitpack.Codes, bits: int, layout: Layout) -> bytes:
+    return bitpack.pack(codes_OI, bits) if layout is Layout.PACKED else codes_OI.tobytes()
 
 
-def _streams(tensors: Mapping[str, StoredTensor], layouts: Mapping[int, Layout]) -> Iterator[bytes]:
-    groups = _by_bits(tensors)
-    for bits, group in groups.items():
-        yield from (bitpack.encode(_matrix(tensor), bits, layouts[bits]) for tensor in group)
-    yield _to_planes([tensor.scale_O for group in groups.values() for tensor in group])
+def _float_streams(tensors: Mapping[str, StoredTensor]) -> Iterator[bytes]:
+    yield _to_planes([tensor.scale_O for group in _by_bits(tensors).values() for tensor in group])
     for dtype in _KEPT.values():
         yield _to_planes([tensor for tensor in tensors.values() if isinstance(tensor, Tensor) and tensor.dtype == dtype])
 
@@ -206,21 +248,26 @@ class _Entry:
         return math.prod(self.shape)
 
     @property
-    def num_rows(self) -> int:
-        return self.shape[0]
+    def matrix_shape(self) -> tuple[int, int]:
+        return self.shape[0], math.prod(self.shape[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class _Header:
     model: object
     layouts: Mapping[int, Layout]
+    words: Mapping[int, int]
     tensors: Sequence[_Entry]
 
+    def of_width(self, bits: int) -> list[_Entry]:
+        return [entry for entry in self.tensors if entry.bits == bits]
 
-def _decompressed(data: bytes) -> bytes:
+
+def _opened(data: bytes) -> tuple[_Reader, _Reader]:
+    """Body and words, once prefix and checksum are right."""
     if len(data) < _PREFIX.size:
         raise ValueError(f"{len(data)} bytes are less than the prefix of {_PREFIX.size}")
-    magic, version, number, num_bytes, checksum = _PREFIX.unpack_from(data)
+    magic, version, number, num_compressed_bytes, num_bytes, checksum = _PREFIX.unpack_from(data)
     if magic != MAGIC:
         raise ValueError(f"it starts with {magic!r}, not {MAGIC!r}")
     if version != VERSION:
@@ -230,10 +277,12 @@ def _decompressed(data: bytes) -> bytes:
         raise ValueError(f"compressor {number} is not known")
     if num_bytes > MAX_BODY_BYTES:
         raise ValueError(f"a body of {num_bytes} bytes: at most {MAX_BODY_BYTES} are read")
-    body = compressor.decompress(data[_PREFIX.size :], num_bytes)
-    if zlib.crc32(body) != checksum:
+    rest = _Reader(data, _PREFIX.size)
+    body = compressor.decompress(rest.take(num_compressed_bytes), num_bytes)
+    words = data[rest.position :]
+    if zlib.crc32(words, zlib.crc32(body)) != checksum:
         raise ValueError("the checksum does not match")
-    return body
+    return _Reader(body), _Reader(words)
 
 
 def _parse_header(body: _Reader) -> _Header:
@@ -247,11 +296,20 @@ def _parse_header(body: _Reader) -> _Header:
     repeated = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
     if repeated:
         raise ValueError(f"the tensor {repeated[0]!r} stands there twice")
-    layouts = _typed(fields.get("layouts"), dict, "layouts")
-    widths = sorted({entry.bits for entry in entries if entry.bits})
+    layouts = _parse_layouts(fields.get("layouts"), sorted({entry.bits for entry in entries if entry.bits}))
+    coded = [bits for bits, layout in layouts.items() if layout is Layout.CODED]
+    words = _typed(fields.get("words"), dict, "words")
+    if set(words) != set(map(str, coded)):
+        raise ValueError(f"words {words} for coded layouts of {coded} bits")
+    sizes = {bits: _parse_size(words[str(bits)], "words") for bits in coded}
+    return _Header(fields.get("model"), layouts, sizes, entries)
+
+
+def _parse_layouts(raw: object, widths: Sequence[int]) -> dict[int, Layout]:
+    layouts = _typed(raw, dict, "layouts")
     if set(layouts) != set(map(str, widths)) or not set(map(str, layouts.values())) <= set(Layout):
-        raise ValueError(f"layouts {layouts} for codes of {widths} bits; known are {', '.join(Layout)}")
-    return _Header(fields.get("model"), {bits: Layout(layouts[str(bits)]) for bits in widths}, entries)
+        raise ValueError(f"layouts {layouts} for codes of {list(widths)} bits; known are {', '.join(Layout)}")
+    return {bits: Layout(layouts[str(bits)]) for bits in widths}
 
 
 def _parse_entry(raw: object) -> _Entry:
@@ -259,12 +317,19 @@ def _parse_entry(raw: object) -> _Entry:
     if len(fields) != 3:
         raise ValueError(f"a tensor with {len(fields)} fields: name, shape and kind are expected")
     name, kind = _typed(fields[0], str, "a name"), _typed(fields[2], str, "a kind")
-    shape = tuple(_typed(size, int, f"{name}: a size") for size in _typed(fields[1], list, f"{name}: a shape"))
-    if any(not 0 <= size <= MAX_BODY_BYTES for size in shape) or math.prod(shape) > 8 * MAX_BODY_BYTES:
+    shape = tuple(_parse_size(size, f"{name}: a size") for size in _typed(fields[1], list, f"{name}: a shape"))
+    if math.prod(shape) > MAX_VALUES:
         raise ValueError(f"{name}: a tensor of shape {shape}")
     if kind not in _KEPT and (kind not in _QUANTIZED or len(shape) < 2):
         raise ValueError(f"{name}: a tensor of kind {kind!r} and shape {shape}")
     return _Entry(name, shape, kind, _QUANTIZED.get(kind, 0))
+
+
+def _parse_size(value: object, what: str) -> int:
+    size: int = _typed(value, int, what)
+    if not 0 <= size <= MAX_BODY_BYTES:
+        raise ValueError(f"{what} is {size}: from 0 to {MAX_BODY_BYTES} are read")
+    return size
 
 
 def _typed(value: object, kind: type, what: str) -> Any:  # noqa: ANN401 - of type `kind`, checked here
@@ -276,6 +341,8 @@ def _typed(value: object, kind: type, what: str) -> Any:  # noqa: ANN401 - of ty
 def _parse_model(raw: object, entries: Sequence[_Entry]) -> ModelConfig:
     """The model's settings, if a model of that size can stand in this file: nobody should build a larger one."""
     num_values = sum(entry.num_values for entry in entries)
+    if num_values > MAX_VALUES:
+        raise ValueError(f"{num_values} values: at most {MAX_VALUES} are read")
     try:
         model = section_from_dict(ModelConfig, _typed(raw, dict, "model"), "model")
         widest = max(model.vocab_size, model.mlp_hidden, model.model_dim) * model.model_dim
@@ -286,18 +353,13 @@ def _parse_model(raw: object, entries: Sequence[_Entry]) -> ModelConfig:
     return model
 
 
-def _read_tensors(body: _Reader, header: _Header) -> dict[str, StoredTensor]:
-    codes = {
-        entry.name: _read_codes(body, entry, layout)
-        for bits, layout in header.layouts.items()
-        for entry in header.tensors
-        if entry.bits == bits
-    }
-    quantized = [entry for bits in header.layouts for entry in header.tensors if entry.bits == bits]
-    scales = _from_planes(body, "float16", [(entry.num_rows,) for entry in quantized])
+def _read_tensors(body: _Reader, words: _Reader, header: _Header) -> dict[str, StoredTensor]:
+    quantized = [entry for bits in header.layouts for entry in header.of_width(bits)]
+    codes = [matrix for bits in header.layouts for matrix in _read_codes(body, words, header, bits)]
+    scales = _from_planes(body, "float16", [entry.shape[:1] for entry in quantized])
     found: dict[str, StoredTensor] = {
-        entry.name: QuantizedTensor(codes[entry.name], scale_O, entry.bits)
-        for entry, scale_O in zip(quantized, scales, strict=True)
+        entry.name: QuantizedTensor(torch.from_numpy(matrix).view(entry.shape), scale_O, entry.bits)
+        for entry, matrix, scale_O in zip(quantized, codes, scales, strict=True)
     }
     for kind in _KEPT:
         kept = [entry for entry in header.tensors if entry.kind == kind]
@@ -305,13 +367,26 @@ def _read_tensors(body: _Reader, header: _Header) -> dict[str, StoredTensor]:
     return {entry.name: found[entry.name] for entry in header.tensors}
 
 
-def _read_codes(body: _Reader, entry: _Entry, layout: Layout) -> Tensor:
-    shape = (entry.num_rows, math.prod(entry.shape[1:]))
-    data = body.take(bitpack.num_encoded_bytes(entry.num_values, entry.bits, layout))
-    try:
-        return torch.from_numpy(bitpack.decode(data, shape, entry.bits, layout)).view(entry.shape)
-    except ValueError as error:
-        raise ValueError(f"{entry.name}: {error}") from error
+def _read_codes(body: _Reader, words: _Reader, header: _Header, bits: int) -> list[bitpack.Codes]:
+    shapes = [entry.matrix_shape for entry in header.of_width(bits)]
+    layout = header.layouts[bits]
+    if layout is Layout.CODED:
+        side = body.take(entropy.num_side_bytes(shapes, bits))
+        return entropy.decode_group(entropy.CodedGroup(side, words.take(header.words[bits])), shapes, bits)
+    if layout is Layout.PACKED:
+        return [_read_packed(body, shape, bits) for shape in shapes]
+    return [_read_rows(body, shape, bits) for shape in shapes]
+
+
+def _read_packed(body: _Reader, shape: tuple[int, int], bits: int) -> bitpack.Codes:
+    num_codes = math.prod(shape)
+    return bitpack.unpack(body.take(bitpack.num_packed_bytes(num_codes, bits)), num_codes, bits).reshape(shape)
+
+
+def _read_rows(body: _Reader, shape: tuple[int, int], bits: int) -> bitpack.Codes:
+    codes: bitpack.Codes = np.frombuffer(body.take(math.prod(shape)), dtype=np.int8).reshape(shape).copy()
+    bitpack.require_range(codes, bits)
+    return codes
 
 
 def _from_planes(body: _Reader, kind: str, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:

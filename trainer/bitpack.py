@@ -1,33 +1,21 @@
-"""Integer codes of k bits (k = 2 to 8) as bytes, in the layouts that the artifact chooses from.
+"""Integer codes of k bits (k = 2 to 8), densely packed into bytes and back, for whole arrays at once.
 
-``PACKED`` stores k bits per code: the least that a store without an entropy coder needs. ``ROWS`` and ``COLUMNS`` spend a
-whole byte per code and leave the shortening to the compressor: its entropy coder then sees one code per symbol, whereas
-dense packing smears each code over two bytes and hides the distribution. Which one wins depends on k and on the
-weights, so `artifact` measures; the figures are in docs/artifact.md. Split planes of bits were measured too and lost to
-whole bytes, so they are not here.
+Eight codes of k bits fill k bytes exactly and fit into one 64-bit word, so packing is eight shifts over an eighth of the
+codes. Dense packing is the least that a store without an entropy coder needs; under a general compressor it is worse than a
+byte per code, since it smears each code over two bytes and hides their distribution (figures in docs/artifact.md).
 
-Not covered: entropy coding itself (the compressors do that), and unsigned codes.
+Not covered: entropy coding (entropy.py), and unsigned codes.
 """
 
 from __future__ import annotations
-
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 MIN_BITS, MAX_BITS = 2, 8
-_LANES = 8  # that many codes of k bits fill k bytes exactly, and fit into one 64-bit word
+_LANES = 8
 
 Codes = NDArray[np.int8]
-
-
-class Layout(StrEnum):
-    """How the codes of one matrix are laid out as bytes."""
-
-    ROWS = "rows"  # one byte per code, row after row
-    COLUMNS = "columns"  # one byte per code, column after column
-    PACKED = "packed"  # k bits per code, row after row
 
 
 def code_range(bits: int) -> tuple[int, int]:
@@ -45,7 +33,7 @@ def num_packed_bytes(num_codes: int, bits: int) -> int:
 
 def pack(codes: Codes, bits: int) -> bytes:
     """Codes of any shape, row after row, k bits each, lowest bits first; ValueError if one needs more than `bits` bits."""
-    low = _checked(codes, bits)
+    low = require_range(codes, bits)
     words = np.zeros(-(-codes.size // _LANES), dtype="<u8")
     unsigned = (codes.reshape(-1).astype(np.int16) - low).astype(np.uint8)
     for lane in range(_LANES):
@@ -72,34 +60,8 @@ def unpack(data: bytes, num_codes: int, bits: int) -> Codes:
     return codes.reshape(-1)[:num_codes]
 
 
-def encode(codes_OI: Codes, bits: int, layout: Layout) -> bytes:
-    """A matrix of codes as bytes in `layout`; ValueError if a code does not fit into `bits` bits."""
-    if layout is Layout.PACKED:
-        return pack(codes_OI, bits)
-    _checked(codes_OI, bits)
-    return codes_OI.tobytes(order="F" if layout is Layout.COLUMNS else "C")
-
-
-def decode(data: bytes, shape: tuple[int, int], bits: int, layout: Layout) -> Codes:
-    """The inverse of `encode`; ValueError if `data` has another length than `shape` asks, or holds codes out of range."""
-    num_rows, num_columns = shape
-    if layout is Layout.PACKED:
-        return unpack(data, num_rows * num_columns, bits).reshape(shape)
-    if len(data) != num_rows * num_columns:
-        raise ValueError(f"{len(data)} bytes for a matrix of {num_rows} x {num_columns} codes, one byte each")
-    flat = np.frombuffer(data, dtype=np.int8)
-    codes = flat.reshape(num_columns, num_rows).T if layout is Layout.COLUMNS else flat.reshape(shape)
-    _checked(codes, bits)
-    return np.array(codes, order="C")  # a copy that may be written to
-
-
-def num_encoded_bytes(num_codes: int, bits: int, layout: Layout) -> int:
-    """Bytes that `encode` makes of so many codes."""
-    return num_packed_bytes(num_codes, bits) if layout is Layout.PACKED else num_codes
-
-
-def _checked(codes: Codes, bits: int) -> int:
-    """The least code of `bits` bits, once every code is known to be in range."""
+def require_range(codes: Codes, bits: int) -> int:
+    """The least code of `bits` bits; ValueError if a code is out of their range."""
     low, high = code_range(bits)
     if codes.size and (int(codes.min()) < low or int(codes.max()) > high):
         raise ValueError(f"codes from {codes.min()} to {codes.max()} do not fit into {bits} bits ({low} to {high})")

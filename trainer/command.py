@@ -100,6 +100,8 @@ def _report_errors(command: str, call: Callable[[], int]) -> int:
         if error.name not in ("torch", "numpy", "sentencepiece"):
             raise
         print(f"pgolf {command}: {error.name} is not installed: {INSTALL}", file=sys.stderr)
-    except ValueError as error:
+    except BrokenPipeError:
+        raise  # the reader of our output has seen enough: for the command line to handle
+    except (ValueError, OSError) as error:
         print(f"pgolf {command}: {error}", file=sys.stderr)
     return FAILED

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ DEFAULT_REPOSITORY = "willdepueoai/parameter-golf"
 DEFAULT_PREFIX = "datasets"
 DEFAULT_TRAIN_SHARDS = 80
 SHA256_LENGTH = 64
+ATTEMPTS = 3  # without a byte in between
+RETRY_SECONDS = 1.0
 
 Log = Callable[[str], None]
 
@@ -134,13 +137,27 @@ def _fetch(source: Source, path: PurePosixPath, target: Path, log: Log) -> str:
 
 
 def _continue_download(url: str, partial: Path, num_bytes: int) -> None:
+    """Append to what is there until all of it is there; a connection may drop as long as each one brings something."""
+    from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
+    attempts_left = ATTEMPTS
     with partial.open("ab") as file:
         if file.tell() > num_bytes:
             file.truncate(0)
-        http_get(url, file, resume_size=file.tell(), headers=build_hf_headers(), expected_size=num_bytes)
+        while attempts_left:
+            had_bytes = file.tell()
+            try:
+                http_get(url, file, resume_size=had_bytes, headers=build_hf_headers(), expected_size=num_bytes)
+                break
+            except HfHubHTTPError:
+                raise
+            except _client_error():
+                attempts_left = ATTEMPTS if file.tell() > had_bytes else attempts_left - 1
+                if not attempts_left:
+                    raise
+                time.sleep(RETRY_SECONDS)
         file.flush()
         os.fsync(file.fileno())
 
@@ -164,14 +181,19 @@ def _import_hub() -> Any:  # noqa: ANN401 - a module that need not be installed
     return huggingface_hub
 
 
+def _client_error() -> type[Exception]:
+    """The base of all errors of the HTTP library that this version of the client uses (requests or a kind of httpx)."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    ancestors = HfHubHTTPError.__mro__
+    return ancestors[ancestors.index(OSError) - 1]
+
+
 @contextmanager
 def _readable_errors(url: str) -> Iterator[None]:
     """Errors of the client as one sentence with the address. Local errors (a full disk) pass through."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    client_error = HfHubHTTPError.__bases__[0]  # of the HTTP library that this version of the client uses
     try:
         yield
-    except (client_error, ConnectionError) as error:
+    except (_client_error(), ConnectionError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(f"{url}: cannot be downloaded: {reason[0]}") from error

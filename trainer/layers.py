@@ -14,7 +14,6 @@ input is half precision on a GPU. The FlashAttention path cannot be exercised on
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -53,21 +52,22 @@ class Rotary(nn.Module):
         self.frequencies: Tensor
 
     def forward(self, num_tokens: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Tables of shape (T, 1, num_dims / 2), for positions from 0."""
+        """Cosines and signed sines as `rotate` takes them, each (T, 1, num_dims), for positions from 0."""
         positions = torch.arange(num_tokens, device=self.frequencies.device, dtype=torch.float32)
         angles = torch.outer(positions, self.frequencies)[:, None, :]
-        return angles.cos().to(dtype), angles.sin().to(dtype)
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat((cos, cos), dim=-1).to(dtype), torch.cat((sin, -sin), dim=-1).to(dtype)
 
 
 def rotate(x_BTHE: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the first dimensions of each head, as many as the tables cover, in pairs (i, i + half)."""
-    half = cos.size(-1)
-    first, second, rest = x_BTHE.split((half, half, x_BTHE.size(-1) - 2 * half), dim=-1)
-    return torch.cat((first * cos + second * sin, second * cos - first * sin, rest), dim=-1)
+    """Rotate the first dimensions of each head, as many as the tables cover, in pairs (i, i + half) of them."""
+    num_dims = cos.size(-1)
+    turned = x_BTHE[..., :num_dims]
+    turned = turned * cos + turned.roll(num_dims // 2, dims=-1) * sin
+    return turned if num_dims == x_BTHE.size(-1) else torch.cat((turned, x_BTHE[..., num_dims:]), dim=-1)
 
 
-@cache
-def _flash_attention_3() -> Callable[..., Tensor] | None:
+def _find_flash_attention_3() -> Callable[..., Tensor] | None:
     try:
         from flash_attn_interface import flash_attn_func  # type: ignore[import-not-found]
     except ImportError:
@@ -75,11 +75,13 @@ def _flash_attention_3() -> Callable[..., Tensor] | None:
     return flash_attn_func
 
 
+FLASH_ATTENTION_3 = _find_flash_attention_3()  # looked for once: a compiled graph must not import
+
+
 def causal_attention(q_BTHE: Tensor, k_BTKE: Tensor, v_BTKE: Tensor) -> Tensor:
     """Causal softmax attention with grouped queries; head h reads key/value head h // G. Returns (B, T, H, E)."""
-    flash = _flash_attention_3() if q_BTHE.is_cuda and q_BTHE.dtype != torch.float32 else None
-    if flash is not None:
-        out = flash(q_BTHE, k_BTKE, v_BTKE, causal=True)
+    if FLASH_ATTENTION_3 is not None and q_BTHE.is_cuda and q_BTHE.dtype != torch.float32:
+        out = FLASH_ATTENTION_3(q_BTHE, k_BTKE, v_BTKE, causal=True)
         return out[0] if isinstance(out, tuple) else out
     q, k, v = (t.transpose(1, 2) for t in (q_BTHE, k_BTKE, v_BTKE))
     grouped = q.size(1) != k.size(1)

@@ -50,8 +50,11 @@ class Log:
         """One line to the file and the console."""
         if self.path is None:
             return
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{text}\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{text}\n")
+        except OSError as error:
+            raise ValueError(f"{self.path}: the log cannot be written: {error.strerror}") from error
         if console:
             self._console.print(text, markup=False)
 

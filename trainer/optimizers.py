@@ -36,18 +36,19 @@ NS_EPS = 1e-7
 def orthogonalise(gradient_NOI: Tensor, num_steps: int, dtype: torch.dtype) -> Tensor:
     """Matrices with the same singular vectors and all singular values near one (0.7 to 1.2 after five steps).
 
-    Works on the last two dimensions, in `dtype`; a zero matrix stays zero.
+    Works in `dtype`, on the smaller side of the matrices; a zero matrix stays zero.
     """
     a, b, c = NS_COEFFICIENTS
-    x = gradient_NOI.to(dtype)
-    tall = x.size(-2) > x.size(-1)
-    if tall:
-        x = x.mT
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + NS_EPS)
+    x_NOI = gradient_NOI.to(dtype)
+    is_tall = x_NOI.size(1) > x_NOI.size(2)
+    if is_tall:
+        x_NOI = x_NOI.mT
+    x_NOI = x_NOI / (x_NOI.norm(dim=(1, 2), keepdim=True) + NS_EPS)
     for _ in range(num_steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+        gram_NOO = x_NOI @ x_NOI.mT
+        polynomial_NOO = torch.baddbmm(gram_NOO, gram_NOO, gram_NOO, beta=b, alpha=c)
+        x_NOI = torch.baddbmm(x_NOI, polynomial_NOO, x_NOI, beta=a)
+    return x_NOI.mT if is_tall else x_NOI
 
 
 def own_indices(num_matrices: int) -> list[int]:

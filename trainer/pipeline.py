@@ -34,7 +34,7 @@ from trainer.data import (
 from trainer.demo_data import ensure_demo
 from trainer.distributed import barrier, is_main, process_group, rank, world_size
 from trainer.evaluate import EvalResult, Evaluator, metric_lines
-from trainer.events import EventLog
+from trainer.events import EventLog, Read, Write
 from trainer.log import RULE, Log, silent, versions
 from trainer.model import GPT, count_parameters
 from trainer.plot import write_curves
@@ -105,8 +105,9 @@ def open_data(config: Config) -> RunData:
     tokenizer_path = Path(config.data.tokenizer_path) if config.data.path else folder / TOKENIZER
     processor = load_tokenizer(tokenizer_path, config.model.vocab_size)
     table = byte_table(processor)
-    if table.bos_token_id != config.model.bos_token_id:
-        raise ValueError(f"{tokenizer_path}: documents start with {table.bos_token_id}, model.bos_token_id differs")
+    looks_back = config.model.smear_gate or config.model.bigram_buckets
+    if looks_back and table.bos_token_id != config.model.bos_token_id:
+        raise ValueError(f"{tokenizer_path}: documents start with token {table.bos_token_id}; set model.bos_token_id to it")
     train = open_train_shards(train_pattern(folder))
     check_separate(train, val_pattern(folder))
     validation = open_validation(val_pattern(folder))
@@ -179,6 +180,7 @@ def _run(config: Config, device: torch.device, *, resume_from: dict[str, Any] | 
     if is_main():
         (folder / EVENTS_NAME).unlink(missing_ok=True)  # events begin after training, which is done again
     with log, EventLog(folder / EVENTS_NAME if is_main() else None) as events:
+        events.emit(Read(what=train_pattern(data.folder), phase="train"))
         evaluator = Evaluator(data.validation, data.table, config.eval, device=device)
         model = build_model(config, device)
         checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, config.run.keep_checkpoints)
@@ -205,8 +207,10 @@ def _finish(
     saved = None
     if is_main():
         saved = write_artifact(path, config, trainer.model, trainer.loader, log, elapsed_seconds=trainer.elapsed_seconds)
+        events.emit(Write(what=ARTIFACT_NAME, num_bytes=saved.num_bytes))
     barrier()
     model = load_model(path, trainer.device, trainer.model.compute_dtype)
+    events.emit(Read(what=ARTIFACT_NAME, phase="evaluate"))
     compressor = saved.compressor if saved is not None else "packed"
     label = f"final_{quantization_label(config)}_{compressor}_roundtrip"
     evaluations = _evaluate(config, model, evaluator, label, log, events)

@@ -221,7 +221,7 @@ def _write_splits(
     bos = np.array([processor.bos_id()], dtype=np.uint16)
     remaining, last_log = iter(documents), time.monotonic()
     while batch := list(islice(remaining, BATCH_DOCUMENTS)):
-        for text, tokens in zip(batch, processor.encode(batch, num_threads=1), strict=True):
+        for text, tokens in zip(batch, processor.encode(batch, num_threads=os.cpu_count() or 1), strict=True):
             split = splits["val" if is_validation(text, settings.val_fraction) else "train"]
             split.add(text, np.concatenate((bos, np.array(tokens, dtype=np.uint16))), table)
             if split is splits["val"]:

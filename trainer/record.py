@@ -34,9 +34,11 @@ RECORD_TRACK = "10min_16mb"
 TRACKS = (RECORD_TRACK, "non_record_16mb")
 # README of the contest, for the record track: eight H100, ten minutes of training (the step that crosses them counts as
 # within) and ten more for the evaluation.
+CONTEST_DATASET = "fineweb"  # how the names of all its exports begin
 RECORD_WORLD_SIZE, RECORD_DEVICE, TIME_CAP_SECONDS = 8, "H100", 600.0
 _FACTS = {
     "seed": r"seed:(\d+)",
+    "dataset": r"train_loader:dataset:(\S+) .*",
     "val_tokens": r"val_loader:.*\btokens:(\d+)",
     "model_params": r"model_params:(\d+)",
     "world_size": r"world_size:(\d+)\b.*",
@@ -63,6 +65,7 @@ class RunLog:
     label: str
     val_loss: float
     val_bpb: float
+    dataset: str
     val_tokens: int
     model_params: int
     world_size: int
@@ -76,9 +79,9 @@ class RunLog:
     total_bytes: int
 
     def settings(self) -> list[str]:
-        """What was printed before the seed and names no seed: data, sizes, hyper-parameters, versions."""
+        """What was printed before the seed: data, sizes, hyper-parameters, versions. Where files lay is left out."""
         lines = self.text.splitlines()
-        return lines[: lines.index(f"seed:{self.seed}")]
+        return [re.sub(r"[^\s=]*/(?=[^\s/])", "", line) for line in lines[: lines.index(f"seed:{self.seed}")]]
 
     @property
     def is_within_training_time(self) -> bool:
@@ -114,6 +117,7 @@ def read_log(path: Path) -> RunLog:
         label=score["label"],
         val_loss=float(score["val_loss"]),
         val_bpb=float(score["val_bpb"]),
+        dataset=facts["dataset"],
         device=facts["device"],
         pytorch_version=facts["pytorch_version"],
         train_seconds=int(facts["train_time_ms"]) / 1000,
@@ -230,6 +234,10 @@ def _refuse_track(runs: Sequence[RunLog], about: About) -> None:
     if about.track != RECORD_TRACK:
         return
     for run in runs:
+        if not run.dataset.startswith(CONTEST_DATASET):
+            raise ValueError(
+                f"{run.path}: scored on {run.dataset}: track {RECORD_TRACK} is FineWeb; use --track {TRACKS[1]}"
+            )
         times = f"{run.train_seconds} s of training, {run.eval_seconds} s of evaluation"
         shown = f"{run.path}: {run.world_size} x {run.device}, {times}"
         if run.world_size != RECORD_WORLD_SIZE or RECORD_DEVICE not in run.device:
@@ -294,6 +302,7 @@ def render_submission(runs: Sequence[RunLog], about: About) -> dict[str, Any]:
         "seeds": [run.seed for run in runs],
         "seed_results": {str(run.seed): _seed_result(run) for run in runs},
         "evaluation": first.label,
+        "dataset": first.dataset,
         "hardware": f"{first.world_size}x {first.device}",
         "pytorch_version": first.pytorch_version,
     }
@@ -333,6 +342,9 @@ def _readme_lines(runs: Sequence[RunLog], about: About) -> Iterator[str]:
         yield f"Mean val_bpb **{summary['val_bpb']:.8f}** (sample standard deviation {summary['val_bpb_std']:.8f})."
     else:
         yield "One seed only: this is a single run, without a standard deviation."
+    if not first.dataset.startswith(CONTEST_DATASET):
+        yield from ("", f"Scored on the validation split of `{first.dataset}`, which is **not** the contest's: the numbers")
+        yield "compare with no other record."
     yield from (
         "",
         f"{first.model_params:,} parameters; {first.val_tokens:,} validation tokens; {first.code_bytes:,} bytes of code;",

@@ -1,8 +1,8 @@
 """What to do about a submission that is over the cap.
 
 `advise` says which tensors weigh most and which settings would save how much, by quantising the same weights under each of
-them. Its figures are estimates by the entropy of the codes, which the compressors reach to within about one per cent; the
-size of the file itself is exact.
+them. Its figures are estimates by the entropy of the codes, which the artifact comes close to or, where rows and columns
+differ, undercuts by some per cent; the size of the file itself is exact.
 
 Not covered: the size of the script (pack.py makes it smaller), and what a setting costs in val_bpb.
 """

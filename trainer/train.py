@@ -133,6 +133,7 @@ class Trainer:
         now = self._now()
         if self._is_reported():
             self._report(now, float(mean_over_processes(loss)))
+        self._advance_bar(now)
         return now
 
     def _accumulate_gradients(self, loader: TrainLoader) -> Tensor:
@@ -159,7 +160,7 @@ class Trainer:
 
     def _is_reported(self) -> bool:
         early = self.step <= FIRST_STEPS_LOGGED
-        return early or self._is_due(self.config.run.log_every) or self._is_due(self.config.run.checkpoint_every)
+        return early or self._is_due(self.config.run.log_every)
 
     def _activate_qat_if_due(self, now: Moment) -> None:
         quant = self.config.quant
@@ -245,21 +246,22 @@ class Trainer:
             raise ValueError(f"train_loss is {train_loss} at step {self.step}: {self._last_good()}")
         self.curve.train.append((self.step, train_loss))
         self.log.line(f"{self._step_text()} train_loss:{train_loss:.4f} {self._time_text(now)}")
-        self._advance_bar(now, train_loss)
 
     def _last_good(self) -> str:
         paths = self._checkpoints.paths() if self._checkpoints is not None else []
         return f"the last good checkpoint is {paths[-1]}" if paths else "there is no earlier checkpoint"
 
-    def _advance_bar(self, now: Moment, train_loss: float) -> None:
-        speed = now.step * self.config.data.train_batch_tokens / max(now.elapsed_seconds, 1e-9)
-        eta = (self.config.schedule.iterations - now.step) * now.elapsed_seconds / now.step
-        left = self._limit_seconds - now.elapsed_seconds if self._limit_seconds else eta
-        text = (
-            f"step {now.step} loss {train_loss:.3f} {speed:,.0f} tok/s ETA {min(eta, left):.0f}s wallclock left {left:.0f}s"
-        )
-        done = max(now.step / max(self.config.schedule.iterations, 1), now.elapsed_seconds / (self._limit_seconds or 1e99))
-        self.log.advance(done, 1.0, text)
+    def _advance_bar(self, now: Moment) -> None:
+        total_steps, limit = self.config.schedule.iterations, self._limit_seconds
+        elapsed = max(now.elapsed_seconds, 1e-9)
+        speed = now.step * self.config.data.train_batch_tokens / elapsed
+        remaining_seconds = (total_steps - now.step) * elapsed / now.step
+        text = f"step {now.step} loss {self.curve.train[-1][1]:.3f} {speed:,.0f} tokens/s "
+        if limit:
+            text += f"wallclock left {max(limit - elapsed, 0):.0f}s "
+            remaining_seconds = min(remaining_seconds, limit - elapsed)
+        done = max(now.step / total_steps, elapsed / limit if limit else 0.0)
+        self.log.advance(done, 1.0, f"{text}ETA {max(remaining_seconds, 0):.0f}s")
 
     def _step_text(self) -> str:
         return f"step:{self.step}/{self.config.schedule.iterations}"
@@ -277,7 +279,11 @@ class Trainer:
     # ---- checkpoints ----
 
     def save(self) -> None:
-        """Write a checkpoint. Every process must call this; the main one writes."""
+        """Write a checkpoint. Every process must call this; the main one writes.
+
+        ValueError if a weight is not finite: a checkpoint of it would push a good one out.
+        """
+        self._require_finite_weights()
         self._saved_step = self.step
         state = {
             "config": to_dict(self.config),
@@ -293,6 +299,11 @@ class Trainer:
         }
         if is_main() and self._checkpoints is not None:
             self._checkpoints.save(self.step, state)
+
+    def _require_finite_weights(self) -> None:
+        for name, weight in self.model.named_parameters():
+            if not bool(weight.isfinite().all()):
+                raise ValueError(f"{name} is not finite after step {self.step}: {self._last_good()}")
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what `save` wrote."""

@@ -47,6 +47,8 @@ _CONSOLES = frozenset({"stdout", "stderr"})
 _NOT_PRINTING = frozenset(["np", "numpy", "math", "torch", "F", "dist", "nn", "struct", "wandb"])
 _MEASURED_BPB = re.compile(r"bpb.{0,30}?\d\.\d\d", re.I)
 _QUOTED = frozenset({"__file__", "nvidia-smi", "getsource"})
+_COMPRESSORS = frozenset({"compress", "b85encode", "lzma", "brotli", "zlib", "zstd", "LZMACompressor", "minify"})
+_CODE_SIZE = re.compile(r"code.{0,20}(?:size|bytes)|(?:size|bytes).{0,20}code", re.IGNORECASE)
 _LABEL_END = re.compile(r"[\s:=]")
 _LEAST_ECHOED = 16  # ours: letters; shorter texts ("val_loss:{} val_bpb:{}") stand in lines of any script
 _MAX_ECHO_PREFIX = 80
@@ -63,13 +65,15 @@ class PrintSite:
     `location` is the call that contributes the words (for ``log0(f"{label} ...")`` that call, not its callers), and
     `called_from` the call that supplied the rest, if another function did. `evaluation` is the function that computes
     the val_bpb printed here and `evaluated_at` its call, as far as they can be told. `quotes`: the hole of an opaque site
-    holds the script's own source or a system tool's table, in which no measured bpb can stand.
+    holds the script's own source or a system tool's table, in which no measured bpb can stand. `compresses`: a code size
+    printed here is that of something compressed.
     """
 
     location: Location
     parts: tuple[Part, ...]
     opaque: bool = False
     quotes: bool = False
+    compresses: bool = False
     called_from: Location | None = None
     evaluation: str | None = None
     evaluated_at: Location | None = None
@@ -133,10 +137,11 @@ def find_printer_of(
     launcher repeats a line of the script after words of its own (``best run: final_exact val_bpb:1.1``) does not make it
     foreign.
     """
-    for text in (fact.text, lines[fact.line - 1]):
-        printable, site = find_printer(sites, text)
-        if printable is not False:
-            return printable, site
+    as_text, as_line = (find_printer(sites, text) for text in (fact.text, lines[fact.line - 1]))
+    if as_text[0] or as_line[0]:
+        return as_text if as_text[0] else as_line
+    if as_text[0] is None or as_line[0] is None:
+        return as_text if as_text[0] is None else as_line
     telling = [site for site in sites if count_letters(site.parts) >= _LEAST_ECHOED]
     ends = [match.end() for match in _AFTER_WORDS.finditer(fact.text, 0, _MAX_ECHO_PREFIX)]
     found = (find_printer(telling, fact.text[end:]) for end in ends)
@@ -239,6 +244,7 @@ class _Finder:
                 parts=line,
                 opaque=opaque,
                 quotes=opaque and self._quotes(line, work.context),
+                compresses=_is_code_size(line) and self._compresses(line, work.context),
                 called_from=called_from,
                 evaluation=found.function if found else None,
                 evaluated_at=_location(found.call, found.scope) if found else None,
@@ -247,6 +253,12 @@ class _Finder:
     def _quotes(self, line: Template, context: Context) -> bool:
         holes = [part.source for part in line if isinstance(part, Hole) and "dumps(" not in part.source]
         return any(_is_quoted(words_behind(source, context, self.scopes)) for source in holes)
+
+    def _compresses(self, line: Template, context: Context) -> bool:
+        """Is a number in the line made by compressing something? A hole may stand at any level of the calls."""
+        holes = [part.source for part in line if isinstance(part, Hole)]
+        levels = [Context(context.chain[level:]) for level in range(len(context.chain))]
+        return any(words_behind(hole, level, self.scopes) & _COMPRESSORS for hole in holes for level in levels)
 
     def _evaluation(self, line: Template, work: _Work, call: ast.Call) -> Evaluation | None:
         levels = [level for level, (scope, _) in enumerate(work.context.chain) if scope is work.place[1]]
@@ -317,6 +329,12 @@ def _printed_by_method(call: ast.Call, method: ast.Attribute) -> _Printed | None
 def _is_continued(call: ast.Call) -> bool:
     end = _keyword(call, "end")
     return isinstance(end, ast.Constant) and isinstance(end.value, str) and "\n" not in end.value
+
+
+def _is_code_size(line: Template) -> bool:
+    """Does a line print a size of code that may be one of compressed code, for all that it says?"""
+    words = " ".join(part for part in line if isinstance(part, str)).lower()
+    return bool(_CODE_SIZE.search(words)) and "uncompressed" not in words and "raw" not in words
 
 
 def _is_quoted(words: frozenset[str]) -> bool:

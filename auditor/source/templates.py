@@ -53,7 +53,7 @@ def hole_of_format(source: str, spec: str) -> Hole:
     parsed = _FORMAT_SPEC.fullmatch(spec)
     if parsed is None:  # a date format, or an object's own
         return Hole(source)
-    pattern = _number_pattern(parsed["type"] or "", parsed["precision"], bool(parsed["group"]))
+    pattern = _number_pattern(parsed["type"] or "", parsed["precision"], parsed["group"] or "")
     return Hole(source, _padded(pattern, parsed["fill"] or " ", bool(parsed["width"])) if pattern else None)
 
 
@@ -83,12 +83,12 @@ def _percent_hole(found: re.Match[str]) -> Hole:
     precision = found["precision"]
     if found["type"] in "srac" or precision == "*":
         return ANYTHING
-    pattern = _number_pattern({"i": "d", "u": "d"}.get(found["type"], found["type"]), precision, False)
+    pattern = _number_pattern({"i": "d", "u": "d"}.get(found["type"], found["type"]), precision, "")
     return Hole("", _padded(pattern, " ", bool(found["width"])) if pattern else None)
 
 
-def _number_pattern(kind: str, precision: str | None, grouped: bool) -> str | None:
-    digits = r"\d[\d,_]*" if grouped else r"\d+"
+def _number_pattern(kind: str, precision: str | None, grouped: str) -> str | None:
+    digits = rf"\d{{1,3}}(?:{grouped}\d{{3}})*" if grouped else r"\d+"
     decimals = int(precision) if precision is not None else 6
     fraction = rf"\.\d{{{decimals}}}" if decimals else ""
     if kind in ("f", "F"):

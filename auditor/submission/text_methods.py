@@ -22,6 +22,8 @@ def apply_method(text: Text, method: str, arguments: Sequence[object]) -> object
     match method, arguments:
         case "join", [list(items)] if all(isinstance(item, str | bytes) for item in items):
             _check(sum(len(item) for item in items) + len(text) * len(items))
+        case "join", [str(items)]:  # a string in parentheses, meant as a tuple: its characters are joined
+            _check(len(items) * (len(text) + 1))
         case "replace", [str() | bytes() as old, str() | bytes() as new, *_]:
             _check(len(text) + (len(text) + 1 if not old else len(text) // len(old)) * len(new))
         case (("split" | "splitlines"), _):

@@ -28,6 +28,7 @@ _RUNS_FILES = frozenset(
         *("subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.Popen", "os.execv", "os.execvp"),
     ]
 )
+_REPLACES_SCRIPT = "runpy.run_path"
 _LAST_NAMES = frozenset(name.rpartition(".")[2] for name in _RUNS_TEXT | _RUNS_FILES)
 _MENTIONS_EXEC = re.compile(r"(?<![.\w])(?:exec|eval)\s*\(|builtins|=\s*exec\b")
 _MENTIONS_FILES = re.compile(r"run_path|spec_from_file_location|SourceFileLoader|subprocess|execv")
@@ -75,7 +76,7 @@ def unwrap(path: str, data: bytes, read_file: ReadFile) -> Unwrapped:
 def _may_be_packed(source: str) -> bool:
     """A quick look that spares most scripts being followed statement by statement."""
     decodes_text = any(word in source for word in _TEXT_DECODERS)
-    if decodes_text and _MENTIONS_FILES.search(source):
+    if (decodes_text and _MENTIONS_FILES.search(source)) or ("run_path" in source and ".write" in source):
         return True
     return (decodes_text or "decompress" in source) and _MENTIONS_EXEC.search(source) is not None
 
@@ -127,11 +128,13 @@ class _Wrapper:
             value = next(self._written_files(call), None)
         else:
             return None
-        if value is None or not value.how or value.how.startswith("file ") or not isinstance(value.data, str | bytes):
+        if value is None or value.how.startswith("file ") or not isinstance(value.data, str | bytes):
             return None  # code made at run time, or a shipped sibling: `entry` follows that as a module
+        if not value.how and callee != _REPLACES_SCRIPT:
+            return None  # plain text: a small program that a script writes and runs beside itself
         source = _text(value.data)
         return Layer(
-            method=f"{callee.rpartition('.')[2]}({value.how})",
+            method=f"{callee.rpartition('.')[2]}({value.how or 'text'})",
             source=source,
             outer_path=self.path,
             outer_line=call.lineno,
@@ -171,9 +174,9 @@ class _Wrapper:
                 yield self.folder.written[path]
 
     def _unpacked(self) -> Iterator[tuple[str, str]]:
-        """The names and texts of the files that were decoded and written."""
+        """The names and texts of the files that were written."""
         for path, value in self.folder.written.items():
-            if value.how and isinstance(value.data, str | bytes):
+            if isinstance(value.data, str | bytes):
                 yield path.removeprefix(Folder.TEMPORARY).lstrip("/"), _text(value.data)
 
     def _bind(self, statement: ast.stmt) -> None:

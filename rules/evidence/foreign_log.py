@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -111,7 +112,7 @@ class _Comparison:
         return carriers or tuple(run for run in runs if self._is_own(run)) or runs
 
     def _is_own(self, run: Run) -> bool:
-        size = compare_code_size(run, self._sizes)
+        size = compare_code_size(run, self._sizes, self.submission.print_sites)
         if run.source is not None:
             return count_different_lines(run.source, self.script) == 0
         return size is not None and abs(size.difference_bytes) <= CODE_SIZE_SLACK_BYTES.value
@@ -201,10 +202,12 @@ class _Comparison:
         )
 
     def code_sizes(self) -> Iterator[Statement]:
-        """Did the runs log the size of the shipped code as theirs?"""
+        """Did the runs log the size of the shipped code as theirs? A run that printed the shipped source needs no size."""
         logged: dict[tuple[bool, int], list[CodeSize]] = {}
         for run in self.runs:
-            size = compare_code_size(run, self._sizes)
+            if run.source is not None and count_different_lines(run.source, self.script) == 0:
+                continue
+            size = compare_code_size(run, self._sizes, self.submission.print_sites)
             if size is not None:
                 same = abs(size.difference_bytes) <= CODE_SIZE_SLACK_BYTES.value
                 logged.setdefault((same, size.size.num_bytes), []).append(size)
@@ -299,11 +302,12 @@ class _Comparison:
     def settings(self) -> Iterator[Statement]:
         """Does the script know every hyper-parameter that a run dumped? Not asked where the code size tells already."""
         for run in self.runs:
-            size = compare_code_size(run, self._sizes)
+            size = compare_code_size(run, self._sizes, self.submission.print_sites)
             if size is not None and not size.difference_bytes:
                 continue
             printed = self.submission.printed_lines(run)
             unknown = find_unknown_settings(run, printed, self.script, self.submission.print_sites)
+            unknown = tuple(setting for setting in unknown if self._helper_that_prints(setting) is None)
             if unknown:
                 names = ", ".join(setting.name for setting in unknown)
                 yield self.rule.finding(
@@ -316,11 +320,13 @@ class _Comparison:
 
 
 def _grouped(lines: Iterable[CarrierLine]) -> Iterator[tuple[str, list[CarrierLine]]]:
-    """The lines by their label; a line without one goes by its text."""
+    """The lines by their label; lines without one go by the first one's text."""
     groups: dict[str, list[CarrierLine]] = {}
     for line in lines:
-        groups.setdefault(line.metric.label or _shortened(line.metric.text), []).append(line)
-    yield from groups.items()
+        shape = re.sub(r"\d+", "0", line.metric.text)
+        groups.setdefault(line.metric.label or shape, []).append(line)
+    for group in groups.values():
+        yield group[0].metric.label or _shortened(group[0].metric.text), group
 
 
 def _places(metrics: Sequence[Metric]) -> str:

@@ -19,9 +19,9 @@ from auditor.submission.logs.model import Run, Size, SizeKind
 from auditor.submission.script import Module, Script
 from auditor.submission.submission import Submission
 from rules.headline_runs import SeedRun
-from rules.limits import CODE_COUNTS, CodeCount
+from rules.limits import CODE_COUNTS, CodeCount, Range
 
-_LARGEST_WRAPPER_SHARE = 0.5  # ours: listed wrappers have 20 to 35 % of their source
+WRAPPER_SHARES = Range(0.1, 0.5)  # ours: listed wrappers have 20 to 35 % of their source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,11 @@ class CodeBytes:
 
     @property
     def could_be_packed(self) -> bool:
-        """Could a readable script have been shipped as a wrapper on that day?"""
-        return not self.is_packed and any(
-            count.value is CodeCount.WRAPPER and count.since <= self.day for count in CODE_COUNTS
+        """Could a readable script have been shipped as a wrapper on that day? A loader was not meant as one."""
+        return (
+            not self.is_packed
+            and len(self.files) == 1
+            and any(count.value is CodeCount.WRAPPER and count.since <= self.day for count in CODE_COUNTS)
         )
 
     def counted(self, ruleset: RulesetName) -> int:
@@ -144,7 +146,7 @@ def _logged_compressed(seed_run: SeedRun) -> tuple[int | None, str]:
 def _logged_small(seed_run: SeedRun, shipped_bytes: int) -> Size | None:
     """A logged code size that a wrapper of the shipped code can have, but no version of it."""
     size = seed_run.find(lambda run: run.size(SizeKind.CODE))
-    return size if size is not None and size.num_bytes < _LARGEST_WRAPPER_SHARE * shipped_bytes else None
+    return size if size is not None and size.num_bytes < WRAPPER_SHARES.high * shipped_bytes else None
 
 
 def _code_in_total(run: Run) -> tuple[int, str] | None:

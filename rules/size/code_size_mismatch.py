@@ -84,7 +84,7 @@ class CodeSizeMismatch(Rule):
         known = _known_sizes(submission, script, ruleset)
         seen: set[int] = set()
         for seed_run in judged_runs(submission):
-            logged = compare_code_size(seed_run.run, known)
+            logged = compare_code_size(seed_run.run, known, submission.print_sites)
             if logged is None or logged.size.num_bytes in seen:
                 continue
             seen.add(logged.size.num_bytes)

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
-from auditor.submission.metadata import Declared
+from auditor.submission.metadata import Declared, SeedResult
 from auditor.submission.script import Script
 from auditor.submission.submission import Submission
 from rules.headline_runs import SeedRun, headline_runs, judged_runs, place
 from rules.limits import ARTIFACT_CAP_BYTES, CODE_COUNTS, LAUNCH, MEBIBYTE_CAP_BYTES, CodeCount
-from rules.size.code_count import CodeBytes, count_code
+from rules.size.code_count import WRAPPER_SHARES, CodeBytes, count_code
 from rules.size.seed_sizes import ModelSize, model_size
 
 CAP = ARTIFACT_CAP_BYTES.value
@@ -61,7 +61,8 @@ class OversizeArtifact(Rule):
         if script is None:
             yield Unestablished(message="no script, so the code cannot be counted")
         located = bool(headline_runs(submission))
-        certain = located or all(seed_sum.low > CAP for seed_sum in sums)
+        contradicted = any(total.value <= CAP for total in _declared_totals(submission))
+        certain = located or (not contradicted and all(seed_sum.low > CAP for seed_sum in sums))
         for seed_sum in sums:
             yield from self._judge(seed_sum, ruleset, certain)
         if located and script:
@@ -70,7 +71,7 @@ class OversizeArtifact(Rule):
             yield from self._judge_declared(submission, ruleset)
 
     def _judge(self, seed: _SeedSum, ruleset: Ruleset, certain: bool) -> Iterator[Statement]:
-        """`certain`: the run is one of those behind the number, or every run tells the same."""
+        """`certain`: the run is one of those behind the number, or every run tells the same and nothing declares less."""
         if seed.low > CAP:
             certain = certain and not seed.fits_as_wrapper
             yield self._excess(seed, ruleset, None if certain else Status.REVIEW)
@@ -191,7 +192,8 @@ def _sum(submission: Submission, script: Script, seed_run: SeedRun, ruleset: Rul
         least -= max(code.source - fewest, 0)  # the total may have counted the readable source
     as_wrapper = ""
     if ruleset.name is RulesetName.PRACTICE and code.could_be_packed:
-        as_wrapper = _fits_as_wrapper(model, code, declared)
+        own = [result.artifact_bytes for result in _seed_results(submission) if result.seed == seed_run.seed]
+        as_wrapper = _fits_as_wrapper(model, code, [total.value for total in own if total is not None] or declared)
     return _SeedSum(seed_run, model, code, counted, least, most, as_wrapper)
 
 
@@ -199,16 +201,19 @@ def _fits_as_wrapper(model: ModelSize, code: CodeBytes, declared: Sequence[float
     """What says that the author counted a wrapper that is not shipped, with which the sum would fit."""
     if code.compressed is not None and model.num_bytes + code.compressed <= CAP:
         return f"; with the code as a wrapper of {code.compressed:,} bytes, which is not shipped, it would fit"
-    total = next((total for total in declared if model.num_bytes < total <= CAP), None)
+    least, most = (model.num_bytes + share * code.shipped for share in (WRAPPER_SHARES.low, WRAPPER_SHARES.high))
+    total = next((total for total in declared if least <= total <= min(most, CAP)), None)
     return f"; {total:,.0f} bytes are declared, as with a wrapper that is not shipped" if total else ""
 
 
 def _declared_totals(submission: Submission) -> Iterator[Declared]:
-    metadata = submission.metadata
-    if metadata is None:
-        return
-    seeds = [result.artifact_bytes for result in metadata.seed_results]
-    yield from (total for total in (*seeds, metadata.bytes_total) if total is not None)
+    seeds = [result.artifact_bytes for result in _seed_results(submission)]
+    total = submission.metadata.bytes_total if submission.metadata else None
+    yield from (each for each in (*seeds, total) if each is not None)
+
+
+def _seed_results(submission: Submission) -> tuple[SeedResult, ...]:
+    return submission.metadata.seed_results if submission.metadata else ()
 
 
 def _in_json(submission: Submission, declared: Declared) -> Location:

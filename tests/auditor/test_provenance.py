@@ -49,14 +49,14 @@ LINES = "step:1/2 val_loss:2.0000 val_bpb:1.2000\nfinal_int8 val_loss:1.9635 val
     ],
 )
 def test_code_size_counts_as_shipped_however_it_was_measured(num_bytes: int) -> None:
-    size = compare_code_size(run_of(f"{LINES}Code size: {num_bytes} bytes\n"), code_sizes(script_of(SOURCE), {}))
+    size = compare_code_size(run_of(f"{LINES}Code size: {num_bytes} bytes\n"), code_sizes(script_of(SOURCE), {}), ())
     assert size is not None
     assert size.difference_bytes == 0
 
 
 def test_characters_do_not_count_where_the_script_counts_bytes() -> None:
     source = SOURCE + 'code_bytes = len(code.encode("utf-8"))\n'
-    size = compare_code_size(run_of(f"{LINES}Code size: {len(source)} bytes\n"), code_sizes(script_of(source), {}))
+    size = compare_code_size(run_of(f"{LINES}Code size: {len(source)} bytes\n"), code_sizes(script_of(source), {}), ())
     assert size is not None
     assert size.difference_bytes == -1
 
@@ -66,20 +66,21 @@ def test_packed_script_may_log_the_size_of_wrapper_or_payload() -> None:
     module = Module(path="train_gpt.py", source_path="train_gpt.py!decoded", source=SOURCE, tree=ast.parse(SOURCE))
     packed = Script(path="train_gpt.py", num_bytes=123, layers=(layer,), modules=(module,))
     for num_bytes, name in ((123, "train_gpt.py"), (len(SOURCE.encode()), "train_gpt.py decoded")):
-        size = compare_code_size(run_of(f"{LINES}Code size: {num_bytes} bytes\n"), code_sizes(packed, {}))
+        size = compare_code_size(run_of(f"{LINES}Code size: {num_bytes} bytes\n"), code_sizes(packed, {}), ())
         assert size is not None
         assert (size.difference_bytes, size.shipped_as) == (0, name)
 
 
 def test_code_size_of_another_version_is_held_against_the_nearest_text() -> None:
     num_bytes = len(SOURCE.encode()) + 36
-    size = compare_code_size(run_of(f"{LINES}Code size: {num_bytes} bytes\n"), code_sizes(script_of(SOURCE), {"x.py": 5}))
+    run = run_of(f"{LINES}Code size: {num_bytes} bytes\n")
+    size = compare_code_size(run, code_sizes(script_of(SOURCE), {"x.py": 5}), ())
     assert size is not None
     assert (size.difference_bytes, size.shipped_as) == (36, "train_gpt.py")
 
 
 def test_run_without_code_size_says_nothing() -> None:
-    assert compare_code_size(run_of(LINES), code_sizes(script_of(SOURCE), {})) is None
+    assert compare_code_size(run_of(LINES), code_sizes(script_of(SOURCE), {}), ()) is None
 
 
 def test_embedded_source_is_compared_line_by_line() -> None:

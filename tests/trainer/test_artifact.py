@@ -16,7 +16,7 @@ from trainer.config import ModelConfig
 from trainer.quantize import QuantizedTensor, dequantize_state, quantize_rows
 
 MODEL = ModelConfig(vocab_size=8, num_layers=2, model_dim=8, num_heads=2, num_kv_heads=1, bigram_buckets=4, bigram_dim=2)
-PREFIX = struct.Struct("<8sBBII")
+PREFIX = struct.Struct("<8sBBIII")
 
 
 def make_artifact(*, seed: int = 0, columns: int = 8) -> Artifact:
@@ -40,6 +40,9 @@ def make_artifact(*, seed: int = 0, columns: int = 8) -> Artifact:
     )
 
 
+FILES = encode_artifact(make_artifact(), list(COMPRESSORS))
+
+
 def assert_same(first: Artifact, second: Artifact) -> None:
     assert first.model == second.model
     assert list(first.tensors) == list(second.tensors)
@@ -55,11 +58,39 @@ def assert_same(first: Artifact, second: Artifact) -> None:
             assert torch.equal(tensor, other)
 
 
-@settings(max_examples=10)
-@given(st.integers(0, 2**32), st.integers(1, 30), st.sampled_from(list(COMPRESSORS)))
-def test_every_tensor_comes_back_exactly(seed, columns, compressor):
+@settings(max_examples=20)
+@given(st.integers(0, 2**32), st.integers(1, 300))
+def test_every_tensor_comes_back_exactly(seed, columns):
     artifact = make_artifact(seed=seed, columns=columns)
-    assert_same(decode_artifact(encode_artifact(artifact, [compressor])[compressor]), artifact)
+    assert_same(decode_artifact(encode_artifact(artifact, ["zstd"])["zstd"]), artifact)
+
+
+@pytest.mark.parametrize("compressor", COMPRESSORS)
+def test_every_compressor_makes_a_whole_file(compressor):
+    assert_same(decode_artifact(FILES[compressor]), make_artifact())
+
+
+# Few codes (tables would not pay), noise of all codes, and many codes of a bell: each is smallest in another layout.
+LAYOUTS = {
+    "rows": lambda generator: (6 * torch.randn(30, 30, generator=generator)).round().clamp(-32, 31),
+    "packed": lambda generator: torch.randint(-32, 32, (40, 40), generator=generator),
+    "coded": lambda generator: (6 * torch.randn(300, 300, generator=generator)).round().clamp(-32, 31),
+}
+
+
+def with_codes(layout: str) -> Artifact:
+    codes = LAYOUTS[layout](torch.Generator().manual_seed(0)).to(torch.int8)
+    quantized = QuantizedTensor(codes, torch.ones(len(codes)).half(), 6)
+    return Artifact(MODEL, {**make_artifact().tensors, "blocks.0.attn.c_q.weight": quantized})
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_layout_is_chosen_where_it_is_smallest_and_comes_back(layout):
+    artifact = with_codes(layout)
+    header, _, words = file_parts(artifact)
+    assert header["layouts"]["6"] == layout
+    assert bool(words) == (layout == "coded")
+    assert_same(decode_artifact(encode_artifact(artifact, ["zstd"])["zstd"]), artifact)
 
 
 @pytest.mark.parametrize("left_out", make_artifact().tensors)
@@ -118,21 +149,32 @@ def test_a_full_disk_is_told(tmp_path):
 # ---- hostile files ----
 
 
-def rebuilt(change) -> bytes:
-    """The zstd file with its header changed by `change` and every length and checksum made right again."""
-    data = encode_artifact(make_artifact(), ["zstd"])["zstd"]
-    *_, num_bytes, _ = PREFIX.unpack_from(data)
-    body = COMPRESSORS["zstd"].decompress(data[PREFIX.size :], num_bytes)
+def file_parts(artifact: Artifact) -> tuple[dict, bytes, bytes]:
+    """Header, streams and words of the zstd file."""
+    data = encode_artifact(artifact, ["zstd"])["zstd"]
+    *_, num_compressed_bytes, num_bytes, _ = PREFIX.unpack_from(data)
+    words_at = PREFIX.size + num_compressed_bytes
+    body = COMPRESSORS["zstd"].decompress(data[PREFIX.size : words_at], num_bytes)
     head_end = 4 + int.from_bytes(body[:4], "little")
-    header = json.loads(body[4:head_end])
+    return json.loads(body[4:head_end]), body[head_end:], data[words_at:]
+
+
+def rebuilt(change=lambda _: None, *, artifact: Artifact | None = None, more_words: bytes = b"") -> bytes:
+    """The file with its header changed by `change` and every length and checksum made right again."""
+    header, streams, words = file_parts(artifact or make_artifact())
     head = change(header)
-    head = json.dumps(header if head is None else head).encode() if not isinstance(head, bytes) else head
-    return wrapped(len(head).to_bytes(4, "little") + head + body[head_end:])
+    head = head if isinstance(head, bytes) else json.dumps(header if head is None else head).encode()
+    return wrapped(len(head).to_bytes(4, "little") + head + streams, words=words + more_words)
 
 
-def wrapped(body: bytes, *, version: int = 1, compressor: int = 1, num_bytes: int | None = None) -> bytes:
+def wrapped(
+    body: bytes, *, words: bytes = b"", version: int = 1, compressor: int = 1, num_bytes: int | None = None, longer: int = 0
+) -> bytes:
     size = len(body) if num_bytes is None else num_bytes
-    return PREFIX.pack(b"PGOLFART", version, compressor, size, zlib.crc32(body)) + COMPRESSORS["zstd"].compress(body)
+    compressed = COMPRESSORS["zstd"].compress(body)
+    checksum = zlib.crc32(words, zlib.crc32(body))
+    prefix = PREFIX.pack(b"PGOLFART", version, compressor, len(compressed) + longer, size, checksum)
+    return prefix + compressed + words
 
 
 def set_model(**changes):
@@ -143,6 +185,7 @@ def set_tensor(index: int, field: int, value):
     return lambda header: header["tensors"][index].__setitem__(field, value)
 
 
+CODED = with_codes("coded")
 HOSTILE = {
     "empty": (b"", "0 bytes are less than the prefix"),
     "other magic": (b"PK\x03\x04" + bytes(40), "it starts with"),
@@ -151,6 +194,12 @@ HOSTILE = {
     "unknown compressor": (wrapped(b"", compressor=9), "compressor 9"),
     "bomb by announcement": (wrapped(bytes(100), num_bytes=2**32 - 1), "at most"),
     "bomb by content": (wrapped(bytes(10**6), num_bytes=10), "expected 10"),
+    "body beyond the file": (wrapped(b"", longer=1), "truncated"),
+    "words that nobody asked for": (rebuilt(more_words=b"more"), "bytes that belong to no tensor"),
+    "words cut short": (rebuilt(lambda header: header["words"].update({"6": 400}), artifact=CODED), "coded words"),
+    "words of a width that is not coded": (rebuilt(lambda header: header["words"].update({"3": 1})), "coded layouts"),
+    "words of no number": (rebuilt(lambda header: header["words"].update({"6": "9"}), artifact=CODED), "words is a str"),
+    "negative words": (rebuilt(lambda header: header["words"].update({"6": -9}), artifact=CODED), "words is -9"),
     "no header": (wrapped(b""), "truncated"),
     "header beyond the body": (wrapped(b"\xff\xff\xff\xff{}"), "truncated"),
     "not JSON": (rebuilt(lambda _: b"{"), "not JSON"),
@@ -164,10 +213,11 @@ HOSTILE = {
     "a tensor too many": (rebuilt(lambda header: header["tensors"].append(["x", [9], "float32"])), "truncated"),
     "a tensor too few": (rebuilt(lambda header: header["tensors"].pop(0) and None), "bytes that belong to no tensor"),
     "bytes of no tensor": (rebuilt(set_tensor(0, 1, [8, 7])), "bytes that belong to no tensor"),
-    "negative size": (rebuilt(set_tensor(0, 1, [-8, -8])), "shape"),
+    "negative size": (rebuilt(set_tensor(0, 1, [-8, -8])), "is -8"),
     "size of another type": (rebuilt(set_tensor(0, 1, [8.0, 8])), "is a float"),
     "giant tensor": (rebuilt(set_tensor(0, 1, [2**30, 2**30])), "shape"),
-    "giant codes": (rebuilt(set_tensor(1, 1, [2**20, 2**12])), "truncated"),
+    "giant codes": (rebuilt(set_tensor(1, 1, [2**13, 2**14])), "truncated"),
+    "more values than anybody stores": (rebuilt(set_tensor(1, 1, [2**15, 2**14])), "shape"),
     "unknown kind": (rebuilt(set_tensor(0, 2, "int9")), "kind 'int9'"),
     "codes without rows": (rebuilt(set_tensor(1, 1, [40])), "kind 'int6'"),
     "fields missing": (rebuilt(lambda header: header["tensors"][0].pop() and None), "2 fields"),
@@ -194,9 +244,6 @@ def test_a_broken_file_is_a_value_error_with_path_and_reason(name, tmp_path):
 def test_a_path_that_is_no_file_is_named(tmp_path, path):
     with pytest.raises(ValueError, match="cannot be read"):
         load_artifact(tmp_path / path)
-
-
-FILES = encode_artifact(make_artifact(), list(COMPRESSORS))
 
 
 @given(st.sampled_from(list(FILES)), st.data())

@@ -1,7 +1,7 @@
 """Compressors: exact way back, and an error, never a surprise, for streams that are not exactly what was announced."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.compression import COMPRESSORS
@@ -24,6 +24,7 @@ def test_another_length_than_announced_is_refused(compressor, announced):
 
 
 @every_compressor
+@settings(max_examples=25)
 @given(cut=st.integers(1, 40))
 def test_a_truncated_stream_is_refused(compressor, cut):
     with pytest.raises(ValueError, match=compressor.name):

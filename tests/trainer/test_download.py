@@ -160,6 +160,7 @@ def test_what_is_there_is_checked_and_not_fetched_again(hub, tmp_path):
 
 
 def test_a_dropped_connection_is_continued(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.download.RETRY_SECONDS", 0.0)
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1 << 15)  # what is lost when it drops
     shard = "fineweb_train_000000.bin"
     hub.drop_after[f"datasets/datasets/fineweb10B_sp1024/{shard}"] = [70_000]

@@ -217,3 +217,11 @@ def test_bfloat16_activations_stay_close_to_float32():
         model.compute_dtype = torch.bfloat16
         assert model(ids).dtype == torch.bfloat16
         assert model.loss(ids, ids).item() == pytest.approx(full.item(), rel=0.02)
+
+
+def test_the_loss_is_one_graph_with_every_option():
+    """What torch.compile asks for on a GPU; the backend here only traces, so no compiler is needed."""
+    options = OPTIONS["late-qat"] | OPTIONS["xsa"] | OPTIONS["leaky"] | OPTIONS["partial rotary"]
+    model, ids = perturbed(replace(SMALL, num_layers=2, **options)), tokens(2, 16)
+    traced = torch.compile(model.loss, backend="aot_eager", fullgraph=True, dynamic=False)
+    assert torch.equal(traced(ids, ids), model.loss(ids, ids))

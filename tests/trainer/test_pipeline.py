@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import cli
 from trainer.prepare import PrepareSettings, prepare
+from trainer.size import SubmissionSize
 
 SMALL = [
     "model.vocab_size=300", "model.num_layers=2", "model.model_dim=32", "model.num_heads=2", "model.num_kv_heads=1",
@@ -83,6 +85,23 @@ def test_no_event_learns_from_tokens_before_their_score(finished):
         elif event["event"] == "update":
             assert event["tokens"][1] <= scored_until
     assert any(event["event"] == "update" for event in events)
+
+
+def test_the_artifact_is_written_and_read_before_anything_is_scored(finished):
+    events = [json.loads(line) for line in (finished / "events.jsonl").read_text().splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds[:4] == ["read", "write", "read", "score"]
+    assert [event["what"] for event in events[1:3]] == ["final_model.pgolf"] * 2
+    assert events[1]["num_bytes"] == (finished / "final_model.pgolf").stat().st_size
+
+
+def test_a_submission_over_the_cap_is_told_so_before_the_evaluation(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.serialize.SubmissionSize", partial(SubmissionSize, cap_bytes=100_000))
+    assert train(data, tmp_path, sets=("schedule.iterations=2",)) == 0
+    log = (tmp_path / "train.log").read_text()
+    assert (
+        log.index("over the cap of 100,000 bytes") < log.index("--set quant.embedding=int8") < log.index("final_eval_mode")
+    )
 
 
 def test_an_artifact_measures_the_same_when_it_is_evaluated_again(finished, data, capsys):

@@ -66,7 +66,8 @@ def test_the_manifest_describes_the_files(tmp_path):
 def test_copies_of_a_document_land_on_one_side(tmp_path):
     texts = documents(60)
     copies = texts + [f"  {text}\n\n" for text in texts] + [text.replace(" ", "\u3000") for text in texts]
-    assert len({document_key(text) for text in copies}) == len(set(texts))
+    copies += [text.replace("1", "\uff11").replace("f(", "\uff46(") for text in texts]
+    assert len({document_key(text) for text in copies}) == len(set(texts)) < len(set(copies)) / 3
     settings = PrepareSettings(vocab_size=300, val_fraction=0.3, normalization="published")
     prepare(copies, tmp_path, settings)
     bos = load_tokenizer(tmp_path / "tokenizer.model").bos_id()

@@ -22,6 +22,7 @@ def log_text(seed: int = 1337, **changes: str) -> str:
     lines = {
         "torch": "Running PyTorch 2.9.1+cu128",
         "device": "device:NVIDIA H100 80GB HBM3",
+        "train_loader": "train_loader:dataset:fineweb10B_sp1024 train_shards:80",
         "val_loader": "val_loader:shards pattern=data/fineweb_val_*.bin tokens:62021632",
         "params": "model_params:22368841",
         "world": "world_size:8 grad_accum_steps:1",
@@ -115,6 +116,7 @@ def test_the_readme_states_every_seed_and_a_command_that_names_the_script(tmp_pa
     ("line", "reason"),
     [
         ("seed_line", "no line that tells seed"),
+        ("train_loader", "no line that tells dataset"),
         ("val_loader", "no line that tells val_tokens"),
         ("code", "no line that tells code_bytes"),
         ("model", "no line that tells model_bytes"),
@@ -181,15 +183,22 @@ def test_runs_that_are_not_one_submission_are_refused(tmp_path, runs, texts, rea
     [
         {"world": "world_size:1 grad_accum_steps:8"},
         {"device": "device:x86_64"},
+        {"train_loader": "train_loader:dataset:demo-v1 train_shards:1"},
         {"stop": "stopping_early: wallclock_cap train_time:601200ms step:5464/20000"},
         {"last": "final_sgd_ttt val_loss:1.9635 val_bpb:1.1629 eval_time:600001ms"},
     ],
 )
 def test_the_record_track_needs_its_hardware_and_times_in_the_log(tmp_path, runs, change):
     paths = runs(log_text(**change))
-    with pytest.raises(ValueError, match=r"track 10min_16mb .* use --track non_record_16mb"):
+    with pytest.raises(ValueError, match=r"track 10min_16mb .*use --track non_record_16mb"):
         record(tmp_path, paths, track="10min_16mb")
     assert record(tmp_path, paths).exists()
+
+
+def test_a_score_on_other_data_says_so(tmp_path, runs):
+    folder = record(tmp_path, runs(log_text(train_loader="train_loader:dataset:demo-v1 train_shards:1")))
+    assert json.loads((folder / "submission.json").read_text())["dataset"] == "demo-v1"
+    assert "`demo-v1`, which is **not** the contest's" in (folder / "README.md").read_text()
 
 
 def test_the_step_that_crosses_the_time_limit_is_within_it(tmp_path, runs):
@@ -205,6 +214,11 @@ def test_precise_numbers_that_no_log_carries_are_refused(tmp_path, runs, blurb):
 @pytest.mark.parametrize("blurb", ["bpb 1.1629 at lr 0.025", "15,884,217 bytes; mean 1.16322025", "WD 0.04, 11 layers"])
 def test_numbers_of_the_logs_and_their_means_may_be_said(tmp_path, runs, blurb):
     assert record(tmp_path, runs(log_text(1337), log_text(42)), blurb=blurb).exists()
+
+
+def test_runs_may_have_read_the_same_data_from_different_folders(tmp_path, runs):
+    elsewhere = "val_loader:shards pattern=/mnt/other/fineweb_val_*.bin tokens:62021632"
+    assert record(tmp_path, runs(log_text(1337), log_text(42, val_loader=elsewhere))).exists()
 
 
 def test_nothing_is_overwritten(tmp_path, runs):

@@ -21,7 +21,7 @@ def make_state(seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def exact_bytes(state: dict[str, torch.Tensor], quant: QuantConfig) -> int:
-    return len(encode_artifact(Artifact(MODEL, quantize_state(state, quant)), ["lzma"])["lzma"])
+    return len(encode_artifact(Artifact(MODEL, quantize_state(state, quant)), ["zstd"])["zstd"])
 
 
 def estimates_of(state: dict[str, torch.Tensor]) -> dict[str, int]:
@@ -41,7 +41,7 @@ def test_every_advised_setting_is_one_that_set_takes_and_saves_about_what_it_say
     before = exact_bytes(state, QUANT)
     for saving in savings:
         smaller = apply_overrides(Config(quant=QUANT), [saving.setting]).quant
-        assert saving.saved_bytes == pytest.approx(before - exact_bytes(state, smaller), rel=0.25, abs=200), saving
+        assert saving.saved_bytes == pytest.approx(before - exact_bytes(state, smaller), rel=0.25, abs=400), saving
 
 
 def test_the_advice_names_the_excess_the_largest_tensor_first_and_what_is_enough():

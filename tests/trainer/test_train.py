@@ -180,6 +180,15 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(folder):
         trainer.run()
 
 
+def test_a_weight_that_is_no_number_is_never_saved(folder):
+    trainer = make_trainer(folder, CONFIG, Log(folder / "train.log", quiet=True))
+    trainer.run()
+    with torch.no_grad():
+        trainer.model.blocks[1].attn.q_gain[0] = float("inf")
+    with pytest.raises(ValueError, match=r"blocks.1.attn.q_gain is not finite .* last good checkpoint is .*step_000012.pt"):
+        trainer.save()
+
+
 def test_processes_that_do_not_divide_the_micro_steps_are_an_error(monkeypatch):
     monkeypatch.setattr("trainer.train.world_size", lambda: 3)
     with pytest.raises(ValueError, match="3 processes do not divide it"):
@@ -200,3 +209,11 @@ def test_an_unwritable_folder_is_an_error_that_names_it(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="the log cannot be written"):
         Log(tmp_path / "file" / "train.log")
+
+
+def test_a_full_disk_is_an_error_that_names_the_log(tmp_path):
+    log = Log(tmp_path / "train.log", quiet=True)
+    log.path.unlink()
+    log.path.symlink_to("/dev/full")
+    with pytest.raises(ValueError, match=r"train.log: the log cannot be written: No space left on device"):
+        log.line("step:1/1")

@@ -37,7 +37,7 @@ def test_each_token_is_scored_once_from_left_to_right(kind):
 
 
 @KINDS
-@pytest.mark.parametrize("changed_token", [1, 39, 40, 41, 80, 100, NUM_TOKENS - 1])
+@pytest.mark.parametrize("changed_token", [1, 40, 41, 43, 79, 82, 122, NUM_TOKENS - 1])
 def test_no_later_token_changes_an_earlier_loss_by_a_bit(kind, changed_token):
     tokens = validation().tokens.copy()
     tokens[changed_token:] = 33 - tokens[changed_token:]

@@ -28,15 +28,22 @@ def test_every_position_is_scored_once_with_the_longest_context(length, seq_len,
 
 
 @pytest.mark.parametrize("seq_len", [1, 2, 3, 5])
-def test_the_same_within_documents(seq_len):
+def test_the_same_within_documents_and_chunks(seq_len):
     for stride, length, starts in product(range(1, seq_len + 1), range(8), product([0, 1], repeat=7)):
         document_starts = [position for position, is_start in enumerate(starts[:length]) if is_start]
 
         def document_of(position, document_starts=tuple(document_starts)):
             return sum(start <= position for start in document_starts)
 
-        windows = list(sliding_windows(0, length, seq_len=seq_len, stride=stride, document_starts=document_starts))
-        check(windows, 0, length, seq_len, document_of)
+        for chunk in (3, 7):
+            windows = [
+                window
+                for first in range(0, length, chunk)
+                for window in sliding_windows(
+                    first, min(first + chunk, length), seq_len=seq_len, stride=stride, document_starts=document_starts
+                )
+            ]
+            check(windows, 0, length, seq_len, document_of)
 
 
 @pytest.mark.parametrize(("seq_len", "stride", "chunk"), list(product([1, 2, 5], [1, 2, 5], [1, 3, 7])))

@@ -51,6 +51,7 @@ _KINDS: tuple[tuple[re.Pattern[str], SizeKind | None], ...] = tuple(
         (_MODEL, SizeKind.MODEL),
     )
 )
+_COMPRESSED = re.compile(r"\s?\((?:[\w+-]{1,12}\s)?compressed", re.IGNORECASE)  # what a number turns out to be behind it
 _UNQUALIFIED_TOTAL = re.compile(r"total[ _]submission[ _]size|total", re.IGNORECASE)
 _LARGEST_BARE_TOTAL = 10**8  # ours: a bare total above counts the bytes of the validation split
 _LEAST_BARE = 1000  # ours: a number without a unit is only taken for a size of code or model if it is at least this
@@ -70,6 +71,8 @@ def read_sizes(line: Line, log: str, run: int) -> tuple[Size, ...]:
 
 def _kind_of(match: re.Match[str]) -> SizeKind | None:
     kind = _kind(match["label"].strip())
+    if kind is SizeKind.CODE and _COMPRESSED.match(match.string, match.end()):
+        kind = SizeKind.CODE_COMPRESSED
     digits = match["number"].replace(",", "")
     is_size = match["unit"] or (digits.isdigit() and int(digits[:MAX_DIGITS]) >= _LEAST_BARE)
     return kind if is_size and len(digits) <= MAX_DIGITS else None

@@ -217,8 +217,10 @@ def test_print_without_a_line_end_is_continued_by_another() -> None:
 )
 def test_whole_line_and_repeated_line_count_for_a_fact(line: str, text: str | None, can_print: bool) -> None:
     sites = sites_of('print(f"[{now}] final val_bpb:{x:.4f} of all tokens")\nprint(f"val_bpb:{x:.4f}")')
+    bare = sites_of('print(f"[{now}] final val_bpb:{x:.4f} of all tokens")\nprint(table)')
     fact = LogFact(log="train.log", line=1, run=0, text=text or line)
     assert find_printer_of(sites, fact, [line])[0] is can_print
+    assert find_printer_of(bare, fact, [line])[0] is (True if can_print and text else None), "a bare print decides nothing"
 
 
 def test_cut_off_lines_are_told_from_foreign_ones() -> None:

@@ -8,7 +8,7 @@ import contextlib
 import lzma
 import zlib
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditor.report import Unreadable
@@ -18,6 +18,7 @@ from auditor.submission.folding import Folder, UnfoldableError
 from auditor.submission.text_methods import apply_method
 from auditor.submission.unwrap import MAX_LAYERS, unwrap
 
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SOURCE = 'import os\nimport model\nprint(f"final val_bpb:{1.1205:.4f}")\n'
 B85 = base64.b85encode(lzma.compress(SOURCE.encode())).decode()
 B64 = base64.b64encode(zlib.compress(SOURCE.encode())).decode()
@@ -57,7 +58,7 @@ def mutated(data: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:
     return data
 
 
-@settings(max_examples=300, deadline=None)
+@settings(UNTIMED, max_examples=300)
 @given(st.sampled_from(WRAPPERS), mutations)
 def test_mutated_wrapper_is_unwrapped_or_says_why(script: str, changes: list[tuple[str, int, int, bytes]]) -> None:
     data = mutated(script.encode(), changes)
@@ -67,7 +68,7 @@ def test_mutated_wrapper_is_unwrapped_or_says_why(script: str, changes: list[tup
     assert result.packed == (bool(result.layers) or result.failure is not None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(UNTIMED, max_examples=100)
 @given(st.binary(max_size=200), st.sampled_from(["lzma", "zlib", "bz2", "gzip", "brotli", "zstandard"]))
 def test_arbitrary_payload_is_decoded_or_says_why(payload: bytes, module: str) -> None:
     script = f"import {module},base64\nexec({module}.decompress(base64.b85decode({base64.b85encode(payload).decode()!r})))"
@@ -134,7 +135,7 @@ def grown(smaller: st.SearchStrategy[ast.expr]) -> st.SearchStrategy[ast.expr]:
 expressions = st.recursive(st.one_of(constants, names.map(lambda name: ast.Name(id=name))), grown, max_leaves=12)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(UNTIMED, max_examples=500)
 @given(st.lists(expressions, min_size=1, max_size=4))
 def test_expression_has_a_value_or_a_reason(nodes: list[ast.expr]) -> None:
     folder = Folder(FILES.get, "train_gpt.py")
@@ -151,7 +152,7 @@ def test_doubling_a_text_ends() -> None:
     assert result.failure is not None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(UNTIMED, max_examples=200)
 @given(
     st.one_of(st.text(max_size=5), st.binary(max_size=5)).map(lambda text: text * 3_000_000),
     st.sampled_from(["join", "replace", "split", "splitlines", "encode", "decode", "hex", "lower", "format", "__class__"]),
@@ -203,7 +204,7 @@ modules = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(UNTIMED, max_examples=300)
 @given(st.dictionaries(file_names, st.builds(mutated, modules, mutations), max_size=6))
 def test_any_folder_opens(files: dict[str, bytes]) -> None:
     script, problems = read_script(Files(files), None)

@@ -62,6 +62,8 @@ SHAPES = {
     "adjacent literals": "import lzma, base64\nexec(lzma.decompress(base64.b85decode($ADJACENT)))",
     "added literals": "import zlib, base64\nP = ''\nP += $FIRST\nP += $REST\nexec(zlib.decompress(base64.b64decode(P)))",
     "joined list": "import lzma, base64\nexec(lzma.decompress(base64.b85decode(''.join($LIST))))",
+    "joined string in parentheses": "import lzma, base64\nD = ($ADJACENT)\n"
+    "exec(lzma.decompress(base64.b85decode(''.join(D))))",
     "joined names": "import zlib, base64\nA = $FIRST\nB = $REST\nexec(zlib.decompress(base64.b64decode(''.join((A, B)))))",
     "bytes with newlines": 'import zlib, base64\nD = b"""\n$LINES\n"""\nexec(zlib.decompress(base64.b64decode(D)))',
     "newlines replaced": 'import zlib, base64\nD = """\n$LINES\n""".replace(\'\\n\', \'\')\n'
@@ -187,6 +189,20 @@ def test_payload_that_is_written_to_a_file_and_run(runs: str) -> None:
     assert result.source == SOURCE
     assert result.layers[0].method.endswith("(lzma(b85))")
     assert result.layers[0].files == {}
+
+
+def test_plain_texts_that_are_written_and_run_in_place_of_the_script() -> None:
+    files = {"pipeline.py": "import tools.model\n", "tools/model.py": "x = 1\n"}
+    script = (
+        f"import runpy\nfrom pathlib import Path\nROOT = Path(__file__).resolve().parent\nFILES = {files!r}\n"
+        "for name, text in FILES.items():\n    path = ROOT / name\n"
+        "    if not path.exists():\n        path.write_text(text)\n"
+    )
+    layer = unwrapped(f"{script}runpy.run_path(str(ROOT / 'pipeline.py'), run_name='__main__')\n").layers[0]
+    assert (layer.method, layer.source) == ("run_path(text)", files["pipeline.py"])
+    assert layer.files == {"tools/model.py": files["tools/model.py"]}
+    beside = f"import subprocess, sys\n{script}subprocess.run([sys.executable, 'pipeline.py'])\nprint('b85decode')\n"
+    assert unwrapped(beside).layers == (), "a program that runs beside the script does not replace it"
 
 
 def test_several_files_unpacked_in_a_loop() -> None:

@@ -32,9 +32,14 @@ def judged(num_bytes, num_tokens=62_021_632, bpb=1.2, decimals=8):
     return judge(scored_line(line, run, in_headline=True))
 
 
-@given(st.floats(0.9971, 1.0029))
-def test_within_the_tolerance_is_the_full_split(multiple):
+@given(st.floats(0.9997, 1.0003))
+def test_as_near_as_runs_differ_is_the_full_split(multiple):
     assert judged(CANONICAL_VAL_BYTES.value * multiple).verdict is Verdict.CANONICAL
+
+
+@given(st.one_of(st.floats(0.9971, 0.9995), st.floats(1.0005, 1.0029)))
+def test_within_the_tolerance_but_further_off_than_runs_differ_is_unusual(multiple):
+    assert judged(CANONICAL_VAL_BYTES.value * multiple).verdict is Verdict.UNUSUAL
 
 
 @given(st.one_of(st.floats(0.01, 0.9969), st.floats(1.0031, 3.0)))
