@@ -81,7 +81,7 @@ class TokenCount:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Every count that could be formed; `builders` ask for pieces, `unread` are those of which no table came."""
+    """Every count that could be formed; `builders` ask for pieces, `unread` are those that encode them without a table."""
 
     counts: tuple[TokenCount, ...]
     builders: tuple[Location, ...]
@@ -100,13 +100,18 @@ def probe_byte_counts(script: Script, scopes: Scopes) -> Probe:
         if found is not None:
             made.add(builder)
             counts += trial.counts_with(found, builder, scopes)
-    return Probe(tuple(counts), tuple(places.values()), tuple(places[b] for b in builders if b not in made))
+    return Probe(tuple(counts), tuple(places.values()), tuple(places[b] for b in builders if b not in made and _encodes(b)))
 
 
 def _asks_for_pieces(scope: Scope) -> bool:
     return isinstance(scope.node, ast.FunctionDef) and any(
         isinstance(call.func, ast.Attribute) and call.func.attr in _PIECE_OF for call in scope.calls
     )
+
+
+def _encodes(scope: Scope) -> bool:
+    """Does it ask for the bytes of texts? Else its pieces serve something other than counting."""
+    return any(isinstance(call.func, ast.Attribute) and call.func.attr == "encode" for call in scope.calls)
 
 
 def _place(scope: Scope) -> Location:

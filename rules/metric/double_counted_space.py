@@ -113,5 +113,5 @@ def _established(probe: Probe, scoring: set[str]) -> Iterator[Statement]:
         message=f"{tried} kinds of pieces out of {len(PIECES)} counted as their text in {functions}",
         location=right[0].table_line,
     )
-    for place in (place for place in probe.unread if place.symbol in scoring):
+    for place in probe.unread:
         yield Unestablished(message=f"what {place.symbol} makes of the tokenizer's pieces was not read", location=place)

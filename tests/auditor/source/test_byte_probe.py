@@ -152,5 +152,12 @@ def test_a_table_that_cannot_be_told_is_said_to_be_unread(spaced: str):
     assert found.unread == found.builders
 
 
+def test_pieces_that_are_not_encoded_serve_something_else():
+    found = probe(table() + SUM + MAIN + "\ndef kinds(sp):\n    return [sp.id_to_piece(i)[0] == 'a' for i in sp.ids()]\n")
+
+    assert len(found.builders) == 2
+    assert not found.unread
+
+
 def test_without_a_tokenizer_there_is_nothing_to_read():
     assert probe("def main(tokens):\n    return tokens.sum()\n") == Probe((), (), ())
