@@ -202,13 +202,11 @@ class _Comparison:
         )
 
     def code_sizes(self) -> Iterator[Statement]:
-        """Did the runs log the size of the shipped code as theirs? A run that printed the shipped source needs no size."""
+        """Did the runs log the size of the shipped code as theirs?"""
         logged: dict[tuple[bool, int], list[CodeSize]] = {}
         for run in self.runs:
-            if run.source is not None and count_different_lines(run.source, self.script) == 0:
-                continue
             size = compare_code_size(run, self._sizes, self.submission.print_sites)
-            if size is not None:
+            if size is not None and not self._is_another_seed(run, size):
                 same = abs(size.difference_bytes) <= CODE_SIZE_SLACK_BYTES.value
                 logged.setdefault((same, size.size.num_bytes), []).append(size)
         for (same, _), group in logged.items():
@@ -220,6 +218,13 @@ class _Comparison:
                 yield Evidence(basis=Basis.LOG, message=message, location=_location(first.size))
             else:
                 yield self._other_code_size(group)
+
+    def _is_another_seed(self, run: Run, size: CodeSize) -> bool:
+        """Does the source that the run printed differ from the shipped one by its seed alone, and by as many bytes?"""
+        if run.source is None or count_different_lines(run.source, self.script):
+            return False
+        printed, shipped = (len(text.strip().encode()) for text in (run.source.text, self.script.main.source))
+        return printed - shipped == size.difference_bytes != 0
 
     def _size_of_another_file(self, group: Sequence[CodeSize]) -> Statement:
         first = group[0]
