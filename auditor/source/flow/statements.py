@@ -211,7 +211,7 @@ class StatementEvaluator:
 
     def _for(self, node: ast.For | ast.AsyncFor, env: v.Environment) -> Outcome:
         iterated = self.expressions.value(node.iter, env)
-        items = self._known_items(iterated)
+        items = self._positions(node.iter, env) or self._known_items(iterated)
         if items is not None:
             return self._item_by_item(node, items, env)
         if _is_empty(iterated):
@@ -238,6 +238,15 @@ class StatementEvaluator:
             env.names.clear()
             env.names.update(joined)
         return ended
+
+    def _positions(self, node: ast.expr, env: v.Environment) -> list[v.Value]:
+        """The positions in a short list whose items are known, of ``range(len(items))``; empty for anything else."""
+        match node:
+            case ast.Call(func=ast.Name(id="range"), args=[ast.Call(func=ast.Name(id="len"), args=[counted])]):
+                items = self._known_items(self.expressions.value(counted, env)) or []
+                return [v.Const(position) for position in range(len(items))]
+            case _:
+                return []
 
     def _known_items(self, iterated: v.Value) -> list[v.Value] | None:
         if isinstance(iterated, v.Sequence) and iterated.exact and len(iterated.items) <= _UNROLLED:
