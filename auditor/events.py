@@ -125,12 +125,16 @@ class Update(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup(Event):
-    """A table was asked under a key; `by_target` says that the key depends on the token being predicted."""
+    """A table was asked under a key; `by_target` says that the key depends on the token being predicted.
+
+    `picked`: it was asked for many tokens, the realised one's entry was taken, and nothing summed the entries up.
+    """
 
     table: str
     key: frozenset[Region]
     by_target: bool
     hashed: bool
+    picked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

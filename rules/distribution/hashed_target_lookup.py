@@ -7,7 +7,7 @@ from datetime import date
 from typing import ClassVar
 
 from auditor.events import Lookup
-from auditor.finding import Basis, Statement
+from auditor.finding import Basis, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
@@ -23,7 +23,8 @@ class HashedTargetLookup(Rule):
 
     Detection: tables that validation tokens fill are followed; a finding is a reported score shaped by a lookup whose key
     mixes the target's value in by bit operations or a remainder. Updates with the target after scoring are needed and in
-    order, as are embeddings of hashed inputs and exact keys with smoothed counts.
+    order, as are embeddings of hashed inputs and exact keys with smoothed counts. Where a hashed table is asked for the
+    whole alphabet and the realised token's count is taken out without a sum over the others, nothing is established.
 
     Limits: positions are told apart by constant offsets and by slices shifted by one; tables in C are not followed.
 
@@ -46,6 +47,8 @@ class HashedTargetLookup(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores that a lookup keyed by the realised token shaped."""
+        if submission.flow is not None:
+            yield from _picked(submission.flow.submitted)
         yield from judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
 
 
@@ -63,6 +66,18 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
                 scores=frozenset((score.number,)),
                 switches=lookup.switches,
             )
+
+
+def _picked(trace: Trace) -> Iterator[Unestablished]:
+    """Lookups for many tokens of which the realised one's count was taken without a sum over the others."""
+    used = {number for score in trace.scores() for number in score.lookups}
+    found = [e for e in trace.events if isinstance(e, Lookup) and e.picked and e.number in used]
+    for lookup in {(e.location.path, e.location.line): e for e in found}.values():
+        yield Unestablished(
+            message="the realised token's count is taken out of a hashed table's, and no sum over the alphabet was found "
+            "that would normalise it",
+            location=lookup.location,
+        )
 
 
 def _passed(trace: Trace) -> str:

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from auditor.events import Event, Report, Score, Unknown
+from auditor.events import Event, Lookup, Report, Score, Unknown
 from auditor.source.flow.calls import Calls
 from auditor.source.flow.machine import BudgetError, DeadArm, Machine
 from auditor.source.flow.recorder import Meeting
@@ -64,7 +64,7 @@ def trace(script: Script, settings: Settings, explore: bool) -> Trace:
     except Exception:  # noqa: BLE001 - a defect of the analysis is an unknown of this script, never a crash of the audit
         error = f"the analysis failed: {traceback.format_exc()}"
     recorder = machine.recorder
-    events = _with_reported(recorder.events)
+    events = [_with_picked(event, recorder.picked) for event in _with_reported(recorder.events)]
     return Trace(
         events=tuple(events),
         meetings=tuple(recorder.meetings),
@@ -72,6 +72,10 @@ def trace(script: Script, settings: Settings, explore: bool) -> Trace:
         dead=tuple(dict.fromkeys(machine.dead)),
         error=error,
     )
+
+
+def _with_picked(event: Event, picked: frozenset[int]) -> Event:
+    return replace(event, picked=True) if isinstance(event, Lookup) and event.number in picked else event
 
 
 def _with_reported(events: Sequence[Event]) -> list[Event]:

@@ -93,6 +93,7 @@ class Assignments:
             case v.Mapping():
                 self._store_in_mapping(receiver, index, value, node)
             case v.Sequence():
+                value = self._put_aside(value, node)
                 number = index.value if isinstance(index, v.Const) else None
                 if receiver.exact and isinstance(number, int) and -len(receiver.items) <= number < len(receiver.items):
                     receiver.items[number] = value
@@ -105,6 +106,17 @@ class Assignments:
                     self.expressions.call_method(receiver, "__setitem__", [index, value], {}, node)
             case v.Library() if receiver.name == "os.environ":
                 return
+
+    def _put_aside(self, value: v.Value, node: ast.AST) -> v.Value:
+        """Losses that a list keeps, alone or beside their counts, are scored when they are put there."""
+        if isinstance(value, v.Sequence):
+            items = [self._put_aside(item, node) for item in value.items]
+            changed = any(new is not old for new, old in zip(items, value.items, strict=True))
+            return v.Sequence(items, value.exact, value.is_tuple, value.turns) if changed else value
+        if isinstance(value, v.Data) and self.machine.recorder.counts_anew(value):
+            value = v.derived(value)
+            value.scores |= {self.machine.recorder.score(node, value)}
+        return value
 
     def _store_in_data(self, data: v.Data, index: v.Value, value: v.Value, node: ast.Subscript) -> None:
         key, written = v.summary(index), v.summary(value)

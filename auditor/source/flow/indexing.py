@@ -49,6 +49,7 @@ def view_of(data: v.Data, turns: frozenset[Turn]) -> v.Data:
     result.base, result.alias, result.table = data, data.alias, data.table
     result.mask, result.shift, result.span = data.mask, data.shift, data.span
     result.table_word, result.counted, result.by_token = data.table_word, data.counted, data.by_token
+    result.rows = data.rows
     if turns:
         known = {loop for loop, _ in data.turns}
         result.turns = data.turns | frozenset(turn for turn in turns if turn[0] not in known)
@@ -71,6 +72,7 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     if key.tokens or key.mask:
         result.base = None  # indexing by a tensor copies
     if key.tokens and not key.mask:
+        recorder.pick(data.rows)
         ask(result, data, key, node, recorder)
     if key.mask and key.span:
         result.tokens, result.losses = _within(result.tokens, key.span), _within(result.losses, key.span)
@@ -80,6 +82,9 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
 
 def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Recorder) -> None:
     """`result` is what a table (or a fixed array) says under a key that depends on tokens."""
+    for loop in recorder.loops:
+        loop.used = True  # what is empty in the first turn may have been filled by the next
+    result.rows = v.NO_NUMBERS
     if key.hashed and not table.table:
         return  # nothing has been counted yet
     v.merge_into(result, key)
@@ -90,10 +95,11 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     result.influences = recorder.met(table.influences, key.tokens, key.of_bytes) | (result.influences - table.influences)
     by_target = asks_for_target(key)
     name = table.name or (table.base.name if table.base else None) or "table"
-    result.lookups |= {recorder.lookup(node, name, key, by_target)}
+    number = recorder.lookup(node, name, key, by_target)
+    result.lookups |= {number}
     result.table_word = by_target
-    for loop in recorder.loops:
-        loop.used = True
+    if key.hashed and not by_target:
+        result.rows = frozenset((number,))
 
 
 def keyed(value: v.Value, key: v.Data, recorder: Recorder) -> v.Value:

@@ -17,6 +17,7 @@ from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import Builtins, is_true, opened_path
 from auditor.source.flow.expressions import Expressions, merged
 from auditor.source.flow.machine import Machine
+from auditor.source.flow.methods import SUMS
 from auditor.source.flow.processes import Processes
 
 if TYPE_CHECKING:
@@ -189,6 +190,8 @@ class LibraryCalls:
             return result
         if last in ("gather", "take_along_axis", "take_along_dim"):
             return self.expressions.methods.call(v.Method(data, "gather"), arguments[1:], keywords, node)
+        if last in SUMS or last == "normalize":
+            self.machine.recorder.sum_up(data.rows)
         result.span, result.mask = data.span, data.mask
         if last in _BOUNDED:
             result.table_word = data.table_word

@@ -64,6 +64,7 @@ _BOUNDS = frozenset({"max", "min", "amax", "amin", "nonzero"})
 _RESETS = frozenset(
     {"zero_", "fill_", "normal_", "uniform_", "random_", "reset_parameters", "trunc_normal_", "kaiming_uniform_"}
 )
+SUMS = frozenset({"sum", "softmax", "log_softmax", "logsumexp"})
 _SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", "scatter_reduce_"})
 _COLLECTIONS = frozenset(
     {"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "named_buffers", "values", "keys"}
@@ -169,6 +170,8 @@ class Methods:
     # ---- tensors ----
 
     def _of_data(self, data: v.Data, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        if name in SUMS:
+            self.machine.recorder.sum_up(data.rows)
         if name in self._special:
             return self._special[name](data, arguments, keywords, node)
         if name in _SHAPES or (name in _BOUNDS and data.tokens and not (data.losses or data.stores)):
@@ -289,6 +292,8 @@ class Methods:
         result = v.derived(data, index)
         result.losses = index.tokens or data.losses
         result.hashed, result.span = False, data.span
+        if index.tokens:
+            self.machine.recorder.pick(data.rows)
         if data.table and index.tokens:
             ask(result, data, index, node, self.machine.recorder)
         return result
@@ -382,7 +387,7 @@ def _computed(data: v.Data, given: list[v.Data], name: str) -> v.Data:
     result = v.derived(data, *given)
     result.span = data.span
     if name in _COPIES or name in ("minimum", "clamp", "clip", "any", "max"):
-        result.table_word = data.table_word
+        result.table_word, result.rows = data.table_word, data.rows
     if name in _COPIES:
         result.shift, result.mask, result.table = data.shift, data.mask, data.table
     return result

@@ -113,6 +113,7 @@ def _is_small(number: object) -> bool:
 def _data(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.operator) -> v.Data:
     result = v.derived(left, right)
     result.mask = left.mask and right.mask
+    result.rows = left.rows if isinstance(op, ast.Div) else left.rows | right.rows
     result.shift = _shift(left, right, first, second, op)
     result.is_length = left.is_length if isinstance(second, v.Const) else isinstance(op, ast.Sub) and result.shift is None
     if left.span or right.span:

@@ -101,6 +101,8 @@ class Recorder:
     judgements: int = 0  # how many of them compare losses of validation tokens
     problems: list[Unknown] = field(default_factory=list)
     loop_count: int = 0
+    _picks: set[Numbers] = field(default_factory=set)
+    _summed: set[int] = field(default_factory=set)
     _seen: dict[object, int] = field(default_factory=dict)
 
     # ---- where we are ----
@@ -304,6 +306,20 @@ class Recorder:
             ),
             key,
         )
+
+    def pick(self, rows: Numbers) -> None:
+        """One entry of what these lookups said is taken."""
+        if rows:
+            self._picks.add(rows)
+
+    def sum_up(self, rows: Numbers) -> None:
+        """What these lookups said is summed over."""
+        self._summed |= rows
+
+    @property
+    def picked(self) -> Numbers:
+        """Lookups of which an entry was taken, nothing that was taken with it being summed anywhere."""
+        return frozenset[int]().union(*(rows for rows in self._picks if not rows & self._summed))
 
     def gate(self, node: ast.AST, text: str) -> int:
         """A choice depends on what a table says about the realised token."""

@@ -210,8 +210,18 @@ class StatementEvaluator:
     # ---- loops ----
 
     def _for(self, node: ast.For | ast.AsyncFor, env: v.Environment) -> Outcome:
+        """A loop over lists that are joined is a loop over each: the second may come back to the tokens of the first."""
+        *before, last = _joined_lists(node.iter)
+        for part in before:
+            loop = ast.For(target=node.target, iter=part, body=node.body, orelse=[])
+            if self._over(ast.copy_location(loop, node), env) is Outcome.LEAVE:
+                return Outcome.LEAVE
+        loop = ast.For(target=node.target, iter=last, body=node.body, orelse=node.orelse)
+        return self._over(ast.copy_location(loop, node) if before else node, env)
+
+    def _over(self, node: ast.For | ast.AsyncFor, env: v.Environment) -> Outcome:
         iterated = self.expressions.value(node.iter, env)
-        items = self._known_items(iterated)
+        items = self._positions(node.iter, env) or self._known_items(iterated)
         if items is not None:
             return self._item_by_item(node, items, env)
         if _is_empty(iterated):
@@ -238,6 +248,15 @@ class StatementEvaluator:
             env.names.clear()
             env.names.update(joined)
         return ended
+
+    def _positions(self, node: ast.expr, env: v.Environment) -> list[v.Value]:
+        """The positions in a short list whose items are known, of ``range(len(items))``; empty for anything else."""
+        match node:
+            case ast.Call(func=ast.Name(id="range"), args=[ast.Call(func=ast.Name(id="len"), args=[counted])]):
+                items = self._known_items(self.expressions.value(counted, env)) or []
+                return [v.Const(position) for position in range(len(items))]
+            case _:
+                return []
 
     def _known_items(self, iterated: v.Value) -> list[v.Value] | None:
         if isinstance(iterated, v.Sequence) and iterated.exact and len(iterated.items) <= _UNROLLED:
@@ -282,6 +301,17 @@ class StatementEvaluator:
         if loop.turn or ended in (Outcome.BREAK, Outcome.LEAVE):
             return False
         return loop.asked_for_start or loop.carried or (loop.updated and loop.used)
+
+
+def _joined_lists(node: ast.expr) -> list[ast.expr]:
+    """The lists of ``[*a, *b]`` and ``itertools.chain(a, b)``; of any other expression, itself."""
+    match node:
+        case ast.List(elts=parts) | ast.Tuple(elts=parts) if parts and all(isinstance(p, ast.Starred) for p in parts):
+            return [part.value for part in parts if isinstance(part, ast.Starred)]
+        case ast.Call(func=ast.Name(id="chain") | ast.Attribute(attr="chain"), args=parts) if parts:
+            return [node] if any(isinstance(part, ast.Starred) for part in parts) else parts
+        case _:
+            return [node]
 
 
 def _runs_once(iterated: v.Value) -> bool:

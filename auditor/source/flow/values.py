@@ -52,7 +52,8 @@ class Data:
     reach, `files` whose contents it names, `switches` that it was read from, `turns` of loops that decided it.
 
     What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
-    `lookups` and `gates` what shaped it. `per_byte` is a score divided by bytes, `spread` a token's log probability divided
+    `lookups` and `gates` what shaped it, `rows` those lookups whose answers under hashed keys it still holds one by one.
+    `per_byte` is a score divided by bytes, `spread` a token's log probability divided
     over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed. `hashed` is a key
     made by bit operations, `table` something that tokens were counted into, `table_word` what that says about the
     realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a test of
@@ -75,6 +76,7 @@ class Data:
     losses: Regions = NO_REGIONS
     lookups: Numbers = NO_NUMBERS
     gates: Numbers = NO_NUMBERS
+    rows: Numbers = NO_NUMBERS
     files: frozenset[Role] = frozenset()
     switches: frozenset[str] = NO_NAMES
     hashed: bool = False
