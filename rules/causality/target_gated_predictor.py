@@ -24,7 +24,8 @@ class TargetGatedPredictor(Rule):
     weighs what a reported score is computed from. Thresholds on context counts and gates on previous tokens are in
     order.
 
-    Limits: gates inside C code are not followed; a gate through another encoding of the token is not seen.
+    Limits: gates inside C code are not followed, so a loss that compiled code shapes is never passed; a gate through
+    another encoding of the token is not seen.
 
     Remedy: decide by the context alone.
     """

@@ -344,10 +344,9 @@ class Expressions:
             found = self.value(node.body if known else node.orelse, env)
             return v.Const(found.value, found.switches | switches) if isinstance(found, v.Const) else found
         result = v.choice([self.value(node.body, env), self.value(node.orelse, env)])
-        gates = v.summary(test).gates
-        if gates:
-            result = v.derived(v.summary(result))
-            result.gates |= gates
+        decided_by = v.deciding(test)
+        if decided_by is not None:
+            result = v.derived(v.summary(result), decided_by)
         return result
 
     def _named(self, node: ast.NamedExpr, env: v.Environment) -> v.Value:

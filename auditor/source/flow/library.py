@@ -93,6 +93,9 @@ _NETWORK_CALLS = re.compile(
 _SHELLS = re.compile(r"^(?:subprocess\.\w+|os\.(?:system|popen|exec\w+))$")
 
 _COMPILED = "compiled library"
+_LOADERS = re.compile(r"(?:^|\.)(?:CDLL|PyDLL|LoadLibrary|load_library|load_inline|dlopen|cpp_extension\.load)$")
+_POINTERS = frozenset({"c_void_p", "cast", "byref", "pointer", "addressof", "from_buffer", "as_ctypes"})
+_IS_POINTER = re.compile(r"(?:^|\.)(?:ctypes|ctypeslib|ffi)\.|^(?:c_void_p|byref)$")
 FACTORY = "dataclasses.factory"
 
 Arguments = list[v.Value]
@@ -133,9 +136,6 @@ class LibraryCalls:
             "info": self._logged,
             "warning": self._logged,
             "field": self._field,
-            "CDLL": lambda args, keywords, node: v.Library(_COMPILED),
-            "LoadLibrary": lambda args, keywords, node: v.Library(_COMPILED),
-            "load_inline": lambda args, keywords, node: v.Library(_COMPILED),
         }
 
     def call(self, function: v.Library, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
@@ -149,6 +149,8 @@ class LibraryCalls:
             return v.Const(_KNOWN_NUMBERS.get(last, True))
         if name.startswith(_COMPILED):
             return _compiled([*arguments, *keywords.values()])
+        if _LOADERS.search(name):
+            return v.Library(_COMPILED)
         if _NETWORK_CALLS.search(name):
             self.machine.recorder.connect(node, name)
             return v.Data()
@@ -161,7 +163,7 @@ class LibraryCalls:
             return self._read(arguments, keywords, node)
         if last in self._special:
             return self._special[last](arguments, keywords, node)
-        if last in _TRANSPARENT:
+        if last in _TRANSPARENT or (last in _POINTERS and _IS_POINTER.search(name)):
             return arguments[0] if arguments else v.Data()
         if last in _LOSSES and len(arguments) + len(keywords) >= 2:
             return self._loss(arguments, keywords)

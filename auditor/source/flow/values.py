@@ -147,6 +147,12 @@ def derived(*parts: Data) -> Data:
     return result
 
 
+def deciding(test: Value) -> Data | None:
+    """What whatever a test decides has to remember of it; None if nothing."""
+    data = summary(test)
+    return Data(gates=data.gates, native=data.native) if data.gates or data.native else None
+
+
 def coarse(regions: Regions) -> Regions:
     """Fewer regions that cover at least the same tokens: spans go first, then the loop turns."""
     merged = frozenset(Region(region.role, region.view, region.turns) for region in regions)
