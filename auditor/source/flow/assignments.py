@@ -120,6 +120,8 @@ class Assignments:
             data.absorb(v.Data(scores=frozenset((self.machine.recorder.score(node, written),))))
         if key.gates or key.native:
             data.absorb(v.Data(gates=key.gates, native=key.native))
+        if not written.losses and (key.shift or 0) <= 0:
+            data.absorb(v.Data(tests=self.machine.recorder.tests_of_entry(key.turns)))
         limits = limits_of_index(node.slice)
         if limits and isinstance(value, v.Const) and value.value:
             data.span = limits

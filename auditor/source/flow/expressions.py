@@ -322,6 +322,8 @@ class Expressions:
         if isinstance(result, v.Data) and any(v.summary(side).table_word for side in (left, right)):
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
             result.table_word = False
+        if isinstance(result, v.Data) and result.judged:
+            result.peeks = any(self.machine.recorder.is_unscored(v.summary(side)) for side in (left, right))
         return result
 
     def _first_turn(self, left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value | None:

@@ -365,7 +365,9 @@ class LibraryCalls:
         return result
 
     def _tells_target(self, condition: v.Data) -> bool:
-        """Is a condition a property of the token being predicted, read from a fixed array?"""
+        """Does a condition tell how probable the token being predicted is, or a property of it from a fixed array?"""
+        if condition.peeks:
+            return True
         return condition.by_token and any(region.view is View.TARGET for region in validation(condition.tokens))
 
     def _add_at(self, arguments: Arguments, node: ast.AST) -> v.Value:

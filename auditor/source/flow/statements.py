@@ -139,7 +139,7 @@ class StatementEvaluator:
         arms: list[Statements[ast.stmt]] = [node.body, node.orelse]
         if not self.machine.explore:
             arms = [arm for arm in arms if not self.machine.settings.was_silent(env.module, arm)] or arms
-        with self.machine.condition(switches, judged=v.summary(value).judged):
+        with self.machine.condition(switches, v.summary(value), node.test):
             return self._arms(arms, env, v.deciding(value))
 
     def _arms(self, arms: list[Statements[ast.stmt]], env: v.Environment, decided_by: v.Data | None = None) -> Outcome:
