@@ -28,6 +28,9 @@ class Breach:
     certain: bool = True
 
 
+_COMPILED_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".rs", ".so")
+_MAX_NAMED = 3  # ours: enough to know where to look
+
 Search = Callable[[Trace], Iterable[Breach]]
 
 
@@ -54,8 +57,9 @@ def judge(
     if all(finding.severity is Severity.NOTE for finding in findings):
         native = [score for score in flow.submitted.scores() if score.native]
         if native and not reads_native:
+            by = f"compiled code{_shipped(submission)}"
             yield Unestablished(
-                message=f"the loss at line {native[0].location.line} depends on compiled code, which is not read",
+                message=f"the loss at line {native[0].location.line} depends on {by}, which is not read",
                 location=native[0].location,
             )
         yield from established(submission, flow, passed(flow.submitted))
@@ -80,6 +84,12 @@ def established(submission: Submission, flow: Flow, message: str | None) -> Iter
         for problem in trace.problems:
             yield Unestablished(message=f"`{problem.construct}` {problem.reason}", location=problem.location)
         yield Evidence(basis=Basis.SOURCE, message=message, location=scores[-1].location)
+
+
+def _shipped(submission: Submission) -> str:
+    """The files of the submission that are sources of compiled code, in brackets."""
+    names = [path for path in submission.files.paths() if path.endswith(_COMPILED_SOURCES)]
+    return f" ({', '.join(names[:_MAX_NAMED])})" if names else ""
 
 
 def _by_place(breaches: Iterable[Breach]) -> dict[tuple[str, int | None], Breach]:

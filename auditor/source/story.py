@@ -97,7 +97,7 @@ def _sentence(event: Event, trace: Trace) -> str | None:
         case Lookup():
             key = "the context and the target" if event.by_target else "the context"
             return f"asks table {event.table} under {key}"
-        case Gate():
+        case Gate() if any(event.number in score.gates for score in trace.scores()):
             return f"decides by the realised token: {event.text}"
         case Report() if event.is_metric:
             return f"prints {event.label[:_WIDTH]}"

@@ -130,8 +130,10 @@ class Assignments:
             data.absorb(v.summary(moved))
         if self.machine.recorder.counts_anew(written):
             data.absorb(v.Data(scores=frozenset((self.machine.recorder.score(node, written),))))
-        if key.gates:
-            data.absorb(v.Data(gates=key.gates))
+        if key.gates or key.native:
+            data.absorb(v.Data(gates=key.gates, native=key.native))
+        if not written.losses and (key.shift or 0) <= 0:
+            data.absorb(v.Data(tests=self.machine.recorder.tests_of_entry(key.turns)))
         limits = limits_of_index(node.slice)
         if limits and isinstance(value, v.Const) and value.value:
             data.span = limits
@@ -160,7 +162,7 @@ class Assignments:
         tokens = key.tokens | value.tokens
         name = table.name or (table.base.name if table.base else None) or "table"
         number = self.machine.recorder.table_update(node, UpdateKind.TABLE, "counts", (name,), tokens)
-        written = v.Data(influences=key.influences | value.influences)
+        written = v.Data(influences=key.influences | value.influences, native=key.native or value.native)
         if number is not None:
             written.influences |= {number}
         table.absorb(written)

@@ -321,6 +321,8 @@ class Expressions:
         if isinstance(result, v.Data) and any(v.summary(side).table_word for side in (left, right)):
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
             result.table_word = False
+        if isinstance(result, v.Data) and result.judged:
+            result.peeks = any(self.machine.recorder.is_unscored(v.summary(side)) for side in (left, right))
         return result
 
     def _first_turn(self, left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value | None:
@@ -343,10 +345,9 @@ class Expressions:
             found = self.value(node.body if known else node.orelse, env)
             return v.Const(found.value, found.switches | switches) if isinstance(found, v.Const) else found
         result = v.choice([self.value(node.body, env), self.value(node.orelse, env)])
-        gates = v.summary(test).gates
-        if gates:
-            result = v.derived(v.summary(result))
-            result.gates |= gates
+        decided_by = v.deciding(test)
+        if decided_by is not None:
+            result = v.derived(v.summary(result), decided_by)
         return result
 
     def _named(self, node: ast.NamedExpr, env: v.Environment) -> v.Value:

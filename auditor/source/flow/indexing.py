@@ -50,6 +50,7 @@ def view_of(data: v.Data, turns: frozenset[Turn]) -> v.Data:
     result.mask, result.shift, result.span = data.mask, data.shift, data.span
     result.table_word, result.counted, result.by_token = data.table_word, data.counted, data.by_token
     result.rows = data.rows
+    result.peeks = data.peeks
     if turns:
         known = {loop for loop, _ in data.turns}
         result.turns = data.turns | frozenset(turn for turn in turns if turn[0] not in known)
@@ -62,7 +63,8 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     """``data[index]``; `node` is the syntax of the index."""
     key = v.summary(index)
     result = view_of(data, key.turns)
-    _set_view(result, index, node)
+    if _set_view(result, index, node) is View.TARGET:
+        result.gates |= data.tests
     limits = limits_of_index(node)
     in_window = data.losses or any(region.view is not View.STREAM for region in data.tokens)
     if limits is not None and (isinstance(node, ast.Tuple) or in_window):
@@ -77,6 +79,7 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     if key.mask and key.span:
         result.tokens, result.losses = _within(result.tokens, key.span), _within(result.losses, key.span)
     result.gates |= key.gates
+    result.native |= key.native
     return result
 
 
@@ -122,7 +125,7 @@ def _within(regions: v.Regions, limits: Limits) -> v.Regions:
     return frozenset(Region(region.role, region.view, region.turns, region.span or span) for region in regions)
 
 
-def _set_view(result: v.Data, index: v.Value, node: ast.expr) -> None:
+def _set_view(result: v.Data, index: v.Value, node: ast.expr) -> View | None:
     """Inputs or targets, from the last axis of a slice or from a position array."""
     last = node.elts[-1] if isinstance(node, ast.Tuple) and node.elts else node
     value = index.items[-1] if isinstance(index, v.Sequence) and index.items and isinstance(node, ast.Tuple) else index
@@ -138,6 +141,7 @@ def _set_view(result: v.Data, index: v.Value, node: ast.expr) -> None:
             else region
             for region in result.tokens
         )
+    return view
 
 
 def _view_of_slice(node: ast.Slice, value: v.Value) -> View | None:

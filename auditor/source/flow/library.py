@@ -94,6 +94,9 @@ _NETWORK_CALLS = re.compile(
 _SHELLS = re.compile(r"^(?:subprocess\.\w+|os\.(?:system|popen|exec\w+))$")
 
 _COMPILED = "compiled library"
+_LOADERS = re.compile(r"(?:^|\.)(?:CDLL|PyDLL|LoadLibrary|load_library|load_inline|dlopen|cpp_extension\.load)$")
+_POINTERS = frozenset({"c_void_p", "cast", "byref", "pointer", "addressof", "from_buffer", "as_ctypes"})
+_IS_POINTER = re.compile(r"(?:^|\.)(?:ctypes|ctypeslib|ffi)\.|^(?:c_void_p|byref)$")
 FACTORY = "dataclasses.factory"
 
 Arguments = list[v.Value]
@@ -134,9 +137,6 @@ class LibraryCalls:
             "info": self._logged,
             "warning": self._logged,
             "field": self._field,
-            "CDLL": lambda args, keywords, node: v.Library(_COMPILED),
-            "LoadLibrary": lambda args, keywords, node: v.Library(_COMPILED),
-            "load_inline": lambda args, keywords, node: v.Library(_COMPILED),
         }
 
     def call(self, function: v.Library, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
@@ -150,6 +150,8 @@ class LibraryCalls:
             return v.Const(_KNOWN_NUMBERS.get(last, True))
         if name.startswith(_COMPILED):
             return _compiled([*arguments, *keywords.values()])
+        if _LOADERS.search(name):
+            return v.Library(_COMPILED)
         if _NETWORK_CALLS.search(name):
             self.machine.recorder.connect(node, name)
             return v.Data()
@@ -162,7 +164,7 @@ class LibraryCalls:
             return self._read(arguments, keywords, node)
         if last in self._special:
             return self._special[last](arguments, keywords, node)
-        if last in _TRANSPARENT:
+        if last in _TRANSPARENT or (last in _POINTERS and _IS_POINTER.search(name)):
             return arguments[0] if arguments else v.Data()
         if last in _LOSSES and len(arguments) + len(keywords) >= 2:
             return self._loss(arguments, keywords)
@@ -366,7 +368,9 @@ class LibraryCalls:
         return result
 
     def _tells_target(self, condition: v.Data) -> bool:
-        """Is a condition a property of the token being predicted, read from a fixed array?"""
+        """Does a condition tell how probable the token being predicted is, or a property of it from a fixed array?"""
+        if condition.peeks:
+            return True
         return condition.by_token and any(region.view is View.TARGET for region in validation(condition.tokens))
 
     def _add_at(self, arguments: Arguments, node: ast.AST) -> v.Value:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from auditor.events import validation
 from auditor.source.flow.recorder import Frame, Loop, Recorder
 from auditor.source.flow.settings import Settings
 from auditor.source.flow.stores import Numbers, Regions, Store
@@ -103,15 +104,20 @@ class Machine:
             self.recorder.loops.pop()
 
     @contextmanager
-    def condition(self, switches: frozenset[str], judged: bool = False) -> Iterator[None]:
-        """Evaluate under a condition that was not decided; `judged` if it compares losses of validation tokens."""
-        self.recorder.conditions.append(switches)
-        self.recorder.judgements += judged
+    def condition(self, switches: frozenset[str], test: Data | None = None, node: ast.expr | None = None) -> Iterator[None]:
+        """Evaluate under a condition that was not decided: what is known of its test, and its syntax."""
+        recorder = self.recorder
+        judged, tests = test is not None and test.judged, len(recorder.token_tests)
+        recorder.conditions.append(switches)
+        recorder.judgements += judged
+        if test is not None and node is not None and test.by_token and validation(test.tokens):
+            recorder.token_tests.append((recorder.gate(node, ast.unparse(node)[:120]), test.tokens))
         try:
             yield
         finally:
-            self.recorder.conditions.pop()
-            self.recorder.judgements -= judged
+            recorder.conditions.pop()
+            recorder.judgements -= judged
+            del recorder.token_tests[tests:]
 
     # ---- names ----
 

@@ -37,6 +37,7 @@ _VIEWS = frozenset(
         "split",
         "view_as",
         "data_as",
+        "data_ptr",
     ]
 )
 _CONVERSIONS = frozenset(

@@ -67,7 +67,10 @@ def negated(value: v.Value) -> v.Value:
     """``not value``."""
     known = truth(value)
     if known is None:
-        return v.derived(v.summary(value))
+        data = v.summary(value)
+        result = v.derived(data)
+        result.by_token = data.by_token
+        return result
     return v.Const(not known, value.switches if isinstance(value, v.Const) else frozenset())
 
 

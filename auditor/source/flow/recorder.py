@@ -99,6 +99,7 @@ class Recorder:
     frames: list[Frame] = field(default_factory=list)
     conditions: list[frozenset[str]] = field(default_factory=list)
     judgements: int = 0  # how many of them compare losses of validation tokens
+    token_tests: list[tuple[int, Regions]] = field(default_factory=list)  # those of them that look up a stream token
     problems: list[Unknown] = field(default_factory=list)
     loop_count: int = 0
     _picks: set[Numbers] = field(default_factory=set)
@@ -187,6 +188,11 @@ class Recorder:
             return True
         known = frozenset[int]().union(*(score.influences | score.lookups for score in before))
         return not before or not (losses.influences | losses.lookups) <= known
+
+    def is_unscored(self, losses: Data) -> bool:
+        """Are these losses of tokens that are still to be scored in this turn?"""
+        tokens = frozenset(region for region in self._current(losses.losses) if region.view is not View.INPUT)
+        return bool(tokens) and not losses.scores and not self._scored_by(tokens)
 
     def met(self, influences: Numbers, key: Regions, by_byte: bool = False) -> Numbers:
         """Of the updates behind a table, those that used tokens which the key selects in this turn.
@@ -327,6 +333,14 @@ class Recorder:
         if key in self._seen:
             return self._seen[key]
         return self._add(Gate(**self._common(node), text=text), key)  # type: ignore[arg-type]
+
+    def tests_of_entry(self, turns: frozenset[Turn]) -> Numbers:
+        """The tests around us of the very token of the stream whose turn selects an entry."""
+        return frozenset(
+            number
+            for number, tokens in self.token_tests
+            if any(region.turns & turns and region.view is not View.INPUT for region in tokens)
+        )
 
     def report(self, node: ast.AST, label: str, value: Data, is_metric: bool, origin: Location | None) -> None:
         """A number was printed; `origin` is where its text was put together."""

@@ -139,10 +139,10 @@ class StatementEvaluator:
         arms: list[Statements[ast.stmt]] = [node.body, node.orelse]
         if not self.machine.explore:
             arms = [arm for arm in arms if not self.machine.settings.was_silent(env.module, arm)] or arms
-        with self.machine.condition(switches, judged=v.summary(value).judged):
-            return self._arms(arms, env, v.summary(value).gates)
+        with self.machine.condition(switches, v.summary(value), node.test):
+            return self._arms(arms, env, v.deciding(value))
 
-    def _arms(self, arms: list[Statements[ast.stmt]], env: v.Environment, gates: v.Numbers = v.NO_NUMBERS) -> Outcome:
+    def _arms(self, arms: list[Statements[ast.stmt]], env: v.Environment, decided_by: v.Data | None = None) -> Outcome:
         """Run each arm from the same variables; join what runs on."""
         before = dict(env.names)
         ends: list[tuple[Outcome, dict[str, v.Value]]] = []
@@ -162,7 +162,7 @@ class StatementEvaluator:
             now = store.state
             store.state = (now[0] | influences, now[1] | tokens, now[2] | gradient)
         going_on = [names for outcome, names in ends if outcome is Outcome.NEXT]
-        joined = _join(going_on or [names for _, names in ends], gates, before)
+        joined = _join(going_on or [names for _, names in ends], decided_by, before)
         env.names.clear()
         env.names.update(joined)
         outcome = ends[0][0]
@@ -186,7 +186,7 @@ class StatementEvaluator:
                     env.names[handler.name] = v.Data()
                 ended = self.block(handler.body, env)
             going_on = [after] if ended is not Outcome.NEXT else [after, dict(env.names)]
-            after = _join(going_on, v.NO_NUMBERS, after)
+            after = _join(going_on, None, after)
             outcome = _either(outcome, ended) if ended is Outcome.NEXT else outcome
             env.names.clear()
             env.names.update(after)
@@ -244,7 +244,7 @@ class StatementEvaluator:
         left = self.leaving.pop()
         if left:
             ends = [dict(env.names), *left] if ended is Outcome.NEXT else left
-            joined = _join(ends, v.NO_NUMBERS, env.names)
+            joined = _join(ends, None, env.names)
             env.names.clear()
             env.names.update(joined)
         return ended
@@ -351,19 +351,18 @@ def _counters(body: Statements[ast.stmt]) -> set[str]:
     }
 
 
-def _join(ends: list[dict[str, v.Value]], gates: v.Numbers, before: dict[str, v.Value]) -> dict[str, v.Value]:
-    """The variables after one of several ways; what a gate decided remembers the gate."""
-    if len(ends) == 1 and not gates:
+def _join(ends: list[dict[str, v.Value]], decided_by: v.Data | None, before: dict[str, v.Value]) -> dict[str, v.Value]:
+    """The variables after one of several ways; what a gate or compiled code decided remembers it."""
+    if len(ends) == 1 and decided_by is None:
         return ends[0]
     joined: dict[str, v.Value] = {}
     for name in dict.fromkeys(name for names in ends for name in names):
         found = [names[name] for names in ends if name in names]
-        if all(value is found[0] for value in found[1:]) and (not gates or found[0] is before.get(name)):
+        if all(value is found[0] for value in found[1:]) and (decided_by is None or found[0] is before.get(name)):
             joined[name] = found[0]
             continue
         value = v.choice(found)
-        if gates and isinstance(value, v.Data | v.Const):
-            value = v.derived(v.summary(value))
-            value.gates |= gates
+        if decided_by is not None and isinstance(value, v.Data | v.Const):
+            value = v.derived(v.summary(value), decided_by)
         joined[name] = value
     return joined

@@ -52,13 +52,15 @@ class Data:
     reach, `files` whose contents it names, `switches` that it was read from, `turns` of loops that decided it.
 
     What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
-    `lookups` and `gates` what shaped it, `rows` those lookups whose answers under hashed keys it still holds one by one.
-    `per_byte` is a score divided by bytes, `spread` a token's log probability divided
-    over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed. `hashed` is a key
-    made by bit operations, `table` something that tokens were counted into, `table_word` what that says about the
-    realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a test of
-    anything, `native` something that compiled code decides, `judged` one that compares losses of validation tokens,
-    `weights` something computed from parameters, `gradient` whether a backward pass through it is possible.
+    `lookups` and `gates` what shaped it, `tests` the tests of stream tokens that decided single entries: gates of whoever
+    takes the entry of a token to score that token; `rows` are lookups whose answers under hashed keys it still holds one by
+    one. `per_byte` is a score divided by bytes, `spread` a token's log
+    probability divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed.
+    `hashed` is a key made by bit operations, `table` something that tokens were counted into, `table_word` what that says
+    about the realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a test
+    of anything, `native` something that compiled code decides, `judged` one that compares losses of validation tokens,
+    `peeks` one that does so before they are scored, `weights` something computed from parameters, `gradient` whether a
+    backward pass through it is possible.
 
     Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
     `index` a loop's counter, `span` the positions of a window that it is limited to.
@@ -77,6 +79,7 @@ class Data:
     lookups: Numbers = NO_NUMBERS
     gates: Numbers = NO_NUMBERS
     rows: Numbers = NO_NUMBERS
+    tests: Numbers = NO_NUMBERS
     files: frozenset[Role] = frozenset()
     switches: frozenset[str] = NO_NAMES
     hashed: bool = False
@@ -103,6 +106,7 @@ class Data:
     born: frozenset[Turn] | None = None
     table_word: bool = False
     judged: bool = False
+    peeks: bool = False
 
     def absorb(self, other: Data) -> None:
         """Write `other` into this tensor, and into the tensor that it is a view of."""
@@ -113,7 +117,7 @@ class Data:
             target, seen = target.base, seen + 1
 
 
-_SETS = ("tokens", "influences", "stores", "scores", "losses", "lookups", "gates", "files", "switches")
+_SETS = ("tokens", "influences", "stores", "scores", "losses", "lookups", "gates", "tests", "files", "switches")
 
 
 def merge_into(target: Data, other: Data) -> None:
@@ -147,6 +151,12 @@ def derived(*parts: Data) -> Data:
     for part in parts:
         merge_into(result, part)
     return result
+
+
+def deciding(test: Value) -> Data | None:
+    """What whatever a test decides has to remember of it; None if nothing."""
+    data = summary(test)
+    return Data(gates=data.gates, native=data.native) if data.gates or data.native else None
 
 
 def coarse(regions: Regions) -> Regions:
