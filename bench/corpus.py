@@ -32,9 +32,10 @@ class Cost:
     exit_status: int
 
 
-def run_audit(repo: Path, jobs: int, output: Path) -> Cost:
-    """Audit every pull request of `repo` into `output`."""
+def run_audit(repo: Path, jobs: int, select: Sequence[str], output: Path) -> Cost:
+    """Audit every pull request of `repo` into `output`, by the selected rules (all if none is named)."""
     command = [sys.executable, str(ROOT / "cli.py"), "audit", "--repo", str(repo), "--all-prs"]
+    command += ["--select", *select] if select else []
     start = time.perf_counter()
     done = subprocess.run([*command, "--jobs", str(jobs), "--format", "json", "--output", str(output)], check=False)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
@@ -72,10 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repo", required=True, type=Path)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--select", nargs="+", default=[], metavar="RULE", help="only these rules")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "reports.json"
-        cost = run_audit(arguments.repo, arguments.jobs, output)
+        cost = run_audit(arguments.repo, arguments.jobs, arguments.select, output)
         if not output.exists():
             print(f"the audit wrote no reports (exit status {cost.exit_status})", file=sys.stderr)
             return 2
