@@ -369,9 +369,8 @@ class LibraryCalls:
 
     def _tells_target(self, condition: v.Data) -> bool:
         """Does a condition tell how probable the token being predicted is, or a property of it from a fixed array?"""
-        if condition.peeks:
-            return True
-        return condition.by_token and any(region.view is View.TARGET for region in validation(condition.tokens))
+        of_target = any(region.view is View.TARGET for region in validation(condition.tokens))
+        return condition.peeks or (condition.by_token and of_target)
 
     def _add_at(self, arguments: Arguments, node: ast.AST) -> v.Value:
         table, key = arguments[0], v.summary(arguments[1])
