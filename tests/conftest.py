@@ -3,7 +3,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Tests run side by side on few cores: threads that wait for each other cost many times what they gain. Set before torch loads.
+# Tests run side by side on few cores: threads that wait for each other cost many times what they gain. Before torch loads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Shared machines are slow by turns: how long a draw takes says nothing about the code under test.
