@@ -5,7 +5,8 @@ each column that some rule answers, true and false positives and negatives, prec
 
 A truth column has a positive class ("over_cap", "no", "violation"). The auditor is positive where one of the column's rules
 fails or asks for a person. Rows whose truth is "unknown" count as negatives: where nobody could tell, a finding would
-be a false alarm. What is not covered: columns that need source analysis, until rules for them exist.
+be a false alarm. A test-time training that is live by the truth's reading but not the headline's (it runs, another line is
+submitted) is `dead` in the truth and counts against the rules here.
 """
 
 from __future__ import annotations
@@ -36,6 +37,14 @@ def _speaks_up(result: RuleResult) -> bool:
     return result.outcome in (Outcome.FAIL, Outcome.REVIEW)
 
 
+def _fails(result: RuleResult) -> bool:
+    return result.outcome is Outcome.FAIL
+
+
+def _recognises_score_first(result: RuleResult) -> bool:
+    return any("only after they were scored" in evidence.message for evidence in result.evidence)
+
+
 def _declared_differs(result: RuleResult) -> bool:
     return any(finding.anchor.startswith("declared") for finding in result.findings)
 
@@ -56,6 +65,16 @@ COLUMNS = (
     Column("log_matches_script", lambda truth: truth == "no", ("PG001",)),
     Column("json_matches_log", lambda truth: truth == "no", ("PG002",)),
     Column("byte_count_bug", lambda truth: truth.startswith("violation"), ("PG901", "PG802")),
+    Column("train_before_score", lambda truth: truth == "violation_live", ("PG701",), _fails),
+    Column("slot", lambda truth: truth in ("violation_live", "context_only_live"), ("PG503", "PG504")),
+    Column("ngram_cache", lambda truth: truth == "hashed_target_lookup_live", ("PG601",), _fails),
+    Column("target_gate", lambda truth: truth == "violation_live", ("PG502",), _fails),
+    Column("byte_mixture", lambda truth: truth == "live", ("PG603",), _fails),
+    Column("two_pass", lambda truth: truth == "violation_live", ("PG801",), _fails),
+    Column("val_in_training", lambda truth: truth == "violation_live", ("PG401",), _fails),
+    Column("train_data_at_eval", lambda truth: truth == "violation_live", ("PG402",), _fails),
+    Column("network", lambda truth: truth == "violation_live", ("PG403",), _fails),
+    Column("score_first_ttt", lambda truth: truth == "live", ("PG701",), _recognises_score_first),
 )
 
 

@@ -12,8 +12,16 @@ from functools import cached_property
 from auditor.headline import Headline, trace_headline
 from auditor.provenance import PrintedLines, compare_lines
 from auditor.report import Unreadable
+from auditor.source.configuration import Configuration, resolve_configuration
+from auditor.source.flow.analysis import Flow, analyse
+from auditor.source.flow.settings import EffectiveSettings
 from auditor.source.prints import PrintSite, find_print_sites
+<<<<<<< HEAD
 from auditor.submission.entry import read_alone, read_script
+=======
+from auditor.source.scopes import Scopes
+from auditor.submission.entry import read_script
+>>>>>>> source
 from auditor.submission.errors import SubmissionError
 from auditor.submission.logs.model import Log, Run
 from auditor.submission.logs.reader import read_logs
@@ -141,6 +149,23 @@ class Submission:
     def headline(self) -> Headline:
         """Where the submitted number comes from."""
         return trace_headline(self.metadata, self.readme, self.logs, self.script, self.print_sites)
+
+    @cached_property
+    def scopes(self) -> Scopes:
+        """The functions of the script: what each defines, calls and binds."""
+        return Scopes.of(self.script) if self.script else Scopes(())
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """The value that each switch had in the submitted run, and where it comes from."""
+        return resolve_configuration(self.script, self.scopes, self.logs, self.readme, self.headline, self.print_sites)
+
+    @cached_property
+    def flow(self) -> Flow | None:
+        """What the script does with the validation tokens, in program order; None if there is no source to read."""
+        if self.script is None or self.script.main.tree is None:
+            return None
+        return analyse(self.script, EffectiveSettings(self.configuration))
 
     @cached_property
     def day(self) -> date | None:

@@ -1,0 +1,1 @@
+"""The parts of `auditor.source.configuration`: values, environment, a partial evaluator, and what logs and READMEs say."""

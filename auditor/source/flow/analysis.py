@@ -1,0 +1,82 @@
+"""The facts of one script: what the submitted configuration does, what it could do, and what could not be told."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from auditor.events import Event, Report, Score, Unknown
+from auditor.source.flow.calls import Calls
+from auditor.source.flow.machine import BudgetError, DeadArm, Machine
+from auditor.source.flow.recorder import Meeting
+from auditor.source.flow.settings import Settings
+from auditor.submission.script import Script
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """The events of one evaluation in program order, and the updates that met a score on its own tokens."""
+
+    events: tuple[Event, ...]
+    meetings: tuple[Meeting, ...]
+    problems: tuple[Unknown, ...]
+    dead: tuple[DeadArm, ...]
+    error: str | None = None
+
+    def scores(self) -> list[Score]:
+        """Every score of validation tokens that reaches a reported metric."""
+        return [event for event in self.events if isinstance(event, Score) and event.reported]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """`submitted` follows the submitted configuration, `possible` every setting; the rest of it is dead code."""
+
+    submitted: Trace
+    possible: Trace
+
+    def dead_events(self) -> list[Event]:
+        """Events that only another setting reaches, marked so."""
+        live = {(type(event), event.location.path, event.location.line) for event in self.submitted.events}
+        return [
+            replace(event, live=False)
+            for event in self.possible.events
+            if (type(event), event.location.path, event.location.line) not in live
+        ]
+
+
+def analyse(script: Script, settings: Settings) -> Flow:
+    """Evaluate the script under its submitted configuration, and again with every switch undecided if any decided something."""
+    submitted = trace(script, settings, explore=False)
+    possible = trace(script, settings, explore=True) if submitted.dead else submitted
+    return Flow(submitted=submitted, possible=possible)
+
+
+def trace(script: Script, settings: Settings, explore: bool) -> Trace:
+    """One evaluation; what ends it early is told in `error`."""
+    machine = Machine(script, settings, explore)
+    error = None
+    try:
+        Calls(machine).run_module(script.main, as_main=True)
+    except (BudgetError, OverflowError, RecursionError, MemoryError) as stopped:
+        error = f"stopped after {machine.steps:,} steps: {stopped or type(stopped).__name__}"
+    except Exception:  # noqa: BLE001 - a defect of the analysis is an unknown of this script, never a crash of the audit
+        error = f"the analysis failed: {traceback.format_exc()}"
+    recorder = machine.recorder
+    events = _with_reported(recorder.events)
+    return Trace(
+        events=tuple(events),
+        meetings=tuple(recorder.meetings),
+        problems=tuple(recorder.problems),
+        dead=tuple(dict.fromkeys(machine.dead)),
+        error=error,
+    )
+
+
+def _with_reported(events: Sequence[Event]) -> list[Event]:
+    reported = {number for event in events if isinstance(event, Report) and event.is_metric for number in event.scores}
+    return [
+        replace(event, reported=True) if isinstance(event, Score) and event.number in reported else event
+        for event in events
+    ]

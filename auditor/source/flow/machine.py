@@ -1,0 +1,145 @@
+"""The evaluator: one symbolic run of a script from its entry point, with everything that the parts of it share.
+
+Every statement on a path that can be taken is evaluated once; a loop's body runs once as its first turn and, if state
+that depends on validation tokens changed in it, once more as a later turn. A condition that folds takes its arm, any
+other takes both and joins. With `explore` set, conditions that a setting decides count as undecided: that run shows what
+the script could do, and what it shows beyond the submitted run is dead code.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from auditor.source.flow.recorder import Frame, Loop, Recorder
+from auditor.source.flow.settings import Settings
+from auditor.source.flow.values import Class, Data, Environment, Function, Instance, ModuleValue, Value
+from auditor.submission.script import Module, Script
+
+MAX_STEPS = 600_000  # ours: about three seconds
+MAX_DEPTH = 28
+
+
+class BudgetError(Exception):
+    """The evaluation grew beyond its bounds."""
+
+
+@dataclass(slots=True)
+class Activation:
+    """A function call in progress: what it returned and yielded so far."""
+
+    returned: list[Value] = field(default_factory=list)
+    yielded: list[Value] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadArm:
+    """A branch that the submitted configuration never takes, and the switches that decide it."""
+
+    module: str
+    line: int
+    switches: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Machine:
+    """State of one evaluation."""
+
+    script: Script
+    settings: Settings
+    explore: bool = False
+    recorder: Recorder = field(default_factory=Recorder)
+    modules: dict[str, ModuleValue] = field(default_factory=dict)
+    files: dict[str, Data] = field(default_factory=dict)
+    activations: list[Activation] = field(default_factory=list)
+    running: list[ast.AST] = field(default_factory=list)
+    dead: list[DeadArm] = field(default_factory=list)
+    steps: int = 0
+    no_grad: int = 0
+
+    def tick(self) -> None:
+        """Count one step; BudgetError beyond the bound."""
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise BudgetError(f"more than {MAX_STEPS:,} steps")
+
+    # ---- scopes ----
+
+    @contextmanager
+    def frame(self, name: str, module: Module, call: ast.AST | None) -> Iterator[Activation]:
+        """Evaluate inside a function."""
+        activation = Activation()
+        self.recorder.frames.append(Frame(name, module, call))
+        self.activations.append(activation)
+        try:
+            yield activation
+        finally:
+            self.activations.pop()
+            self.recorder.frames.pop()
+
+    @contextmanager
+    def loop(self, is_while: bool = False) -> Iterator[Loop]:
+        """Evaluate inside a loop."""
+        self.recorder.loop_count += 1
+        loop = Loop(self.recorder.loop_count, is_while=is_while)
+        self.recorder.loops.append(loop)
+        try:
+            yield loop
+        finally:
+            self.recorder.loops.pop()
+
+    @contextmanager
+    def condition(self, switches: frozenset[str]) -> Iterator[None]:
+        """Evaluate under a condition that was not decided."""
+        self.recorder.conditions.append(switches)
+        try:
+            yield
+        finally:
+            self.recorder.conditions.pop()
+
+    # ---- names ----
+
+    def lookup(self, name: str, environment: Environment) -> Value | None:
+        """The value of a name, from the innermost scope outwards; None if the script binds it nowhere."""
+        scope: Environment | None = environment
+        while scope is not None:
+            if name in scope.names:
+                return scope.names[name]
+            scope = scope.outer
+        return None
+
+    def bind(self, name: str, value: Value, environment: Environment) -> None:
+        """Bind a name where a `global` or `nonlocal` statement says, else here."""
+        scope: Environment | None = environment
+        if name in environment.outer_names:
+            scope = environment.outer
+            while scope is not None and name not in scope.names and scope.outer is not None:
+                scope = scope.outer
+        (scope or environment).names[name] = value
+
+
+def default_names(module: Module) -> Mapping[str, Value]:
+    """What every module knows from the start."""
+    from auditor.source.flow.values import Const
+
+    return {"__file__": Const(module.path), "__name__": Const("__main__")}
+
+
+def bind_method(function: Function, receiver: Value) -> Function:
+    """The function as a method of `receiver`: of its class if it is a class method, unbound if it is static."""
+    decorators = [] if isinstance(function.node, ast.Lambda) else function.node.decorator_list
+    names = {decorator.id for decorator in decorators if isinstance(decorator, ast.Name)}
+    if "staticmethod" in names:
+        return function
+    if "classmethod" in names and isinstance(receiver, Instance):
+        receiver = receiver.cls
+    return Function(function.node, function.environment, function.defaults, bound=receiver)
+
+
+def bind_class_method(function: Function, cls: Class) -> Function:
+    """What a class gives for one of its functions."""
+    decorators = [] if isinstance(function.node, ast.Lambda) else function.node.decorator_list
+    bound = any(isinstance(decorator, ast.Name) and decorator.id == "classmethod" for decorator in decorators)
+    return bind_method(function, cls) if bound else function

@@ -1,0 +1,452 @@
+"""Methods of values that are no objects of the script: tensors, lists, dictionaries, texts, files, optimizers, modules."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from auditor.events import validation
+from auditor.source.flow import files
+from auditor.source.flow import values as v
+from auditor.source.flow.expressions import Expressions, merged
+from auditor.source.flow.indexing import ask, keyed, select, view_of
+from auditor.source.flow.machine import Machine, bind_method
+from auditor.source.flow.operators import combined, joined_path
+from auditor.source.flow.training import Training
+
+_VIEWS = frozenset(
+    """view reshape unsqueeze squeeze flatten ravel t transpose expand expand_as contiguous narrow permute detach unbind chunk
+    split view_as""".split()
+)
+_CONVERSIONS = frozenset(
+    "float double half bfloat16 long int to type type_as astype cuda pin_memory byte bool short".split()
+)
+_COPIES = frozenset({"clone", "cpu", "copy", "numpy", "tolist", "item"})
+_SHAPES = frozenset({"numel", "size", "dim", "stride", "element_size", "ndimension", "nelement", "bit_length"})
+_BOUNDS = frozenset({"max", "min", "amax", "amin", "nonzero"})
+_RESETS = frozenset({"zero_", "fill_", "normal_", "uniform_", "random_", "reset_parameters", "trunc_normal_", "kaiming_uniform_"})
+_SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", "scatter_reduce_"})
+_COLLECTIONS = frozenset({"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "values", "keys",
+                          "named_buffers"})  # fmt: skip
+_LIFECYCLE = frozenset(
+    "to eval train cuda cpu bfloat16 float half double requires_grad_ apply share_memory compile type".split()
+)
+_TEXT_METHODS = frozenset(
+    """lower upper strip lstrip rstrip split replace startswith endswith join format removeprefix removesuffix title rsplit
+    isdigit encode""".split()
+)
+_MAX_ITEMS = 12
+
+Arguments = list[v.Value]
+Keywords = dict[str, v.Value]
+
+
+class Methods:
+    """Evaluates method calls on a machine."""
+
+    def __init__(self, machine: Machine, expressions: Expressions) -> None:
+        self.machine = machine
+        self.expressions = expressions
+        self.training = Training(machine)
+        self._special: Mapping[str, Callable[..., v.Value]] = {
+            "backward": self._backward,
+            "step": self._step,
+            "zero_grad": self._zero_grad,
+            "copy_": self._copy,
+            "index_put_": self._index_put,
+            "gather": self._gather,
+            "take_along_dim": self._gather,
+            "index_select": lambda data, args, keywords, node: select(data, args[-1], _NO_INDEX, self.machine.recorder),
+            "get": self._get_from_data,
+            "items": lambda data, args, keywords, node: v.Sequence([v.Sequence([v.Data(), data], is_tuple=True)], False),
+            "named_parameters": lambda data, args, keywords, node: _named(data),
+            "named_modules": lambda data, args, keywords, node: _named(data),
+            "requires_grad_": self._free,
+            "state_dict": lambda data, args, keywords, node: data,
+            "load_state_dict": self._load_into_data,
+            "register_forward_hook": self._hook,
+            "register_forward_pre_hook": self._hook,
+        }
+
+    def call(self, method: v.Method, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        """Call a method."""
+        receiver, name = method.receiver, method.name
+        match receiver:
+            case v.Data():
+                return self._of_data(receiver, name, arguments, keywords, node)
+            case v.Instance():
+                return self._of_instance(receiver, name, arguments, keywords, node)
+            case v.Optimizer():
+                return self._of_optimizer(receiver, name, arguments, node)
+            case v.Sequence():
+                return self._of_sequence(receiver, name, arguments, node)
+            case v.Mapping():
+                return self._of_mapping(receiver, name, arguments, keywords, node)
+            case v.File():
+                return self._of_file(receiver, name, arguments, node)
+            case v.Const():
+                return _of_text(receiver, name, arguments)
+            case v.Method() if receiver.name == "super":
+                return self._of_super(receiver.receiver, name, arguments, keywords, node)
+            case _:
+                return merged([receiver, *arguments, *keywords.values()])
+
+    # ---- tensors ----
+
+    def _of_data(self, data: v.Data, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        if name in self._special:
+            return self._special[name](data, arguments, keywords, node)
+        if name in _SHAPES or (name in _BOUNDS and data.tokens and not (data.losses or data.stores)):
+            return v.Data(turns=data.turns)
+        if name in _VIEWS or name in _CONVERSIONS:
+            result = view_of(data, v.NO_TURNS)
+            result.index, result.counted = data.index, data.counted
+            if name in _CONVERSIONS and not data.table:
+                result.base = None
+            return result
+        if name in _COLLECTIONS:
+            return data
+        if name in _RESETS:
+            return self._reset(data)
+        given = [v.summary(value) for value in (*arguments, *keywords.values())]
+        if name in _SCATTERS and len(arguments) >= 2:
+            return self._scatter(data, v.summary(arguments[1]), v.derived(*given[2:]), node)
+        if name.endswith("_") and not name.endswith("__"):
+            self.in_place(data, v.derived(*given), node, ast.BitXor() if "xor" in name else ast.Add())
+            return data
+        if name in ("append", "extend", "add", "write", "update", "put", "insert"):
+            data.absorb(self._scored(v.derived(*given), node))
+            return v.NONE
+        result = v.derived(data, *given)
+        result.span = data.span
+        if name in _COPIES or name in ("minimum", "clamp", "clip", "any", "max"):
+            result.table_word = data.table_word
+        if name in _COPIES:
+            result.shift, result.mask, result.table = data.shift, data.mask, data.table
+        return result
+
+    def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        """A plain tensor becomes one that an optimizer can change."""
+        if data.alias is None and not (arguments and arguments[0] == v.Const(False)):
+            store = v.Store("delta", is_tensor=True)
+            store.influences = data.influences
+            data.alias, data.stores = store, data.stores | {store}
+        return data
+
+    def _reset(self, data: v.Data) -> v.Data:
+        if data.alias is not None:
+            data.alias.influences, data.alias.tokens = v.NO_NUMBERS, v.NO_REGIONS
+        else:
+            data.tokens, data.losses, data.scores = v.NO_REGIONS, v.NO_REGIONS, v.NO_NUMBERS
+            data.influences = v.NO_NUMBERS
+        return data
+
+    def _scored(self, data: v.Data, node: ast.AST) -> v.Data:
+        """Losses that are put aside are scored then."""
+        if self.machine.recorder.counts_anew(data):
+            data.scores |= {self.machine.recorder.score(node, data)}
+        return data
+
+    def in_place(self, place: v.Data, other: v.Data, node: ast.AST, op: ast.operator) -> None:
+        """``place op= other``, which writes into the tensor."""
+        if place.alias is not None:
+            self.training.change(place, other, node, "in-place arithmetic")
+            return
+        if other.counted and validation(other.tokens):
+            self.expressions.calls.assignments.write_table(place, other, v.Data(), node)
+            return
+        change = other
+        if isinstance(op, ast.Add | ast.Sub) and self.machine.recorder.counts_anew(other):
+            change = v.derived(other)
+            change.scores |= {self.machine.recorder.score(node, other)}
+        if place.weights and not validation(change.tokens) <= place.tokens:
+            for loop in self.machine.recorder.loops:
+                loop.carried = True  # the next turn reads what this one wrote
+        quotient = combined(v.derived(place), other, op)
+        place.absorb(change)
+        if isinstance(quotient, v.Data):
+            place.hashed |= quotient.hashed
+            place.per_byte |= quotient.per_byte
+
+    def added(self, left: v.Value, right: v.Value, node: ast.BinOp) -> v.Value:
+        """``left op right``, where a sum takes in losses."""
+        result = combined(left, right, node.op)
+        if not isinstance(result, v.Data) or not isinstance(node.op, ast.Add | ast.Sub):
+            return result
+        self.training.mixture(result, (v.summary(left), v.summary(right)), node)
+        if isinstance(node.op, ast.Add):
+            for part, other in ((left, right), (right, left)):
+                data, rest = v.summary(part), v.summary(other)
+                if self.machine.recorder.counts_anew(data) and (rest.scores or _is_zero(other)):
+                    result.scores |= {self.machine.recorder.score(node, data)}
+        return result
+
+    def _scatter(self, data: v.Data, key: v.Data, source: v.Data, node: ast.AST) -> v.Value:
+        if validation(key.tokens):
+            self.expressions.calls.assignments.write_table(data, key, source, node)
+        else:
+            data.absorb(v.derived(key, source))
+        return data
+
+    def _index_put(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        return self._scatter(data, v.summary(arguments[0]), merged(arguments[1:]), node) if arguments else data
+
+    def _backward(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        self.training.backward(data)
+        return v.NONE
+
+    def _step(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        return self._of_optimizer(v.Optimizer(data.stores, "optimizer"), "step", arguments, node)
+
+    def _zero_grad(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        self.training.clear(data.stores)
+        return v.NONE
+
+    def _copy(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        self.copied(data, merged(arguments), node)
+        return data
+
+    def copied(self, data: v.Data, value: v.Data, node: ast.AST) -> None:
+        """The tensor takes over the values of another."""
+        if data.alias is None:
+            data.absorb(value)
+            return
+        store = data.alias
+        if store.root in {other.root for other in value.stores} and validation(value.tokens):
+            self.training.change(data, value, node, "copied values")
+            return
+        store.influences, store.tokens = value.influences, validation(value.tokens)
+
+    def _gather(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        index = v.derived(*(v.summary(value) for value in (*arguments, *keywords.values())))
+        result = v.derived(data, index)
+        result.losses = index.tokens or data.losses
+        result.hashed, result.span = False, data.span
+        if data.table and index.tokens:
+            ask(result, data, index, node, self.machine.recorder)
+        return result
+
+    def _get_from_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        key = v.summary(arguments[0]) if arguments else v.Data()
+        result = v.derived(data, *(v.summary(value) for value in arguments[1:]))
+        result.base = data
+        if key.tokens:
+            ask(result, data, key, node, self.machine.recorder)
+        return result
+
+    def _load_into_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        for store in data.stores:
+            self.training.load(store, merged(arguments[:1]))
+        return v.NONE
+
+    def _hook(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        for store in data.stores:
+            store.root.hooks.extend(arguments[:1])
+        return v.Data()
+
+    # ---- modules, optimizers ----
+
+    def _of_instance(
+        self, instance: v.Instance, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
+    ) -> v.Value:
+        if instance.store is None:
+            return merged([*arguments, *keywords.values()])
+        store = instance.store
+        data = v.module_data(store, alias=True)
+        if name == "load_state_dict":
+            self.training.load(store, merged(arguments[:1]))
+            return v.NONE
+        if name in ("forward", "__call__"):
+            return self.expressions.calls.apply(instance, arguments, keywords, node)
+        if name == "zero_grad":
+            self.training.clear(frozenset((store,)))
+            return v.NONE
+        if name in _COLLECTIONS | {"state_dict", "register_forward_hook", "register_forward_pre_hook"}:
+            return self._of_data(data, name, arguments, keywords, node)
+        if name in _LIFECYCLE:
+            return instance
+        return self.expressions.calls.forward(instance, arguments, keywords)
+
+    def _of_optimizer(self, optimizer: v.Optimizer, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
+        if name == "step":
+            for closure in arguments:
+                if isinstance(closure, v.Function):
+                    self.expressions.calls.apply(closure, [], {}, node)
+            self.training.step(optimizer.stores, node, optimizer.name)
+        elif name == "zero_grad":
+            self.training.clear(optimizer.stores)
+        elif name == "add_param_group":
+            optimizer.stores |= v.stores_in(v.Sequence(arguments))
+        return v.Data()
+
+    def _of_super(
+        self, receiver: v.Value, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
+    ) -> v.Value:
+        if isinstance(receiver, v.Instance):
+            for base in receiver.cls.bases:
+                found = base.lookup(name) if isinstance(base, v.Class) else None
+                if isinstance(found, v.Function):
+                    return self.expressions.calls.enter(bind_method(found, receiver), arguments, keywords, node)
+        return v.NONE
+
+    # ---- containers ----
+
+    def extend(self, sequence: v.Sequence, value: v.Value) -> None:
+        """``sequence += value``."""
+        added = value.items if isinstance(value, v.Sequence) else [self.expressions.element(value, None)]
+        sequence.exact = sequence.exact and isinstance(value, v.Sequence) and value.exact and not self.machine.recorder.loops
+        for item in list(added):
+            self._put(sequence, item)
+
+    def _put(self, sequence: v.Sequence, item: v.Value) -> None:
+        if sequence.base is not None:
+            sequence.base.exact = sequence.base.exact and sequence.exact
+            self._put(sequence.base, item)
+        if any(known is item for known in sequence.items) and not sequence.exact:
+            return
+        sequence.items.append(item)
+        if len(sequence.items) > _MAX_ITEMS and not sequence.exact:
+            merged_items = v.choice(sequence.items)
+            sequence.items = list(v.options(merged_items))
+
+    def _of_sequence(self, sequence: v.Sequence, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
+        if name in ("append", "add", "appendleft", "insert") and arguments:
+            item = arguments[-1]
+            if isinstance(item, v.Data) and self.machine.recorder.counts_anew(item):
+                item = v.derived(item)
+                item.scores |= {self.machine.recorder.score(node, item)}
+            sequence.exact = sequence.exact and not self.machine.recorder.loops
+            self._put(sequence, item)
+            return v.NONE
+        if name in ("extend", "update") and arguments:
+            self.extend(sequence, arguments[0])
+            return v.NONE
+        if name in ("pop", "popleft", "__next__"):
+            return v.choice(sequence.items) if sequence.items else v.Data()
+        if name == "copy":
+            return v.Sequence(list(sequence.items), sequence.exact, sequence.is_tuple, sequence.turns)
+        if name in ("clear",):
+            sequence.items, sequence.exact = [], True
+        return v.NONE if name in ("sort", "reverse", "clear", "remove") else v.Data()
+
+    def update_mapping(self, mapping: v.Mapping, value: v.Value) -> None:
+        """``mapping.update(value)``."""
+        if isinstance(value, v.Mapping):
+            mapping.entries.update(value.entries)
+            mapping.others.extend(value.others)
+            mapping.rest.absorb(value.rest)
+        else:
+            mapping.rest.absorb(v.summary(value))
+
+    def _of_mapping(
+        self, mapping: v.Mapping, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
+    ) -> v.Value:
+        if name in ("get", "pop", "setdefault") and arguments:
+            return self._asked_mapping(mapping, name, arguments, node)
+        if name == "items":
+            pairs: list[v.Value] = [v.Sequence([v.Const(k), value], is_tuple=True) for k, value in mapping.entries.items()]
+            pairs += [v.Sequence([v.Data(), value], is_tuple=True) for value in mapping.others]
+            if not _is_plain(mapping.rest) or not pairs:
+                pairs.append(v.Sequence([v.Data(), mapping.rest], is_tuple=True))
+                return v.Sequence(pairs, exact=False)
+            return v.Sequence(pairs, exact=not mapping.others)
+        if name == "values":
+            exact = not mapping.others and _is_plain(mapping.rest)
+            inside = [*mapping.entries.values(), *mapping.others, *(() if exact else (mapping.rest,))]
+            return v.Sequence(inside, exact=exact)
+        if name == "keys":
+            return v.Sequence([v.Const(key) for key in mapping.entries], exact=not mapping.others)
+        if name == "update":
+            for value in arguments:
+                self.update_mapping(mapping, value)
+            mapping.entries.update(keywords)
+            return v.NONE
+        if name == "copy":
+            return v.Mapping(dict(mapping.entries), mapping.rest, list(mapping.others))
+        return v.derived(mapping.rest)
+
+    def _asked_mapping(self, mapping: v.Mapping, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
+        key, default = arguments[0], arguments[1] if len(arguments) > 1 else v.NONE
+        if isinstance(key, v.Const):
+            try:
+                if key.value in mapping.entries:
+                    return mapping.entries[key.value]
+            except TypeError:
+                return v.Data()
+            if not mapping.others and not mapping.rest.table:
+                if name == "setdefault":
+                    mapping.entries[key.value] = default
+                return default
+        data = v.summary(key)
+        rest = view_of(mapping.rest, data.turns)
+        if validation(data.tokens):
+            if name == "setdefault":
+                self.expressions.calls.assignments.write_table(mapping.rest, data, v.summary(default), node)
+                mapping.others.append(default)
+            ask(rest, mapping.rest, data, node, self.machine.recorder)
+        if name == "setdefault":
+            return v.choice([default, *(keyed(other, data, self.machine.recorder) for other in mapping.others), rest])
+        inside = [keyed(other, data, self.machine.recorder) for other in mapping.others]
+        return v.choice([*inside, rest, *([] if default == v.NONE and mapping.others else [default])])
+
+    # ---- files and texts ----
+
+    def _of_file(self, file: v.File, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
+        if name in ("glob", "rglob") and arguments:
+            found = joined_path(file, arguments[0])
+            return v.Sequence([files.file(found.path)], exact=False)
+        if name == "open":
+            mode = arguments[0].value if arguments and isinstance(arguments[0], v.Const) else "r"
+            return v.File(file.path, file.files, str(mode))
+        if name in ("write", "write_bytes", "write_text", "writelines"):
+            files.write(self.machine, file, merged(arguments), node)
+            return v.Data()
+        if name in ("read", "read_bytes", "read_text", "readlines", "readline", "readinto"):
+            return files.read(self.machine, file, node)
+        if name in ("joinpath", "__truediv__") and arguments:
+            return joined_path(file, arguments[0])
+        if name in ("exists", "is_file", "is_dir", "stat", "mkdir", "unlink", "seek", "tell", "close", "flush", "fileno"):
+            return v.Data()
+        return file
+
+
+class _NoIndex(ast.Name):
+    """Stands for an index without syntax."""
+
+
+_NO_INDEX = _NoIndex(id="_")
+
+
+def _named(data: v.Data) -> v.Value:
+    return v.Sequence([v.Sequence([v.Data(), data], is_tuple=True)], exact=False)
+
+
+def _is_plain(data: v.Data) -> bool:
+    return not (data.tokens or data.influences or data.stores or data.table or data.scores)
+
+
+def _is_zero(value: v.Value) -> bool:
+    return isinstance(value, v.Const) and value.value in (0, 0.0)
+
+
+def _of_text(text: v.Const, name: str, arguments: Arguments) -> v.Value:
+    constants: list[Any] = [a.value for a in arguments if isinstance(a, v.Const)]
+    if isinstance(text.value, str) and name == "join" and arguments and isinstance(arguments[0], v.Sequence):
+        items = arguments[0].items
+        if arguments[0].exact and all(isinstance(item, v.Const) for item in items):
+            return v.Const(text.value.join(str(item.value) for item in items if isinstance(item, v.Const)), text.switches)
+    if isinstance(text.value, str) and name in _TEXT_METHODS and len(constants) == len(arguments):
+        switches = text.switches.union(*(a.switches for a in arguments if isinstance(a, v.Const)))
+        try:
+            result = getattr(text.value, name)(*constants)
+        except (TypeError, ValueError, LookupError):
+            return v.Data(switches=switches)
+        if isinstance(result, list):
+            return v.Sequence([v.Const(item, switches) for item in result])
+        return v.Const(result, switches)
+    if isinstance(text.value, int | float | bool) and name == "item":
+        return text
+    return merged([text, *arguments])
+
+

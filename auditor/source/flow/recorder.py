@@ -1,0 +1,348 @@
+"""Writes down events while a script is evaluated, and the pairs of update and score that meet on the same tokens.
+
+The meeting has to be judged at the moment of the score, because a region names the turns of loops that are still
+running: two turns of one running loop select different tokens, a loop that has ended stands for all of its turns.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from auditor.events import (
+    Connect,
+    Event,
+    Gate,
+    Lookup,
+    Read,
+    Region,
+    Report,
+    Role,
+    Score,
+    Turn,
+    Unknown,
+    Update,
+    UpdateKind,
+    View,
+    Write,
+    overlap,
+    validation,
+)
+from auditor.finding import Location
+from auditor.source.flow.values import Data, Numbers, Regions, Store
+from auditor.submission.script import Module
+
+_MAX_EVENTS = 4000  # ours: beyond it a trace is cut, and says so
+
+
+@dataclass(slots=True)
+class Loop:
+    """One execution of a loop: its number, the turn that is running, and what happened in it so far."""
+
+    number: int
+    turn: int = 0
+    is_while: bool = False
+    asked_for_start: bool = False
+    updated: bool = False
+    used: bool = False
+    carried: bool = False
+
+    @property
+    def tag(self) -> Turn:
+        """The running turn."""
+        return (self.number, self.turn)
+
+
+@dataclass(slots=True)
+class Frame:
+    """A function being evaluated: its name, module, and the call that led to it."""
+
+    name: str
+    module: Module
+    call: ast.AST | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Score number `score` read state that update number `update` had changed under the influence of the same tokens.
+
+    `same_turn`: both happen in one turn of the loop that selects the tokens; else a whole pass lies between them.
+    `update_span` and `score_span` are the positions within the window, where both are limited.
+    """
+
+    score: int
+    update: int
+    same_turn: bool
+    update_span: tuple[str | None, str | None] | None = None
+    score_span: tuple[str | None, str | None] | None = None
+
+    @property
+    def is_apart(self) -> bool:
+        """Within one window, the update used only positions before those that are scored."""
+        before, scored = self.update_span, self.score_span
+        return self.same_turn and before is not None and scored is not None and before[1] == scored[0] is not None
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Collects the events of one evaluation of a script."""
+
+    events: list[Event] = field(default_factory=list)
+    meetings: list[Meeting] = field(default_factory=list)
+    loops: list[Loop] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    conditions: list[frozenset[str]] = field(default_factory=list)
+    problems: list[Unknown] = field(default_factory=list)
+    loop_count: int = 0
+    _seen: dict[object, int] = field(default_factory=dict)
+
+    # ---- where we are ----
+
+    @property
+    def active(self) -> list[int]:
+        """The loop executions that are running."""
+        return [loop.number for loop in self.loops]
+
+    @property
+    def turns(self) -> frozenset[Turn]:
+        """The running turns."""
+        return frozenset(loop.tag for loop in self.loops)
+
+    def here(self, node: ast.AST | None) -> Location:
+        """The place of `node` in the function that is being evaluated."""
+        frame = self.frames[-1]
+        line = getattr(node, "lineno", None)
+        lines = frame.module.source.split("\n", line) if line else []
+        snippet = lines[line - 1].strip()[:160] if line and len(lines) >= line else None
+        module = frame.module
+        outer = module.path if module.source_path != module.path else None
+        return Location(path=module.source_path, line=line, symbol=frame.name, snippet=snippet, outer_path=outer)
+
+    def _calls(self) -> tuple[Location, ...]:
+        found = []
+        for index in range(1, len(self.frames)):
+            caller, call = self.frames[index - 1], self.frames[index].call
+            if call is not None:
+                line = getattr(call, "lineno", None)
+                found.append(Location(path=caller.module.source_path, line=line, symbol=caller.name))
+        return tuple(found)
+
+    def _common(self, node: ast.AST | None) -> dict[str, object]:
+        return {
+            "number": len(self.events),
+            "location": self.here(node),
+            "calls": self._calls(),
+            "loops": tuple(loop.number for loop in self.loops),
+            "turns": tuple(loop.turn for loop in self.loops),
+            "conditional": bool(self.conditions),
+            "switches": tuple(sorted(set().union(*self.conditions))) if self.conditions else (),
+        }
+
+    def _add(self, event: Event, key: object) -> int:
+        if len(self.events) >= _MAX_EVENTS:
+            raise OverflowError(f"more than {_MAX_EVENTS:,} events")
+        self.events.append(event)
+        self._seen[key] = event.number
+        return event.number
+
+    # ---- events ----
+
+    def score(self, node: ast.AST, losses: Data, place: Location | None = None) -> int:
+        """The losses that `losses` holds enter a sum, or (at `place`) a printed text."""
+        tokens = self._current(losses.losses)
+        key = ("score", place or id(node), self.turns, tokens, losses.influences, losses.lookups, losses.gates)
+        if key in self._seen:
+            return self._seen[key]
+        for loop in self.loops:
+            loop.used = True
+        common = self._common(node)
+        common["location"] = place or common["location"]
+        number = self._add(
+            Score(
+                **common,  # type: ignore[arg-type]
+                tokens=tokens,
+                states=tuple(sorted({store.root.name for store in losses.stores})),
+                influences=losses.influences,
+                lookups=losses.lookups,
+                gates=losses.gates,
+                byte_mixture=losses.mixture,
+                with_gradient=losses.gradient,
+            ),
+            key,
+        )
+        self._meet(number, tokens, losses)
+        return number
+
+    def counts_anew(self, losses: Data) -> bool:
+        """Are these losses of validation tokens that no earlier score has counted with this state?"""
+        if not self._current(losses.losses):
+            return False
+        before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
+        if losses.mixture and not any(score.byte_mixture for score in before):
+            return True
+        known = frozenset[int]().union(*(score.influences | score.lookups for score in before))
+        return not before or not (losses.influences | losses.lookups) <= known
+
+    def met(self, influences: Numbers, key: Regions) -> Numbers:
+        """Of the updates behind a table, those that used tokens which the key selects in this turn.
+
+        It has to be told here, while the loops run: where a table is asked token by token and the answers are
+        gathered, the score that follows the loop can no longer tell one turn from another.
+        """
+        now, active = self._current(key), self.active
+        found = set()
+        for number in influences:
+            update = self.events[number]
+            assert isinstance(update, Update)
+            used = validation(update.tokens)
+            if update.kind is not UpdateKind.TABLE or any(overlap(old, new, active) for old in used for new in now):
+                found.add(number)
+        return frozenset(found)
+
+    def _current(self, regions: Regions) -> Regions:
+        """The validation tokens that this turn selects; those of another turn are memory, not what is scored now."""
+        running = {loop.number: loop.turn for loop in self.loops}
+        return frozenset(
+            region for region in validation(regions) if all(running.get(loop, turn) == turn for loop, turn in region.turns)
+        )
+
+    def is_short_lived(self, born: frozenset[Turn] | None, key: Regions) -> bool:
+        """Was a table made in the very turn that selects the tokens of its key?"""
+        if born is None:
+            return False
+        current = self.turns
+        return any(turn in born and turn in current for region in key for turn in region.turns)
+
+    def _meet(self, score: int, tokens: Regions, losses: Data) -> None:
+        for number in sorted(losses.influences):
+            update = self.events[number]
+            assert isinstance(update, Update)
+            for trained in validation(update.tokens):
+                hit = next((scored for scored in tokens if overlap(trained, scored, self.active)), None)
+                if hit is None:
+                    continue
+                same = any(turn in hit.turns and turn[0] in self.active for turn in trained.turns)
+                span = (trained.span.low, trained.span.high) if trained.span else None
+                limited = losses.span or ((hit.span.low, hit.span.high) if hit.span else None)
+                self.meetings.append(Meeting(score, number, same, span, limited))
+                break
+
+    def update(self, node: ast.AST, kind: UpdateKind, how: str, stores: Iterable[Store], tokens: Regions) -> int | None:
+        """State changed under the influence of `tokens`; None where no tokens of interest are involved."""
+        stores = list(stores)
+        names = tuple(sorted({store.root.name for store in stores})) or ("table",)
+        return self.table_update(node, kind, how, names, tokens, any(store.root.shared_by_batch for store in stores))
+
+    def table_update(
+        self, node: ast.AST, kind: UpdateKind, how: str, names: tuple[str, ...], tokens: Regions, shared: bool = False
+    ) -> int | None:
+        """The same for state that is told by its names."""
+        interesting = frozenset(region for region in tokens if region.role is not Role.BYTE_COUNTS)
+        if not interesting:
+            return None
+        key = ("update", id(node), kind, self.turns, interesting, names)
+        if key in self._seen:
+            return self._seen[key]
+        if validation(interesting):
+            for loop in self.loops:
+                loop.updated = True
+        return self._add(
+            Update(
+                **self._common(node),  # type: ignore[arg-type]
+                kind=kind,
+                how=how,
+                states=names,
+                tokens=interesting,
+                scored_by=self._scored_by(validation(interesting)),
+                shared_by_batch=shared,
+            ),
+            key,
+        )
+
+    def _scored_by(self, tokens: Regions) -> Numbers:
+        """Earlier scores in this turn of a running loop that counted all of `tokens`."""
+        active = set(self.active)
+        scores = [event for event in self.events if isinstance(event, Score)]
+        found: set[int] = set()
+        for region in tokens:
+            turns = {turn for turn in region.turns if turn[0] in active}
+            before = {
+                score.number for score in scores if any(turns & scored.turns for scored in validation(score.tokens))
+            }
+            if not before:
+                return frozenset()
+            found |= before
+        return frozenset(found)
+
+    def lookup(self, node: ast.AST, table: str, key_data: Data, by_target: bool) -> int:
+        """A table is asked."""
+        key = ("lookup", id(node), by_target, key_data.hashed)
+        if key in self._seen:
+            return self._seen[key]
+        return self._add(
+            Lookup(
+                **self._common(node),  # type: ignore[arg-type]
+                table=table,
+                key=key_data.tokens,
+                by_target=by_target,
+                hashed=key_data.hashed,
+            ),
+            key,
+        )
+
+    def gate(self, node: ast.AST, text: str) -> int:
+        """A choice depends on what a table says about the realised token."""
+        key = ("gate", id(node))
+        if key in self._seen:
+            return self._seen[key]
+        return self._add(Gate(**self._common(node), text=text), key)  # type: ignore[arg-type]
+
+    def report(self, node: ast.AST, label: str, value: Data, is_metric: bool, origin: Location | None) -> None:
+        """A number was printed; `origin` is where its text was put together."""
+        key = ("report", origin or id(node), label, value.scores)
+        if key not in self._seen:
+            common = self._common(node)
+            common["location"] = origin or common["location"]
+            self._add(Report(**common, label=label, scores=value.scores, is_metric=is_metric), key)  # type: ignore[arg-type]
+
+    def write(self, node: ast.AST, path: str, value: Data) -> None:
+        """A file was written."""
+        key = ("write", id(node), value.weights, value.influences, value.tokens)
+        if key not in self._seen:
+            self._add(
+                Write(
+                    **self._common(node),  # type: ignore[arg-type]
+                    path=path,
+                    weights=value.weights,
+                    tokens=value.tokens,
+                    influences=value.influences,
+                ),
+                key,
+            )
+
+    def read(self, node: ast.AST, what: str, role: Role) -> None:
+        """Data were opened."""
+        key = ("read", id(node), role, len(self.frames))
+        if key not in self._seen:
+            self._add(Read(**self._common(node), what=what, role=role), key)  # type: ignore[arg-type]
+
+    def connect(self, node: ast.AST, what: str) -> None:
+        """The network is used."""
+        key = ("connect", id(node), what)
+        if key not in self._seen:
+            self._add(Connect(**self._common(node), what=what), key)  # type: ignore[arg-type]
+
+    def unknown(self, node: ast.AST | None, construct: str, reason: str) -> None:
+        """Something could not be told."""
+        key = ("unknown", id(node), construct)
+        if key not in self._seen and self.frames:
+            self._seen[key] = -1
+            self.problems.append(Unknown(**self._common(node), construct=construct, reason=reason))  # type: ignore[arg-type]
+
+
+def targets(tokens: Iterable[Region]) -> Regions:
+    """The regions that are the tokens being predicted, where views are told apart; else the stream."""
+    regions = frozenset(tokens)
+    exact = frozenset(region for region in regions if region.view is View.TARGET)
+    return exact or frozenset(region for region in regions if region.view is View.STREAM)

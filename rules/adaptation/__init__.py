@@ -1,0 +1,1 @@
+"""Family 7, test-time training: when a validation token may change state."""

@@ -1,0 +1,78 @@
+"""PG701: validation tokens change parameters before they are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import ClassVar
+
+from auditor.events import Event, Update, UpdateKind, validation
+from auditor.finding import Basis, Statement
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.source.flow.analysis import Trace
+from auditor.submission.submission import Submission
+from rules.flow_facts import Breach, is_scored_first, judge, reported_meetings, steps_of
+
+class TrainBeforeScore(Rule):
+    """Validation tokens change parameters before they are scored.
+
+    Requirement: a validation token may influence parameters only after its own loss has been added to the reported sum, and
+    that loss is the one reported. One pass of training over the validation split before it is scored breaks this, whatever
+    happens to the weights in between.
+
+    Detection: the script is followed symbolically in the submitted configuration. Every change of parameters remembers the
+    tokens that influenced it and stays with the state, through copies, quantisation and files, until a saved state is
+    restored. A finding is a reported score whose state was changed by the same tokens. Chunks that are scored first and then
+    trained on, phases on scored documents, and a loss that is counted and then back-propagated are in order.
+
+    Limits: which tokens a loop's turn selects is compared by the loop's turns, not by arithmetic: an offset by one, or windows
+    of one chunk that reach into the next, are not seen. The inside of a network's forward pass is not followed unless it trains.
+
+    Remedy: score each chunk first, add its loss to the reported sum, and only then train on it.
+    """
+
+    id = "PG701"
+    name = "train-before-score"
+    family = "test-time training"
+    authority = (
+        Authority(AuthorityLevel.README, "test-time training only on validation tokens already evaluated", date(2026, 3, 20)),
+        Authority(AuthorityLevel.ORGANISER, "score a token, then adapt on it and those before (#402)", date(2026, 3, 22)),
+        Authority(AuthorityLevel.ORGANISER, "training on validation before scoring it excludes a row (#1972)", date(2026, 5, 2)),
+    )
+    status: ClassVar[Mapping[RulesetName, Status]] = {
+        RulesetName.PRACTICE: Status.VIOLATION,
+        RulesetName.README: Status.VIOLATION,
+    }
+    required = frozenset({Basis.SOURCE})
+
+    def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
+        """Look for scores computed with parameters that their own tokens had changed."""
+        yield from judge(self, submission, ruleset, _breaches, _passed)
+
+
+def _breaches(trace: Trace) -> Iterator[Breach]:
+    for meeting, update, score in reported_meetings(trace):
+        if update.kind is not UpdateKind.PARAMETERS or meeting.is_apart:
+            continue
+        once = " once more" if is_scored_first(trace, update) else ""
+        yield Breach(
+            location=update.location,
+            text=f"{update.location.symbol} trains {', '.join(update.states)} on validation tokens before "
+            f"{score.location.symbol} (line {score.location.line}) scores the same tokens{once}",
+            steps=steps_of(trace, meeting),
+            scores=frozenset((score.number,)),
+            switches=update.switches,
+        )
+
+
+def _passed(trace: Trace) -> str:
+    """What was established about a trace without a breach."""
+    trained = [e for e in trace.events if _trains_parameters(e)]
+    if not trained:
+        return f"no parameter update depends on validation tokens; {len(trace.scores())} reported scores were followed"
+    places = ", ".join(sorted({str(event.location) for event in trained}))
+    return f"validation tokens change parameters only after they were scored (updates at {places})"
+
+
+def _trains_parameters(event: Event) -> bool:
+    return isinstance(event, Update) and event.kind is UpdateKind.PARAMETERS and bool(validation(event.tokens))

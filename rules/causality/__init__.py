@@ -1,0 +1,1 @@
+"""Family 5, causality: what may influence the distribution of a token."""

@@ -1,0 +1,62 @@
+"""PG603: a token's probability is mixed with a predictor of its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import ClassVar
+
+from auditor.finding import Basis, Statement
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.source.flow.analysis import Trace
+from auditor.submission.submission import Submission
+from rules.flow_facts import Breach, judge, step
+
+class ByteLevelMixture(Rule):
+    """A token's probability is mixed with a predictor of its bytes.
+
+    Requirement: the score is the negative logarithm of an entry of one distribution over the token alphabet. Spreading a
+    token's probability over its bytes, or conditioning it on a first byte, and mixing with a byte predictor defines none.
+
+    Detection: a realised token's probability that is divided by a count of its bytes, or that is added to what single bytes
+    of the token decide, and a reported score computed from the sum.
+
+    Limits: a mixture inside C code or a compressor is not followed.
+
+    Remedy: mix distributions over tokens, or use a model whose alphabet is bytes.
+    """
+
+    id = "PG603"
+    name = "byte-level-mixture"
+    family = "distribution"
+    authority = (
+        Authority(AuthorityLevel.COMMUNITY, "byte mixtures of a token model are no distribution (#1872)", date(2026, 4, 27)),
+        Authority(AuthorityLevel.ORGANISER, "byte-mixture submissions are excluded from the leaderboard (#1902)", date(2026, 4, 28)),
+    )
+    status: ClassVar[Mapping[RulesetName, Status]] = {
+        RulesetName.PRACTICE: Status.VIOLATION,
+        RulesetName.README: Status.VIOLATION,
+    }
+    required = frozenset({Basis.SOURCE})
+
+    def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
+        """Look for scores whose loss mixes a token's probability with a predictor of bytes."""
+        yield from judge(self, submission, ruleset, _breaches, _passed)
+
+
+def _breaches(trace: Trace) -> Iterator[Breach]:
+    for score in trace.scores():
+        if score.byte_mixture is None:
+            continue
+        yield Breach(
+            location=score.byte_mixture,
+            text=f"{score.byte_mixture.symbol} mixes a token's probability with a predictor of its bytes",
+            steps=(step(score, "the mixture's logarithm is the loss that is counted"),),
+            scores=frozenset((score.number,)),
+            switches=score.switches,
+        )
+
+
+def _passed(trace: Trace) -> str:
+    """What was established about a trace without a breach."""
+    return f"none of {len(trace.scores())} reported scores mixes a token's probability with a predictor of bytes"

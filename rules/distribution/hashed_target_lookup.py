@@ -1,0 +1,68 @@
+"""PG601: a hashed table is asked under a key that holds the token being predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import ClassVar
+
+from auditor.events import Lookup
+from auditor.finding import Basis, Statement
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.source.flow.analysis import Trace
+from auditor.submission.submission import Submission
+from rules.flow_facts import Breach, judge, step
+
+class HashedTargetLookup(Rule):
+    """A hashed table is asked under a key that holds the token being predicted.
+
+    Requirement: before the realised token is looked at, a full distribution over the alphabet exists. A count under a hash of
+    context and target, divided by a count under a hash of the context, is known only for the realised token and does not
+    sum to one.
+
+    Detection: tables that validation tokens fill are followed; a finding is a reported score shaped by a lookup whose key
+    mixes the target's value in by bit operations or a remainder. Updates with the target after scoring are needed and in
+    order, as are embeddings of hashed inputs and exact keys with smoothed counts.
+
+    Limits: positions are told apart by constant offsets and by slices shifted by one; tables in C are not followed.
+
+    Remedy: look the context up, normalise over the whole alphabet, and read the target's entry.
+    """
+
+    id = "PG601"
+    name = "hashed-target-lookup"
+    family = "distribution"
+    authority = (
+        Authority(AuthorityLevel.ORGANISER, "hashed n-gram caches do not renormalise and are disallowed (#779)", date(2026, 3, 27)),
+    )
+    status: ClassVar[Mapping[RulesetName, Status]] = {
+        RulesetName.PRACTICE: Status.VIOLATION,
+        RulesetName.README: Status.VIOLATION,
+    }
+    required = frozenset({Basis.SOURCE})
+
+    def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
+        """Look for scores that a lookup keyed by the realised token shaped."""
+        yield from judge(self, submission, ruleset, _breaches, _passed)
+
+
+def _breaches(trace: Trace) -> Iterator[Breach]:
+    for score in trace.scores():
+        for number in sorted(score.lookups):
+            lookup = trace.events[number]
+            if not (isinstance(lookup, Lookup) and lookup.by_target and lookup.hashed):
+                continue
+            yield Breach(
+                location=lookup.location,
+                text=f"{lookup.location.symbol} asks a hashed table under a key that holds the realised token, and line "
+                f"{score.location.line} scores with the answer",
+                steps=(step(lookup, "the key depends on the target"), step(score, "the loss depends on the answer")),
+                scores=frozenset((score.number,)),
+                switches=lookup.switches,
+            )
+
+
+def _passed(trace: Trace) -> str:
+    """What was established about a trace without a breach."""
+    asked = len({e.location.line for e in trace.events if isinstance(e, Lookup)})
+    return f"no reported score depends on a hashed lookup keyed by its target ({asked} lookups in tables of validation tokens)"

@@ -1,0 +1,173 @@
+"""What several rules ask of the events of a script: which number they touch, which setting reaches them, what was looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from auditor.events import Event, Report, Score, Update
+from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Statement, Step, Unestablished
+from auditor.rule import Rule, Ruleset, Status
+from auditor.source.flow.analysis import Flow, Trace
+from auditor.source.flow.recorder import Meeting
+from auditor.submission.submission import Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """One way in which a trace breaks a rule: where it is said, in which words, and the steps that lead there."""
+
+    location: Location
+    text: str
+    steps: tuple[Step, ...]
+    scores: frozenset[int]
+    switches: tuple[str, ...] = ()
+    status: Status | None = None
+    certain: bool = True
+
+
+Search = Callable[[Trace], Iterable[Breach]]
+
+
+def judge(rule: Rule, submission: Submission, ruleset: Ruleset, search: Search, passed: Callable[[Trace], str]) -> Iterator[Statement]:
+    """State every breach of the submitted run, then those that only another setting reaches, then what was established."""
+    flow = submission.flow
+    if flow is None:
+        yield Unestablished(message="there is no source that could be read")
+        return
+    live = _by_place(search(flow.submitted))
+    for breach in live.values():
+        yield _finding(rule, submission, ruleset, flow.submitted, breach, live=True)
+    if flow.possible is not flow.submitted:
+        for place, breach in _by_place(search(flow.possible)).items():
+            if place not in live:
+                yield _finding(rule, submission, ruleset, flow.possible, breach, live=False)
+    if not live:
+        yield from established(submission, flow, passed(flow.submitted))
+
+
+def established(submission: Submission, flow: Flow, message: str) -> Iterator[Statement]:
+    """The evidence for a pass, if the trace is whole and tells where the scores come from."""
+    trace = flow.submitted
+    scores = trace.scores()
+    script = submission.script
+    if trace.error:
+        yield Unestablished(message=f"the source could not be followed to its end: {trace.error.splitlines()[-1]}")
+    elif not scores:
+        yield Unestablished(message="no score of validation tokens that is printed was found in the source")
+    elif script is not None and script.missing:
+        yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
+    else:
+        for problem in trace.problems:
+            yield Unestablished(message=f"`{problem.construct}` {problem.reason}", location=problem.location)
+        yield Evidence(basis=Basis.SOURCE, message=message, location=scores[-1].location)
+
+
+def _by_place(breaches: Iterable[Breach]) -> dict[tuple[str, int | None], Breach]:
+    """One breach for each place, over all the scores that it touches."""
+    found: dict[tuple[str, int | None], Breach] = {}
+    for breach in breaches:
+        key = (breach.location.path, breach.location.line)
+        known = found.get(key)
+        if known is None:
+            found[key] = breach
+        else:
+            found[key] = Breach(
+                location=known.location,
+                text=known.text,
+                steps=known.steps,
+                scores=known.scores | breach.scores,
+                switches=known.switches,
+                status=known.status,
+                certain=known.certain,
+            )
+    return found
+
+
+def _finding(
+    rule: Rule, submission: Submission, ruleset: Ruleset, trace: Trace, breach: Breach, live: bool
+) -> Finding:
+    if live:
+        message = f"{breach.text}; {effect_on_headline(submission, trace, breach.scores)}"
+    else:
+        by = f" (switches: {', '.join(breach.switches)})" if breach.switches else ""
+        message = f"{breach.text}, but only under another setting{by}"
+    return rule.finding(
+        ruleset,
+        message,
+        basis=Basis.SOURCE,
+        status=breach.status,
+        confidence=Confidence.HIGH if breach.certain else Confidence.MEDIUM,
+        live=live,
+        location=breach.location,
+        steps=breach.steps,
+        remedy=remedy_of(rule),
+        anchor=f"{breach.location.symbol} {breach.location.snippet}",
+    )
+
+
+def remedy_of(rule: Rule) -> str:
+    """The remedy as the rule's documentation gives it."""
+    text = (type(rule).__doc__ or "").partition("Remedy:")[2]
+    return " ".join(text.split())
+
+
+def effect_on_headline(submission: Submission, trace: Trace, scores: frozenset[int]) -> str:
+    """Is the submitted number among those that these scores reach?"""
+    affected = [e for e in trace.events if isinstance(e, Report) and e.is_metric and e.scores & scores]
+    labels = list(dict.fromkeys(word for event in affected if (word := _label(event))))
+    told = ", ".join(f"`{label}`" for label in labels[:3])
+    lines = submission.headline.lines
+    if not lines:
+        return f"it reaches {told}" if told else "which printed number it reaches could not be told"
+    label = lines[0].metric.label or lines[0].metric.key
+    site = lines[0].print_site
+    if any(_prints(event, label, site) for event in affected):
+        return f"the submitted number (`{label}`) is affected"
+    return f"the submitted number (`{label}`) is not among the prints that it reaches ({told or 'none'})"
+
+
+def _label(event: Report) -> str:
+    return event.label.split(" ", 1)[0].rstrip(":")
+
+
+def _prints(event: Report, label: str | None, site: Location | None) -> bool:
+    if label and _label(event) == label:
+        return True
+    if site is None or site.line is None or event.location.line is None or event.label[:2] != "..":
+        return False
+    return site.path == event.location.path and abs(site.line - event.location.line) <= 3
+
+
+def step(event: Event, text: str) -> Step:
+    """One step of a path."""
+    return Step(location=event.location, text=text)
+
+
+def steps_of(trace: Trace, meeting: Meeting) -> tuple[Step, ...]:
+    """Update, score, report: the path of one meeting."""
+    update, score = trace.events[meeting.update], trace.events[meeting.score]
+    assert isinstance(update, Update)
+    report = next((e for e in trace.events if isinstance(e, Report) and e.is_metric and meeting.score in e.scores), None)
+    steps = [
+        *(Step(location=call, text=f"{call.symbol} calls on") for call in update.calls[1:]),
+        step(update, f"{', '.join(update.states)} changes ({update.how}) under the influence of validation tokens"),
+        step(score, f"{score.location.symbol} scores the same tokens with it"),
+    ]
+    return (*steps, step(report, f"the result is printed: {report.label[:80]}")) if report else tuple(steps)
+
+
+def reported_meetings(trace: Trace) -> Iterator[tuple[Meeting, Update, Score]]:
+    """Meetings of an update with a score that is reported."""
+    for meeting in trace.meetings:
+        update, score = trace.events[meeting.update], trace.events[meeting.score]
+        assert isinstance(update, Update)
+        assert isinstance(score, Score)
+        if score.reported:
+            yield meeting, update, score
+
+
+def is_scored_first(trace: Trace, update: Update) -> bool:
+    """Had the tokens of an update been counted in a reported score before?"""
+    scores: Sequence[Event] = trace.events
+    return any(isinstance(event := scores[number], Score) and event.reported for number in update.scored_by)

@@ -1,0 +1,66 @@
+"""PG801: tokens are scored again with what their first pass left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import ClassVar
+
+from auditor.events import UpdateKind
+from auditor.finding import Basis, Statement
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.source.flow.analysis import Trace
+from auditor.submission.submission import Submission
+from rules.flow_facts import Breach, is_scored_first, judge, reported_meetings, steps_of
+
+class RescoredToken(Rule):
+    """Tokens are scored again with what their first pass left behind.
+
+    Requirement: every validation token contributes one term, computed with what was known before it. A second pass with a
+    fuller cache, or with weights that a score-first pass has trained, revises the score with the tokens themselves.
+
+    Detection: a reported score that reads a table, or parameters, changed under the influence of the same tokens by a pass that
+    has ended, where that pass had scored them, or by a table that is filled before it is asked. Several evaluations of an
+    unchanged state are in order, as are windows that run again over scored context.
+
+    Limits: order within a table is compared by loop turns. A second process is not followed.
+
+    Remedy: report the first score of every token.
+    """
+
+    id = "PG801"
+    name = "rescored-token"
+    family = "single pass"
+    authority = (
+        Authority(AuthorityLevel.ORGANISER, "two-pass rescoring leaks evaluation tokens; such requests were closed", date(2026, 3, 27)),
+    )
+    status: ClassVar[Mapping[RulesetName, Status]] = {
+        RulesetName.PRACTICE: Status.VIOLATION,
+        RulesetName.README: Status.VIOLATION,
+    }
+    required = frozenset({Basis.SOURCE})
+
+    def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
+        """Look for reported scores with a cache or state that an earlier pass over the same tokens had filled."""
+        yield from judge(self, submission, ruleset, _breaches, _passed)
+
+
+def _breaches(trace: Trace) -> Iterator[Breach]:
+    for meeting, update, score in reported_meetings(trace):
+        if update.kind is UpdateKind.DELTA or meeting.is_apart:
+            continue
+        if update.kind is UpdateKind.PARAMETERS and not is_scored_first(trace, update):
+            continue  # trained before any score: another rule
+        what = "a table that these tokens have filled" if update.kind is UpdateKind.TABLE else "weights trained on them"
+        yield Breach(
+            location=score.location,
+            text=f"{score.location.symbol} scores validation tokens with {what} (line {update.location.line})",
+            steps=steps_of(trace, meeting),
+            scores=frozenset((score.number,)),
+            switches=score.switches,
+        )
+
+
+def _passed(trace: Trace) -> str:
+    """What was established about a trace without a breach."""
+    return f"each of {len(trace.scores())} reported scores reads only what other tokens have left"
