@@ -5,13 +5,13 @@ from __future__ import annotations
 from auditor.rule import Rule
 from rules.access.network_at_evaluation import NetworkAtEvaluation
 from rules.access.train_validation_overlap import TrainValidationOverlap
+from rules.access.training_data_at_evaluation import TrainingDataAtEvaluation
+from rules.access.validation_in_training import ValidationInTraining
+from rules.adaptation.train_before_score import TrainBeforeScore
 from rules.budget.calibration_after_budget import CalibrationAfterBudget
 from rules.budget.evaluation_time_over_cap import EvaluationTimeOverCap
 from rules.budget.train_time_over_cap import TrainTimeOverCap
 from rules.budget.wrong_hardware import WrongHardware
-from rules.access.training_data_at_evaluation import TrainingDataAtEvaluation
-from rules.access.validation_in_training import ValidationInTraining
-from rules.adaptation.train_before_score import TrainBeforeScore
 from rules.causality.context_slot import ContextSlot
 from rules.causality.slot_adaptation import SlotAdaptation
 from rules.causality.target_gated_predictor import TargetGatedPredictor
@@ -29,10 +29,10 @@ from rules.package.missing_required_file import MissingRequiredFile
 from rules.package.unparsable_script import UnparsableScript
 from rules.package.unreadable_metadata import UnreadableMetadata
 from rules.single_pass.partial_validation import PartialValidation
+from rules.single_pass.rescored_token import RescoredToken
 from rules.size.code_size_mismatch import CodeSizeMismatch
 from rules.size.oversize_artifact import OversizeArtifact
 from rules.size.uncounted_code import UncountedCode
-from rules.single_pass.rescored_token import RescoredToken
 
 ALL_RULES: tuple[Rule, ...] = (
     ForeignLog(),

@@ -16,12 +16,8 @@ from auditor.source.configuration import Configuration, resolve_configuration
 from auditor.source.flow.analysis import Flow, analyse
 from auditor.source.flow.settings import EffectiveSettings
 from auditor.source.prints import PrintSite, find_print_sites
-<<<<<<< HEAD
-from auditor.submission.entry import read_alone, read_script
-=======
 from auditor.source.scopes import Scopes
-from auditor.submission.entry import read_script
->>>>>>> source
+from auditor.submission.entry import read_alone, read_script
 from auditor.submission.errors import SubmissionError
 from auditor.submission.logs.model import Log, Run
 from auditor.submission.logs.reader import read_logs
