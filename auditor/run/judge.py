@@ -78,9 +78,9 @@ class Judgement:
 
 
 def judge(outcome: Outcome, world: World) -> Judgement:
-    """The facts of a run. ValueError if the events are damaged."""
+    """The facts of a run on the world's own validation stream. ValueError if the events are damaged."""
     trace = read_trace(outcome.events)
-    lines = tuple(judge_lines(trace, world))
+    lines = tuple(judge_lines(trace, world, world.validation()))
     return Judgement(
         failure=outcome.failure,
         lines=lines,
@@ -92,16 +92,10 @@ def judge(outcome: Outcome, world: World) -> Judgement:
     )
 
 
-def judge_lines(trace: Trace, world: World) -> Iterator[ScoreLine]:
-    """Every reported score of a run."""
-    tokens, num_bytes = world.validation(), world.num_bytes()
-    ledger = _Ledger(trace, num_bytes)
-    first_gradient: dict[int, int] = {}
-    last_gradient: dict[int, int] = {}
-    for at, positions in trace.gradients:
-        for position in positions:
-            first_gradient.setdefault(position, at)
-            last_gradient[position] = at
+def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[ScoreLine]:
+    """Every reported score of a run on a validation stream."""
+    ledger = _Ledger(trace, world.count_bytes(tokens))
+    last_gradient = {position: at for at, positions in trace.gradients for position in positions}
     for at, text in trace.lines:
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
             sums = ledger.reconcile(metric, at)

@@ -10,7 +10,6 @@ Not covered: the case transform of CaseOps layouts (their side-car counts plain 
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import struct
@@ -27,7 +26,7 @@ SPACE = "\u2581"
 GRAM = 8  # tokens; see the module's docstring
 VOCABULARIES = (1024, 4096, 8192)
 NUM_TRAIN_SHARDS, TRAIN_SHARD_DOCUMENTS, VAL_DOCUMENTS = 2, 260, 40
-_REVISION = 2  # of what is generated; part of the cache's name
+_REVISION = 3  # of what is generated; part of the cache's name
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 _NUM_ENDINGS = 24
 _NUM_HABITS = 3  # words that usually follow a word
@@ -58,12 +57,9 @@ class World:
         """The validation stream."""
         return read_shard((self.folder / self.dataset / "fineweb_val_000000.bin").read_bytes())
 
-    def num_bytes(self) -> list[int]:
-        """Bytes that each validation token stands for, a space before a word counted with the word.
-
-        The challenge's convention: a leading space counts unless a control token (a document's start) stands before.
-        """
-        return count_bytes(self.validation(), pieces(self.vocab_size))
+    def count_bytes(self, tokens: Sequence[int]) -> list[int]:
+        """Bytes that each token of a stream stands for."""
+        return count_bytes(tokens, pieces(self.vocab_size))
 
 
 def pieces(vocab_size: int) -> list[tuple[str, int]]:
@@ -73,23 +69,20 @@ def pieces(vocab_size: int) -> list[tuple[str, int]]:
     words = [SPACE + first + second for first in syllables for second in ["", *syllables]]
     words += [SPACE + first + second + "x" for first in syllables for second in syllables]
     if num_words < 1 or num_words > len(words):
-        raise ValueError(f"vocabulary of {vocab_size}: the toy world makes 285 to {_FIRST_WORD + _NUM_ENDINGS + len(words)} pieces")
+        most = _FIRST_WORD + _NUM_ENDINGS + len(words)
+        raise ValueError(f"vocabulary of {vocab_size}: the toy world makes 285 to {most} pieces")
     endings = [consonant + vowel + "q" for consonant in _CONSONANTS for vowel in _VOWELS][:_NUM_ENDINGS]
     held = [*SPECIAL, *((f"<0x{value:02X}>", BYTE) for value in range(256))]
     return [*held, *((piece, NORMAL) for piece in (*words[:num_words], *endings))]
 
 
 def count_bytes(tokens: Sequence[int], vocabulary: Sequence[tuple[str, int]]) -> list[int]:
-    """Bytes per token of a stream, by the challenge's convention."""
-    counts: list[int] = []
-    before = BOS_ID
-    for token in tokens:
-        piece, kind = vocabulary[token]
-        spaced = kind == NORMAL and piece.startswith(SPACE)
-        own = 1 if kind == BYTE else len(piece.removeprefix(SPACE).encode()) if kind == NORMAL else 0
-        counts.append(own + (spaced and vocabulary[before][1] == NORMAL or spaced and vocabulary[before][1] == BYTE))
-        before = token
-    return counts
+    """Bytes per token of a stream. The challenge's convention: a leading space counts unless a control token stands before."""
+    own = [len(piece.removeprefix(SPACE).encode()) if kind == NORMAL else int(kind == BYTE) for piece, kind in vocabulary]
+    spaced = [kind == NORMAL and piece.startswith(SPACE) for piece, kind in vocabulary]
+    is_text = [kind in (NORMAL, BYTE) for _, kind in vocabulary]
+    before = [BOS_ID, *tokens]
+    return [own[token] + (spaced[token] and is_text[last]) for last, token in zip(before, tokens, strict=False)]
 
 
 class _Writer:
@@ -183,8 +176,6 @@ def _write(world: World, vocabulary: Sequence[tuple[str, int]]) -> None:
             (dataset / f"fineweb_train_bytes_{index:06d}.bin").write_bytes(shard(count_bytes(values, vocabulary)))
         (dataset / "fineweb_val_bytes_000000.bin").write_bytes(shard(count_bytes(validation, vocabulary)))
     tokenizer.write_bytes(tokenizer_model(vocabulary))
-    text = "\n".join(json.dumps({"piece": piece, "type": kind}) for piece, kind in vocabulary)
-    tokenizer.with_suffix(".vocab.jsonl").write_text(text + "\n", encoding="utf-8")
 
 
 def tokenizer_model(vocabulary: Iterable[tuple[str, int]]) -> bytes:
