@@ -9,6 +9,7 @@ Not covered: sizes that a script hard-codes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -49,7 +50,8 @@ _TOY_SIZES: Mapping[str, str] = dict.fromkeys(_SEQUENCE, "256") | {
     "GLOBAL_TTT_CHUNK_TOKENS": "2048",
 }
 _PER_HEAD = 16  # MODEL_DIM / NUM_HEADS
-_ROPE = ("ROPE_DIMS",)
+_REPEATS = re.compile(r"(?:TTT|SLOT|ADAPT|LORA|QUANT|SGD)\w*_(?:EPOCHS|STEPS|ITERS)$")  # how often something is repeated
+_MAX_REPEATS = 3
 _NEVER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "RUN_ID", "PATH", "HOME", "MASTER_ADDR", "MASTER_PORT")
 _TOO_SLOW = {"FUSED_CE_ENABLED": "0"}  # a fused kernel over the vocabulary, interpreted
 
@@ -89,9 +91,10 @@ def _size(name: str, value: str | None) -> str | None:
     if name in _TOY_SIZES:
         # a size of zero is a switch
         return None if _is_zero(value) else _TOY_SIZES[name]
-    if name in _ROPE and value is not None and value.isdigit():
-        return str(min(int(value), _PER_HEAD))
-    return None
+    most = _PER_HEAD if name == "ROPE_DIMS" else _MAX_REPEATS if _REPEATS.search(name) else None
+    if most is None or value is None or not value.isdigit() or int(value) <= most:
+        return None
+    return str(most)
 
 
 def _is_zero(value: str | None) -> bool:

@@ -29,7 +29,7 @@ def tell(session: Session, outcome: Outcome, judgement: Judgement, headline: Sco
 def _run(session: Session, outcome: Outcome, judgement: Judgement) -> Iterator[str]:
     yield f"{session.submission.path}/{session.script}"
     end = "ran to its end" if outcome.failure is None else f"NOT to its end: {plain(outcome.failure)}"
-    yield f"  {end}, {outcome.seconds:.0f} s; isolation: {outcome.isolation}"
+    yield f"  {end}, {outcome.seconds:.0f} s ({outcome.cpu_seconds:.0f} s computing); isolation: {outcome.isolation}"
     for event in outcome.events:
         if event.get("t") == "rewritten":
             yield f"  newer f-strings of {plain(str(event['path']))} were rewritten as it was read"

@@ -133,6 +133,7 @@ def main():
 
             recorder = Recorder(emitter.emit, job["validation"], job["training"])
             recorder.install()
+            kernels.tell(recorder)
         reader = Reader(load_file(job["requote"], f"{PACKAGE}.requote").requote, emitter.emit)
         reader.install()
         watch_system(emitter.emit)

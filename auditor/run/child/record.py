@@ -202,13 +202,15 @@ class Recorder(TorchDispatchMode):
 
     def _custom(self, args, out) -> None:
         """An operation of the script's own that takes targets: a loss for each forward, gradients backward."""
+        if any(self.shadow.view(each, LOSSES) is not None for each in tensors_in((out,))):
+            return
         given = [each for each in tensors_in(args) if each.dtype in _INTEGERS]
         for target in given:
             places = self.shadow.view(target, TOKENS)
             if places is None:
                 continue
             if in_backward():
-                self._tell_gradient(places[places >= 0], [each for each in tensors_in((out,))])
+                self._tell_gradient(places[places >= 0], list(tensors_in((out,))))
                 continue
             for result in tensors_in((out,)):
                 if result.is_floating_point() and result.numel() == target.numel():
@@ -217,6 +219,18 @@ class Recorder(TorchDispatchMode):
                     if numbers is not None:
                         self.shadow.put(result, LOSSES, numbers)
                     return
+
+    def kernel(self, given, written) -> None:
+        """A kernel ran: what it wrote depends on all that it was given."""
+        with _pause():
+            influence = 0
+            for each in given:
+                entry = self.shadow.get(each)
+                influence |= entry.influence if entry is not None else 0
+            for each in written:
+                if influence and each.is_floating_point():
+                    self.shadow.at(each).influence |= influence
+            self._custom(given, written)
 
     def _sum(self, func, args, kwargs, out) -> None:
         numbers = self.shadow.view(args[0], LOSSES)
