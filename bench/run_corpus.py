@@ -39,8 +39,9 @@ def submissions(repository: Repository, pattern: str | None, numbers: Sequence[i
         listed = repository.git.run("ls-tree", "-d", "--name-only", repository.default_branch, RECORDS).splitlines()
         for folder in listed:
             if re.search(pattern, folder):
-                yield folder.removeprefix(RECORDS), Submission(
-                    folder, GitTree(repository.git, repository.default_branch, folder)
+                yield (
+                    folder.removeprefix(RECORDS),
+                    Submission(folder, GitTree(repository.git, repository.default_branch, folder)),
                 )
 
 
@@ -103,7 +104,9 @@ def main() -> int:
     parser.add_argument("--cuts", type=float, nargs="*", default=[])
     parser.add_argument("--timeout", type=float, default=Limits().seconds)
     arguments = parser.parse_args()
-    done = {line.split("\t")[0] for line in arguments.output.read_text().splitlines()} if arguments.output.exists() else set()
+    done = (
+        {line.split("\t")[0] for line in arguments.output.read_text().splitlines()} if arguments.output.exists() else set()
+    )
     with arguments.output.open("a", encoding="utf-8") as table:
         if not done:
             table.write("\t".join(COLUMNS) + "\n")

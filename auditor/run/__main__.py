@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pr", type=int, metavar="N")
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="a Python that has torch")
     parser.add_argument("--timeout", type=float, default=Limits().seconds, metavar="SECONDS")
-    parser.add_argument("--cuts", type=float, nargs="*", default=CUTS, help="shares of the evaluation after which to replace")
+    parser.add_argument(
+        "--cuts", type=float, nargs="*", default=CUTS, help="shares of the evaluation after which to replace"
+    )
     parser.add_argument("--no-record", action="store_true", help="only run: for measuring what the recorder costs")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the log there")
     arguments = parser.parse_args(argv)
@@ -80,7 +82,7 @@ def headline_line(judgement: Judgement, submission: Submission) -> ScoreLine | N
     results = [line for line in judgement.results if line.sums is not None]
     labels = {line.metric.label for line in submission.headline.lines}
     fitting = [line for line in results if line.metric.label in labels and line.metric.step is None]
-    return (fitting or results or [None])[-1]
+    return next(reversed(fitting or results), None)
 
 
 if __name__ == "__main__":

@@ -61,12 +61,9 @@ def replace_after(order: Sequence[int], cut: float, world: World) -> tuple[list[
     tokens = world.validation()
     kept = set(order[: int(len(order) * cut)])
     generator = random.Random(_SEED)
-    replaced: set[int] = set()
-    first = world.vocab_size // 3  # past specials and bytes, in every vocabulary
-    for position in range(1, len(tokens)):
-        if position not in kept and tokens[position] != BOS_ID:
-            tokens[position] = first + generator.randrange(world.vocab_size - first)
-            replaced.add(position)
+    replaced = {at for at, token in enumerate(tokens) if at > 0 and at not in kept and token != BOS_ID}
+    for position in sorted(replaced):
+        tokens[position] = generator.choice(world.unlike(tokens[position]))
     return tokens, replaced
 
 

@@ -12,6 +12,7 @@ user's files; a script that attacks the recorder inside its own process can sile
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import json
 import os
@@ -32,6 +33,7 @@ from auditor.submission.submission import Submission
 
 _BOOT = Path(__file__).parent / "child" / "boot.py"
 _TOOLS = Path(__file__).parent / "child" / "bin"
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _GIB = 1024**3
 _FENCE = """
 set -e
@@ -201,6 +203,8 @@ def _limit(limits: Limits) -> None:
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (bound, bound))
     os.nice(5)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:

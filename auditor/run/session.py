@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.run.overrides import Override, overrides
 from auditor.run.runner import Limits, Outcome, lay_out, run_child
-from auditor.run.world import VOCABULARIES, World, shard, toy_world
+from auditor.run.world import World, shard, toy_world
 from auditor.submission.submission import Submission
 
 _SIDECAR = re.compile(r"fineweb_val_bytes")
@@ -41,9 +41,7 @@ class Session:
                 stream = work / "work" / self.world.dataset / "fineweb_val_000000.bin"
                 stream.write_bytes(shard(validation))
             environment = {each.name: each.value for each in self.overrides}
-            outcome = run_child(
-                self.script, work, environment, python=self.python, limits=self.limits, record=record
-            )
+            outcome = run_child(self.script, work, environment, python=self.python, limits=self.limits, record=record)
             if self.keep is not None:
                 self.keep.mkdir(parents=True, exist_ok=True)
                 (self.keep / "log.txt").write_text(outcome.log, encoding="utf-8")

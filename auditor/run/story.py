@@ -39,7 +39,9 @@ def _run(session: Session, outcome: Outcome, judgement: Judgement) -> Iterator[s
             yield f"  raised at {' < '.join(reversed(places))}"
     sizes = [each for each in session.overrides if each.value != each.submitted]
     yield "  set: " + " ".join(f"{each.name}={each.value}" for each in sizes)
-    yield "  as submitted: " + " ".join(f"{each.name}={plain(each.value)}" for each in session.overrides if each not in sizes)
+    yield "  as submitted: " + " ".join(
+        f"{each.name}={plain(each.value)}" for each in session.overrides if each not in sizes
+    )
     yield f"  losses of validation tokens: {judgement.num_located} located; targets without a place: {judgement.num_unlocated}"
 
 

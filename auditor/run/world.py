@@ -57,6 +57,16 @@ class World:
         """The validation stream."""
         return read_shard((self.folder / self.dataset / "fineweb_val_000000.bin").read_bytes())
 
+    def unlike(self, token: int) -> range:
+        """Tokens that differ from one in kind (begins a word or does not) and lie in the other half of the vocabulary.
+
+        What depends on a token's class then moves when the token is replaced, not only what depends on the very token.
+        """
+        endings, middle = self.vocab_size - _NUM_ENDINGS, self.vocab_size // 2
+        if _FIRST_WORD <= token < endings:
+            return range(_FIRST_BYTE, _FIRST_WORD) if token >= middle else range(endings, self.vocab_size)
+        return range(max(middle, _FIRST_WORD), endings) if token < middle else range(_FIRST_WORD, max(middle, _FIRST_WORD + 1))
+
     def count_bytes(self, tokens: Sequence[int]) -> list[int]:
         """Bytes that each token of a stream stands for."""
         return count_bytes(tokens, pieces(self.vocab_size))

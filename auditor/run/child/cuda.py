@@ -177,8 +177,21 @@ def _install_module() -> None:
         "get_arch_list": ["sm_90"],
     }
     zero = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved")
-    nothing = ("init", "set_device", "synchronize", "empty_cache", "reset_peak_memory_stats", "manual_seed", "manual_seed_all")
-    more = ("ipc_collect", "reset_max_memory_allocated", "reset_accumulated_memory_stats", "set_per_process_memory_fraction")
+    nothing = (
+        "init",
+        "set_device",
+        "synchronize",
+        "empty_cache",
+        "reset_peak_memory_stats",
+        "manual_seed",
+        "manual_seed_all",
+    )
+    more = (
+        "ipc_collect",
+        "reset_max_memory_allocated",
+        "reset_accumulated_memory_stats",
+        "set_per_process_memory_fraction",
+    )
     returned |= dict.fromkeys(zero, 0) | dict.fromkeys((*nothing, *more))
     for name, value in returned.items():
         setattr(torch.cuda, name, lambda *_arguments, _value=value, **_options: _value)
@@ -188,6 +201,8 @@ def _install_module() -> None:
     torch.cuda.get_rng_state = lambda *_arguments: torch.get_rng_state()
     torch.cuda.get_rng_state_all = lambda: [torch.get_rng_state()]
     torch.cuda.set_rng_state = lambda state, *_arguments: torch.set_rng_state(state)
-    torch.cuda.nvtx = types.SimpleNamespace(range_push=lambda *_: None, range_pop=lambda: None, range=contextlib.nullcontext)
+    torch.cuda.nvtx = types.SimpleNamespace(
+        range_push=lambda *_: None, range_pop=lambda: None, range=contextlib.nullcontext
+    )
     torch.version.cuda = "12.8"
     torch.__version__ = torch.torch_version.TorchVersion(str(torch.__version__).partition("+")[0] + "+cu128")

@@ -83,7 +83,15 @@ def install() -> None:
     dist.get_world_size = lambda *_arguments, **_options: 1
     dist.get_backend = lambda *_arguments, **_options: "nccl"
     dist.new_group = lambda *_arguments, **_options: None
-    for name in ("all_reduce", "broadcast", "barrier", "reduce", "broadcast_object_list", "monitored_barrier", "all_reduce_coalesced"):
+    for name in (
+        "all_reduce",
+        "broadcast",
+        "barrier",
+        "reduce",
+        "broadcast_object_list",
+        "monitored_barrier",
+        "all_reduce_coalesced",
+    ):
         setattr(dist, name, _done)
     dist.all_gather = _gathered
     dist.gather = _gather_to_root

@@ -113,7 +113,9 @@ def move(shadow, func, args, kwargs, out) -> None:
 
 
 def _replay(shadow, func, args, kwargs, out, data, writes) -> None:
-    kinds = {shadow.get(each).kind for n in data if n < len(args) for each in _tensors(args[n]) if _has_values(shadow, each)}
+    kinds = {
+        shadow.get(each).kind for n in data if n < len(args) for each in _tensors(args[n]) if _has_values(shadow, each)
+    }
     for kind in sorted(kinds & {TOKENS, LOSSES}):
         replayed = list(args)
         for n in data:
