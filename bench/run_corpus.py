@@ -1,8 +1,8 @@
 """Runs many submissions at toy scale and writes one line for each: ran, seconds, located, reconciled, what was seen.
 
-    python -m bench.run_corpus --repo GITDIR --python PYTHON --output TABLE [--records PATTERN | --pr N...] [--cuts 0.02 0.5]
+    python -m bench.run_corpus --repo GITDIR --python PYTHON --output TABLE (--records PATTERN | --pr N...) [--cuts 0.5]
 
-One after the other; lines are appended, and submissions that TABLE already holds are skipped, so that a stopped measurement goes on.
+One after the other; lines are appended, and submissions that TABLE holds are skipped, so that a stopped one goes on.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from auditor.submission.git import GitTree
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
 
-COLUMNS = ("name", "ran", "seconds", "computing", "located", "unlocated", "reconciled", "headline", "early", "bos", "repeated",
-           "missing", "trained", "probe", "remark")  # fmt: skip
+COLUMNS = ("name", "ran", "seconds", "computing", "located", "unlocated", "reconciled", "headline", "early", "bos",
+           "repeated", "missing", "trained", "probe", "remark")  # fmt: skip
 RECORDS = "records/track_10min_16mb/"
 
 
@@ -55,7 +55,7 @@ def row(name: str, submission: Submission, arguments: argparse.Namespace, storie
     headline = headline_line(judgement, submission)
     comparisons: list[Comparison] = []
     if headline is not None and outcome.failure is None and arguments.cuts:
-        trace = read_trace(outcome.events)
+        trace = read_trace(outcome.events, len(session.world.validation()))
         comparisons = list(prefix_invariance(session, trace, judgement.lines, headline, arguments.cuts))
     stories.mkdir(exist_ok=True)
     told = tell(session, outcome, judgement, headline, comparisons)

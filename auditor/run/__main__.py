@@ -11,7 +11,7 @@ from pathlib import Path
 
 from auditor.report import Unreadable
 from auditor.run.judge import Judgement, ScoreLine, judge
-from auditor.run.probes import CUTS, prefix_invariance
+from auditor.run.probes import CUTS, Comparison, prefix_invariance
 from auditor.run.runner import Limits
 from auditor.run.session import open_session
 from auditor.run.story import tell
@@ -62,11 +62,10 @@ def _run(submission: Submission, arguments: argparse.Namespace) -> int:
     outcome = session.run(record=not arguments.no_record)
     judgement = judge(outcome, session.world)
     headline = headline_line(judgement, submission)
-    comparisons = []
+    comparisons: list[Comparison] = []
     if headline is not None and outcome.failure is None:
-        trace = read_trace(outcome.events)
-        for comparison in prefix_invariance(session, trace, judgement.lines, headline, arguments.cuts):
-            comparisons.append(comparison)
+        trace = read_trace(outcome.events, len(session.world.validation()))
+        comparisons = list(prefix_invariance(session, trace, judgement.lines, headline, arguments.cuts))
     print(tell(session, outcome, judgement, headline, comparisons))
     return 0 if outcome.failure is None else 2
 

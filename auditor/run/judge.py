@@ -1,13 +1,13 @@
 """What a run shows, as facts for rules and for people: each reported score against the losses that it was made of.
 
-A reported line is reconciled by following the number back: reads of sums of losses before it are tried, latest first, then
-what was read or summed since some earlier event, until mean loss and bits per byte, computed anew from the recorded losses and
-our own byte counts, equal what was printed to its last digit. Only then is it known which losses stand behind the line, and
-only then is anything said about their order, their coverage, or what had influenced them.
+A reported line is reconciled by following the number back: reads of sums of losses before it are tried, latest first,
+then what was read or summed since some earlier event, until mean loss and bits per byte, computed anew from the recorded
+losses and our own byte counts, equal what was printed to its last digit. Only then is it known which losses stand behind
+the line, and only then is anything said about their order, their coverage, or what had influenced them.
 
 Influence is exact about weights: a position is *trained before scored* if gradients of that very position went into numbers
-that its reported loss was computed from. Training that was discarded or undone before does not count. The first token of a
-document (BOS) is told apart: it is the same everywhere, and being trained as the target of the document before is no leak.
+that its reported loss was computed from. Training that was discarded or undone before does not count. The first token of
+a document (BOS) is told apart: it is the same everywhere, and training on it as the end of the document before is no leak.
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ class Judgement:
 
 def judge(outcome: Outcome, world: World) -> Judgement:
     """The facts of a run on the world's own validation stream. ValueError if the events are damaged."""
-    trace = read_trace(outcome.events)
-    lines = tuple(judge_lines(trace, world, world.validation()))
+    tokens = world.validation()
+    trace = read_trace(outcome.events, len(tokens))
+    lines = tuple(judge_lines(trace, world, tokens))
     return Judgement(
         failure=outcome.failure,
         lines=lines,

@@ -1,8 +1,8 @@
 """Toy scale: which of the script's environment variables are set to which sizes, and which switches are kept.
 
-Only variables that the script reads are set. Switches keep the value of the submitted run (its effective configuration);
-sizes shrink so that training takes two steps and evaluation covers a small validation stream completely. The number of layers
-stays, since other settings refer to layers by index. Every override is told with the value it replaces.
+Switches keep the value of the submitted run (its effective configuration); sizes that the script reads shrink so that
+training takes two steps and evaluation covers a small validation stream completely. The number of layers stays, since other
+settings refer to layers by index. Every override is told with the value it replaces.
 
 Not covered: sizes that a script hard-codes.
 """
@@ -35,6 +35,7 @@ _TOY_SIZES: Mapping[str, str] = dict.fromkeys(_SEQUENCE, "256") | {
     "NUM_HEADS": "4",
     "NUM_KV_HEADS": "2",
     "VE_DIM": "16",
+    "BITNET_GROUP_SIZE": "64",
     "BIGRAM_VOCAB_SIZE": "512",
     "BIGRAM_DIM": "16",
     "TRIGRAM_VOCAB_SIZE": "512",

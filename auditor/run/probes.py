@@ -1,13 +1,13 @@
 """Prefix invariance: the script is run again with later validation tokens replaced, and no earlier loss may change.
 
 This needs no idea of how an influence travels: whatever reaches a score from a token that comes later in the order of
-evaluation changes the score's bits. The order is that of the reported sum, not of the stream: documents may be scored in any
-order, each token by what was scored before. So the tokens that the headline's sum counts after a cut are replaced (documents
-keep their beginnings and lengths), and for each reported line every loss that it counts before the first replaced token must be the same,
-bit by bit. Runs are comparable since clock, seeds, paths and threads are fixed; that two runs of the same stream agree is
-what makes a difference mean something.
+evaluation changes the score's bits. The order is that of the reported sum, not of the stream: documents may be scored in
+any order, each token by what was scored before. So the tokens that the headline's sum counts after a cut are replaced
+(documents keep their beginnings and lengths), and for each reported line every loss that it counts before the first
+replaced token must be the same, bit by bit. Clock, seeds, paths and threads are fixed, so that runs are comparable.
 
-Not covered: influence that does not reach a loss at toy scale, and scripts that behave otherwise when watched or when small.
+Not covered: influence that does not reach a loss at toy scale, or reaches only so few tokens ahead that no cut meets it;
+scripts that behave otherwise when watched or when small; that two runs of one stream agree is not shown again.
 """
 
 from __future__ import annotations
@@ -127,5 +127,5 @@ def prefix_invariance(
         if outcome.failure is not None:
             yield Comparison(cut=cut, text=headline.metric.text, problem=f"the second run {outcome.failure}")
             continue
-        other = read_trace(outcome.events)
+        other = read_trace(outcome.events, len(tokens))
         yield from compare(trace, lines, other, tuple(judge_lines(other, session.world, tokens)), cut, replaced)

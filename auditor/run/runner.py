@@ -2,11 +2,12 @@
 
 The child works in a folder of its own that holds the submission's files, byte for byte, and ``data/``. It sees a scrubbed
 environment, its own HOME and TMPDIR, and limits on time, memory, file size and open files. Where the system lets us
-(Linux with user namespaces; told by `Outcome.isolation`) it has no network, a read-only file system but for its folder
-and ``/tmp``, which is its own, and its own process numbers, so that whatever it starts ends with it. Events come through a pipe.
+(Linux with user namespaces; told by `Outcome.isolation`) it has no network, a read-only root file system, a ``/tmp`` of its
+own, and its own process numbers, so that whatever it starts ends with it. Events come through a pipe.
 
-Not covered: without namespaces the child can reach the network and read and write what the user can; it can always read the
-user's files; a script that attacks the recorder inside its own process can silence it, which only the probes notice.
+Not covered: without namespaces the child can reach the network and read and write what the user can; it can always read
+the user's files, and write to other file systems that are mounted beside the root one; a script that attacks the recorder
+inside its own process can silence it, which only the probes notice.
 """
 
 from __future__ import annotations

@@ -48,9 +48,7 @@ class Session:
             return outcome
 
 
-def open_session(
-    submission: Submission, cache: Path, python: Path, limits: Limits = Limits(), keep: Path | None = None
-) -> Session:
+def open_session(submission: Submission, cache: Path, python: Path, limits: Limits, keep: Path | None = None) -> Session:
     """Prepare to run a submission. ValueError, with the reason, for one that cannot be run."""
     script = submission.script
     if script is None:

@@ -42,7 +42,7 @@ def _run(session: Session, outcome: Outcome, judgement: Judgement) -> Iterator[s
     yield "  as submitted: " + " ".join(
         f"{each.name}={plain(each.value)}" for each in session.overrides if each not in sizes
     )
-    yield f"  losses of validation tokens: {judgement.num_located} located; targets without a place: {judgement.num_unlocated}"
+    yield f"  validation losses: {judgement.num_located} located, {judgement.num_unlocated} targets without a place"
 
 
 def _score(line: ScoreLine, is_headline: bool) -> Iterator[str]:
@@ -62,12 +62,12 @@ def _score(line: ScoreLine, is_headline: bool) -> Iterator[str]:
         yield f"    trained before scored: only {line.num_early_bos} document beginnings (BOS)"
     if line.num_trained_after and not line.early:
         mode = "with autograd on" if line.with_gradient else "without autograd"
-        yield f"    scored {mode}, then {line.num_trained_after} of its positions trained on; none had influenced its own loss"
+        yield f"    scored {mode}, then {line.num_trained_after} of its positions trained on, none before its own score"
 
 
 def _training(judgement: Judgement) -> Iterator[str]:
     if judgement.num_trained_validation:
-        yield f"  gradients of {judgement.num_trained_validation} validation positions, {judgement.num_steps} steps after some"
+        yield f"  gradients of {judgement.num_trained_validation} validation positions; {judgement.num_steps} steps"
     else:
         yield "  no gradient of a validation token was seen"
     if judgement.num_trained_unlocated:

@@ -1,4 +1,4 @@
-"""The recorder's events as facts that can be asked: losses by number, sums of them, reads of sums, printed lines, gradients.
+"""The recorder's events as facts: losses by number, sums of them, reads of sums, printed lines, gradients.
 
 Events come from a process that runs a stranger's code, so nothing in them is trusted to have the right shape; one that has
 not is an error that names it.
@@ -6,7 +6,7 @@ not is an error that names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditor.run.runner import Event
@@ -16,7 +16,7 @@ from auditor.run.runner import Event
 class Sum:
     """Losses that entered one sum: their numbers and values, in order; `at` is the event's number.
 
-    `linked` is False for losses that left for where they could not be followed (numpy, lists) and may have been summed there.
+    `linked` is False for losses that left for where they could not be followed (numpy, lists) and may be summed there.
     """
 
     at: int
@@ -30,7 +30,6 @@ class Read:
     """A number was read that the sums with these numbers went into."""
 
     at: int
-    value: float
     sums: frozenset[int]
 
 
@@ -57,46 +56,20 @@ class Trace:
     num_trained_unlocated: int = 0
 
 
-def read_trace(events: Sequence[Event]) -> Trace:
-    """The facts in a run's events. ValueError for an event that does not have its shape."""
+def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
+    """The facts in a run's events on a stream of so many tokens. ValueError for an event that does not have its shape."""
     trace = Trace()
     for at, event in enumerate(events):
         try:
-            _add(trace, at, event)
+            add = _ADDERS.get(str(event["t"]))
+            if add is not None:
+                add(trace, at, event)
         except (KeyError, TypeError, IndexError, ValueError) as error:
             raise ValueError(f"event {at} ({str(event)[:80]}): {type(error).__name__} {error}") from error
+    outside = [position for position in trace.positions if not 0 <= position < num_positions]
+    if outside:
+        raise ValueError(f"a loss of position {outside[0]} in a stream of {num_positions} tokens")
     return trace
-
-
-def _add(trace: Trace, at: int, event: Event) -> None:
-    kind = event["t"]
-    if kind == "losses":
-        _add_losses(trace, at, event)
-    elif kind in ("sum", "leaves"):
-        losses = list(_numbers(event["losses"]))
-        values = _floats(event["values"])
-        if len(losses) != len(values) or (losses and max(losses) >= len(trace.positions)):
-            raise ValueError("its losses and values do not belong together")
-        if kind == "sum":
-            trace.sum_of[_whole(event["id"])] = len(trace.sums)
-        trace.sums.append(Sum(at, losses, values, kind == "sum"))
-    elif kind == "read":
-        value = event["value"]
-        sums = frozenset(trace.sum_of[number] for number in _numbers(event["sums"]))
-        trace.reads.append(Read(at, float(value) if isinstance(value, int | float) else float("nan"), sums))
-    elif kind == "line":
-        trace.lines.append((at, str(event["text"])))
-    elif kind == "gradient":
-        trace.gradients.append((at, list(_numbers(event["positions"]))))
-    elif kind == "step":
-        trace.steps.append((at, str(event["optimizer"])))
-    elif kind == "unlocated":
-        count = _whole(event["count"])
-        is_all = "of" not in event
-        if event["gradient"]:
-            trace.num_trained_unlocated += count if is_all else 0
-        else:
-            trace.num_unlocated += count
 
 
 def _add_losses(trace: Trace, at: int, event: Event) -> None:
@@ -108,6 +81,53 @@ def _add_losses(trace: Trace, at: int, event: Event) -> None:
     trace.scored_at += [at] * len(positions)
     trace.own += [index in own for index in range(len(positions))]
     trace.with_gradient += [bool(event["gradient"])] * len(positions)
+
+
+def _add_sum(trace: Trace, at: int, event: Event) -> None:
+    losses = list(_numbers(event["losses"]))
+    values = _floats(event["values"])
+    if len(losses) != len(values) or (losses and not 0 <= min(losses) <= max(losses) < len(trace.positions)):
+        raise ValueError("its losses and values do not belong together")
+    is_linked = event["t"] == "sum"
+    if is_linked:
+        trace.sum_of[_whole(event["id"])] = len(trace.sums)
+    trace.sums.append(Sum(at, losses, values, is_linked))
+
+
+def _add_read(trace: Trace, at: int, event: Event) -> None:
+    trace.reads.append(Read(at, frozenset(trace.sum_of[number] for number in _numbers(event["sums"]))))
+
+
+def _add_line(trace: Trace, at: int, event: Event) -> None:
+    trace.lines.append((at, str(event["text"])))
+
+
+def _add_gradient(trace: Trace, at: int, event: Event) -> None:
+    trace.gradients.append((at, list(_numbers(event["positions"]))))
+
+
+def _add_step(trace: Trace, at: int, event: Event) -> None:
+    trace.steps.append((at, str(event["optimizer"])))
+
+
+def _add_unlocated(trace: Trace, at: int, event: Event) -> None:
+    count = _whole(event["count"])
+    if not event["gradient"]:
+        trace.num_unlocated += count
+    elif "of" not in event:  # some of a batch are padding; a whole batch is data
+        trace.num_trained_unlocated += count
+
+
+_ADDERS: Mapping[str, Callable[[Trace, int, Event], None]] = {
+    "losses": _add_losses,
+    "sum": _add_sum,
+    "leaves": _add_sum,
+    "read": _add_read,
+    "line": _add_line,
+    "gradient": _add_gradient,
+    "step": _add_step,
+    "unlocated": _add_unlocated,
+}
 
 
 def _list(value: object) -> list[object]:
@@ -131,8 +151,3 @@ def _numbers(ranges: object) -> Iterator[int]:
     for pair in _list(ranges):
         first, count = _list(pair)
         yield from range(_whole(first), _whole(first) + _whole(count))
-
-
-def positions_of(trace: Trace, losses: Iterable[int]) -> list[int]:
-    """The positions of losses."""
-    return [trace.positions[number] for number in losses]

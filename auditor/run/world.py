@@ -2,8 +2,8 @@
 
 Everything follows from fixed seeds, nothing is downloaded and no text of the machine is used: documents are nonsense with
 some order in it (words follow each other by habit), begin with BOS, and now and then hold a character as its bytes. Every
-run of `GRAM` tokens within the validation stream occurs there once and in no training shard, so that whoever sees some tokens can
-tell where they come from. The tokenizer's file is written by hand, in SentencePiece's own format; nothing is trained.
+run of `GRAM` tokens within the validation stream occurs there once and in no training shard, so that whoever sees some
+tokens can tell where they come from. The tokenizer's file is written by hand, in SentencePiece's own format.
 
 Not covered: the case transform of CaseOps layouts (their side-car counts plain bytes), byte-level vocabularies (260).
 """
@@ -26,7 +26,7 @@ SPACE = "\u2581"
 GRAM = 8  # tokens; see the module's docstring
 VOCABULARIES = (1024, 4096, 8192)
 NUM_TRAIN_SHARDS, TRAIN_SHARD_DOCUMENTS, VAL_DOCUMENTS = 2, 260, 40
-_REVISION = 3  # of what is generated; part of the cache's name
+_REVISION = 4  # of what is generated; part of the cache's name
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 _NUM_ENDINGS = 24
 _NUM_HABITS = 3  # words that usually follow a word
@@ -65,7 +65,9 @@ class World:
         endings, middle = self.vocab_size - _NUM_ENDINGS, self.vocab_size // 2
         if _FIRST_WORD <= token < endings:
             return range(_FIRST_BYTE, _FIRST_WORD) if token >= middle else range(endings, self.vocab_size)
-        return range(max(middle, _FIRST_WORD), endings) if token < middle else range(_FIRST_WORD, max(middle, _FIRST_WORD + 1))
+        return (
+            range(max(middle, _FIRST_WORD), endings) if token < middle else range(_FIRST_WORD, max(middle, _FIRST_WORD + 1))
+        )
 
     def count_bytes(self, tokens: Sequence[int]) -> list[int]:
         """Bytes that each token of a stream stands for."""
@@ -76,7 +78,7 @@ def pieces(vocab_size: int) -> list[tuple[str, int]]:
     """The vocabulary: specials, 256 bytes, words with a leading space, and endings without; `vocab_size` in all."""
     syllables = [first + second for first in _CONSONANTS for second in _VOWELS]
     num_words = vocab_size - _FIRST_WORD - _NUM_ENDINGS
-    words = [SPACE + first + second for first in syllables for second in ["", *syllables]]
+    words = [SPACE, *(SPACE + first + second for first in syllables for second in ["", *syllables])]
     words += [SPACE + first + second + "x" for first in syllables for second in syllables]
     if num_words < 1 or num_words > len(words):
         most = _FIRST_WORD + _NUM_ENDINGS + len(words)
@@ -87,7 +89,7 @@ def pieces(vocab_size: int) -> list[tuple[str, int]]:
 
 
 def count_bytes(tokens: Sequence[int], vocabulary: Sequence[tuple[str, int]]) -> list[int]:
-    """Bytes per token of a stream. The challenge's convention: a leading space counts unless a control token stands before."""
+    """Bytes per token of a stream, as the challenge counts: a leading space only where no control token stands before."""
     own = [len(piece.removeprefix(SPACE).encode()) if kind == NORMAL else int(kind == BYTE) for piece, kind in vocabulary]
     spaced = [kind == NORMAL and piece.startswith(SPACE) for piece, kind in vocabulary]
     is_text = [kind in (NORMAL, BYTE) for _, kind in vocabulary]

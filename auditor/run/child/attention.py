@@ -1,7 +1,7 @@
 """FlashAttention 2 and 3 by `scaled_dot_product_attention`, under the names that scripts import.
 
-Shapes as there: queries, keys and values are (batch, time, heads, width), or (total, heads, width) for variable lengths; fewer
-key heads than query heads are shared. Causal masks and windows are aligned at the end, as FlashAttention does.
+Shapes as there: queries, keys and values are (batch, time, heads, width), or (total, heads, width) for variable lengths;
+fewer key heads than query heads are shared. Causal masks and windows are aligned at the end, as FlashAttention does.
 Not covered: dropout, soft caps, ALiBi, paged caches; asking for one is an error.
 """
 

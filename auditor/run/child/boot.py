@@ -5,12 +5,15 @@ module that rewrites newer f-strings), `validation` and `training` (shards), `re
 `sys.path`, as when Python runs a file; this folder is never on it.
 """
 
-from __future__ import annotations
+# No __future__ imports here: code that the script compiles would inherit them.
+import __future__
 
 import builtins
+import functools
 import importlib.util
 import json
 import linecache
+import operator
 import os
 import sys
 import traceback
@@ -19,6 +22,7 @@ from pathlib import Path
 
 PACKAGE = "_pgolf_child"
 EXIT_FAILED = 3  # the script raised
+_FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names))
 
 
 def load_package() -> types.ModuleType:
@@ -47,17 +51,19 @@ class Reader:
         self.emit = emit
         self.compile = builtins.compile
 
-    def read(self, source, path, *rest, **options):
+    def read(self, source, filename, mode, flags=0, dont_inherit=False, optimize=-1, **options):
         """As `compile`; a source that does not parse is tried again with its f-strings rewritten."""
+        if not dont_inherit:
+            flags |= sys._getframe(1).f_code.co_flags & _FUTURE
         try:
-            return self.compile(source, path, *rest, **options)
+            return self.compile(source, filename, mode, flags, True, optimize, **options)
         except SyntaxError:
             text = source.decode() if isinstance(source, bytes) else source
             rewritten = self.requote(text.replace("\r\n", "\n")) if isinstance(text, str) else None
             if rewritten is None or rewritten == text:
                 raise
-            code = self.compile(rewritten, path, *rest, **options)
-            self.emit({"t": "rewritten", "path": str(path)})
+            code = self.compile(rewritten, filename, mode, flags, True, optimize, **options)
+            self.emit({"t": "rewritten", "path": str(filename)})
             return code
 
     def install(self):
@@ -69,7 +75,8 @@ class Reader:
                 frame = sys._getframe(1)
                 globals, locals = frame.f_globals, frame.f_locals if locals is None else locals
             if isinstance(source, str | bytes):
-                source = self.read(source, "<string>", "exec")
+                flags = sys._getframe(1).f_code.co_flags & _FUTURE
+                source = self.read(source, "<string>", "exec", flags, True)
             return run(source, globals, globals if locals is None else locals, **options)
 
         builtins.exec, builtins.compile = exec_, self.read
@@ -78,7 +85,7 @@ class Reader:
         reader = self
 
         def source_to_code(loader, data, path, **options):
-            return reader.read(data, path, "exec", dont_inherit=True)
+            return reader.read(data, path, "exec", 0, True)
 
         SourceFileLoader.source_to_code = source_to_code
 
@@ -94,7 +101,7 @@ def run_script(path, reader, emit):
     source = Path(path).read_bytes()
     linecache.checkcache(path)
     try:
-        exec(reader.read(source, path, "exec", dont_inherit=True), main.__dict__)
+        exec(reader.read(source, path, "exec", 0, True), main.__dict__)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException as error:  # noqa: BLE001 - whatever the script raises is its result

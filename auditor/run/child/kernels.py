@@ -1,8 +1,8 @@
 """Triton kernels through Triton's own interpreter, where Triton is installed; else imports of it fail as they would.
 
-The interpreter keeps bfloat16 as bare 16-bit integers and computes with those, which gives nonsense. Kernels therefore run
-on float32 copies of their bfloat16 arguments, and are shown a language whose bfloat16 is float32. What they write is told to
-the recorder, which does not see into them.
+The interpreter keeps bfloat16 as bare 16-bit integers and computes with those, which gives nonsense. Kernels therefore
+run on float32 copies of their bfloat16 arguments, and are shown a language whose bfloat16 is float32. What they write is
+told to the recorder, which does not see into them.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _patch(interpreter, emit) -> None:
     emit({"t": "standin", "what": "triton interpreter"})
     call = interpreter.GridExecutor.__call__
 
-    def __call__(self, *arguments, **options):
+    def launch(self, *arguments, **options):
         with _quiet():
             copies = _Copies()
             given = [copies.of(each) for each in arguments]
@@ -85,7 +85,7 @@ def _patch(interpreter, emit) -> None:
         for recorder in _recorders:
             recorder.kernel(copies.tensors, written)
 
-    interpreter.GridExecutor.__call__ = __call__
+    interpreter.GridExecutor.__call__ = launch
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ class Locator:
             codes.append(_codes(stream))
             places.append(torch.arange(len(codes[-1])) + start)
         code, place = torch.cat(codes), torch.cat(places)
-        unique, inverse, counts = torch.unique(code, return_inverse=True, return_counts=True)
+        _, inverse, counts = torch.unique(code, return_inverse=True, return_counts=True)
         once = counts[inverse] == 1
         self._codes, order = torch.sort(code[once])
         self._places = place[once][order]

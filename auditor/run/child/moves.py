@@ -72,7 +72,7 @@ def is_overwrite(func) -> bool:
 
 def targets(func, args, kwargs, out):
     """(tensor that was made or written, tensors that it was computed from); lists are taken pair by pair."""
-    name, positional, named, _ = _facts(func)
+    _, positional, named, _ = _facts(func)
     written = [args[n] for n in positional if n < len(args)] + [kwargs[each] for each in named if each in kwargs]
     results = [*written, *(out if isinstance(out, list | tuple) and not _all_tensors(out) else [out])]
     for result in results:

@@ -1,13 +1,13 @@
 """Watches every tensor operation of the script and tells what happens to the validation tokens.
 
-A dispatch mode sees each operation below autograd, forward and backward. Three things are followed (`shadow`): which token
-a number is, which token's loss it is, and which validation tokens had a gradient that went into it. Moved data keeps what it
-is (`moves`); sums of losses are told with the losses in them, and every read of a number that such sums went into; a loss tells
-which of its own tokens had already influenced the numbers that it was computed from. Roots are tensors made from
-outside (numpy, lists, buffers): their tokens are recognised by content (`locate`), as are targets that came otherwise.
+A dispatch mode sees each operation below autograd, forward and backward. Three things are followed (`shadow`): which
+token a number is, which token's loss it is, and which validation tokens had a gradient that went into it. Moved data keeps
+what it is (`moves`); sums of losses are told with the losses in them, and every read of a number that such sums went into;
+a loss tells which of its own tokens had already influenced the numbers that it was computed from. Roots are tensors made
+from outside (numpy, lists, buffers): their tokens are recognised by content (`locate`), as are targets that came otherwise.
 
-Told, not judged: the parent decides. Not covered: state that travels through numpy, Python numbers, files or other processes
-(a loss that leaves for numpy is told), influence of tokens as inputs only, and scripts that take the mode away.
+Told, not judged: the parent decides. Not covered: state that travels through numpy, Python numbers, files or other
+processes (a loss that leaves for numpy is told), influence of tokens as inputs only, scripts that take the mode away.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ class Recorder(TorchDispatchMode):
             self.emit({"t": "read", "value": float(out), "sums": ranges(sorted(entry.sums))})
 
     def _loss_gradient(self, func, args, kwargs, out) -> None:
-        gradient, _scores, target, _weight, reduction, ignored = args[:6]
+        gradient, _scores, target, _weight, _reduction, ignored = args[:6]
         places = self.shadow.view(target, TOKENS)
         if places is None:
             return

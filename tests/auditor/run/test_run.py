@@ -57,7 +57,7 @@ def result(ran, ending, label="final"):
 
 def changed(opened, ran, ending, cut):
     outcome, judgement = ran(ending)
-    trace = read_trace(outcome.events)
+    trace = read_trace(outcome.events, len(opened(ending).world.validation()))
     return list(prefix_invariance(opened(ending), trace, judgement.lines, judgement.results[-1], [cut]))
 
 
