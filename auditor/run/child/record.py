@@ -6,8 +6,10 @@ what it is (`moves`); sums of losses are told with the losses in them, and every
 a loss tells which of its own tokens had already influenced the numbers that it was computed from. Roots are tensors made
 from outside (numpy, lists, buffers): their tokens are recognised by content (`locate`), as are targets that came otherwise.
 
-Told, not judged: the parent decides. Not covered: state that travels through numpy, Python numbers, files or other
-processes (a loss that leaves for numpy is told), influence of tokens as inputs only, scripts that take the mode away.
+State that leaves through numpy or a file is recognised by its content when it comes back unchanged (`carried`).
+
+Told, not judged: the parent decides. Not covered: state that is repacked outside of torch, Python numbers, other processes
+(a loss that leaves for numpy is told), influence of tokens as inputs only, scripts that take the mode away.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import moves
+from .carried import Carried, tensors_below
 from .locate import Locator
 from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
 
@@ -50,6 +53,7 @@ class Recorder(TorchDispatchMode):
         self.locator = Locator(validation, training)
         self.size = self.locator.num_validation
         self.shadow = Shadow()
+        self.carried = Carried(self.shadow)
         self.num_losses = 0
         self.num_sums = 0
         self._sinks = {
@@ -75,6 +79,7 @@ class Recorder(TorchDispatchMode):
         """Begin to watch."""
         _watch_roots(self)
         _watch_exits(self)
+        _watch_files(self)
         register_optimizer_step_post_hook(self._step)
         self.__enter__()
 
@@ -101,8 +106,7 @@ class Recorder(TorchDispatchMode):
         overwrites = moves.is_overwrite(func)
         if overwrites or any(entry.influence or entry.sums for entry in held):
             for target, sources in moves.targets(func, args, kwargs, out):
-                if target.is_floating_point():
-                    self._mark(target, sources, overwrites)
+                self._mark(target, sources, overwrites)
         if overwrites or any(entry.values is not None for entry in held):
             moves.move(self.shadow, func, args, kwargs, out)
 
@@ -115,7 +119,7 @@ class Recorder(TorchDispatchMode):
         influence = 0
         for other in others:
             influence |= other.influence
-        is_holder = not in_backward() and target.numel() <= _MAX_SUM_HOLDER
+        is_holder = not in_backward() and target.numel() <= _MAX_SUM_HOLDER and target.is_floating_point()
         sums = frozenset().union(*(other.sums for other in others)) if is_holder else frozenset()
         if entry is None:
             if not influence and not sums:
@@ -297,7 +301,8 @@ class Recorder(TorchDispatchMode):
             self.emit({"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()})
 
     def root(self, tensor) -> None:
-        """Recognise the tokens of a tensor that was made from outside."""
+        """Recognise what a tensor holds that was made from outside."""
+        self.carried.comes(tensor)
         if tensor.dtype in _INTEGERS and self.shadow.view(tensor) is None:
             places = self.locator.locate(tensor)
             if places is not None:
@@ -305,6 +310,7 @@ class Recorder(TorchDispatchMode):
 
     def leaves(self, tensor) -> None:
         """Tell the losses of a tensor whose content goes where it cannot be followed."""
+        self.carried.leaves(tensor)
         numbers = self.shadow.view(tensor, LOSSES)
         if numbers is not None and bool((numbers >= 0).any()):
             held = tensor.detach()
@@ -328,8 +334,9 @@ def _watch_roots(recorder) -> None:
     def watched(make):
         def wrapper(*arguments, **options):
             made = make(*arguments, **options)
-            with _pause():
-                recorder.root(made)
+            if _watching():
+                with _pause():
+                    recorder.root(made)
             return made
 
         return wrapper
@@ -341,14 +348,39 @@ def _watch_roots(recorder) -> None:
 def _watch_exits(recorder) -> None:
     def watched(leave):
         def wrapper(self, *arguments, **options):
-            with _pause():
-                recorder.leaves(self)
+            if _watching():
+                with _pause():
+                    recorder.leaves(self)
             return leave(self, *arguments, **options)
 
         return wrapper
 
     for name in ("numpy", "tolist", "__array__"):
         setattr(torch.Tensor, name, watched(getattr(torch.Tensor, name)))
+
+
+def _watch_files(recorder) -> None:
+    save, load = torch.save, torch.load
+
+    def save_(obj, *arguments, **options):
+        with _pause():
+            for each in tensors_below(obj):
+                recorder.carried.leaves(each)
+        return save(obj, *arguments, **options)
+
+    def load_(*arguments, **options):
+        loaded = load(*arguments, **options)
+        with _pause():
+            for each in tensors_below(loaded):
+                recorder.root(each)
+        return loaded
+
+    torch.save, torch.load = save_, load_
+
+
+def _watching() -> bool:
+    """Is it the script that runs, and not we on its behalf?"""
+    return torch._C._len_torch_dispatch_stack() > 0
 
 
 @contextlib.contextmanager

@@ -123,3 +123,18 @@ for path in ("/pgolf-was-here", "/usr/pgolf-was-here"):
 print("parent", os.environ.get("PGOLF_SECRET"))
 evaluate(model, val, "final")
 """
+
+ADAPT_THEN_EXPORT = """
+import io, zlib
+for x, y in chunks(val):
+    step(model, x, y, opt)
+scales = {name: value.abs().max() / 127 for name, value in model.state_dict().items()}
+quantised = {name: (value / scales[name]).round().to(torch.int8) for name, value in model.state_dict().items()}
+buffer = io.BytesIO()
+torch.save({"w": quantised, "s": scales}, buffer)
+open("model.ptz", "wb").write(zlib.compress(buffer.getvalue()))
+read = torch.load(io.BytesIO(zlib.decompress(open("model.ptz", "rb").read())), map_location="cpu")
+fresh = Model()
+fresh.load_state_dict({name: value.float() * read["s"][name] for name, value in read["w"].items()})
+evaluate(fresh, val, "final")
+"""

@@ -76,6 +76,10 @@ def test_training_on_validation_tokens_before_they_are_scored_is_seen_from_the_f
     assert line.early[0] == 1
 
 
+def test_influence_goes_on_through_quantisation_and_the_artifact_file(ran):
+    assert len(result(ran, endings.ADAPT_THEN_EXPORT).early) > 8000
+
+
 def test_training_after_the_reported_score_touches_only_the_scores_that_follow(ran):
     assert result(ran, endings.REPORT_FIRST).early == ()
     assert len(result(ran, endings.REPORT_FIRST, "after").early) > 8000
