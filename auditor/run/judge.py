@@ -44,7 +44,9 @@ class Coverage:
 class ScoreLine:
     """One reported score: the metric as printed, and the losses behind it (None if it could not be reconciled).
 
-    `early` are positions that were trained before they were scored, in the order in which they were scored.
+    `early` are positions that were trained before they were scored, in the order in which they were scored. For a line that
+    is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before: a score
+    computed there is made of those, or of nothing that was seen.
     """
 
     metric: Metric
@@ -53,6 +55,7 @@ class ScoreLine:
     coverage: Coverage | None = None
     early: tuple[int, ...] = ()
     num_early_bos: int = 0
+    num_left: int = 0
     num_trained_after: int = 0
     with_gradient: bool = False
     recomputed_loss: float | None = None
@@ -97,14 +100,20 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
     """Every reported score of a run on a validation stream."""
     ledger = _Ledger(trace, world.count_bytes(tokens))
     last_gradient = {position: at for at, positions in trace.gradients for position in positions}
+    before = 0
     for at, text in trace.lines:
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
             sums = ledger.reconcile(metric, at)
             if sums is None:
-                yield ScoreLine(metric=metric, at=at, sums=None)
+                left = [
+                    number for each in trace.sums if before <= each.at < at and not each.linked for number in each.losses
+                ]
+                early, _ = _early(trace, left, tokens)
+                yield ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(left))
                 continue
+            before = at
             losses = [number for each in sums for number in trace.sums[each].losses]
-            early = list(dict.fromkeys(trace.positions[number] for number in losses if trace.own[number]))
+            early, num_bos = _early(trace, losses, tokens)
             after = {
                 position
                 for number in losses
@@ -116,13 +125,20 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
                 at=at,
                 sums=sums,
                 coverage=_coverage([trace.positions[number] for number in losses], len(tokens)),
-                early=tuple(each for each in early if tokens[each] != BOS_ID),
-                num_early_bos=sum(tokens[each] == BOS_ID for each in early),
+                early=early,
+                num_early_bos=num_bos,
                 num_trained_after=len(after),
                 with_gradient=any(trace.with_gradient[number] for number in losses),
                 recomputed_loss=loss,
                 recomputed_bpb=bpb,
             )
+
+
+def _early(trace: Trace, losses: Sequence[int], tokens: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    """Positions trained before scored among losses, without BOS, and how many BOS."""
+    early = list(dict.fromkeys(trace.positions[number] for number in losses if trace.own[number]))
+    others = tuple(each for each in early if tokens[each] != BOS_ID)
+    return others, len(early) - len(others)
 
 
 def _coverage(positions: Sequence[int], size: int) -> Coverage:

@@ -112,7 +112,7 @@ def run_child(
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
     _write_job(work, script, writing, record)
-    command: list[str] = [str(python), "-I", str(_BOOT), "../job.json"]
+    command: list[str] = [str(python), "-I", "-u", str(_BOOT), "../job.json"]
     isolated = can_isolate()
     if isolated:
         hides = "keep" if _needs_tmp(python) else "hide"

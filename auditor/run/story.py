@@ -50,7 +50,12 @@ def _score(line: ScoreLine, is_headline: bool) -> Iterator[str]:
     yield f"{mark} {plain(line.metric.text)[:_MAX_TEXT]}"
     coverage = line.coverage
     if coverage is None:
-        yield "    NOT RECONCILED with the recorded losses: nothing is established about it"
+        yield "    NOT RECONCILED with the recorded losses: what it is made of is not established"
+        if line.num_left:
+            trained = (
+                f"{len(line.early)} positions of them trained before, first {line.early[0]}" if line.early else "none early"
+            )
+            yield f"    {line.num_left} losses left for numpy or Python before it: {trained}"
         return
     yield (
         f"    reconciled: {coverage.num_once} positions once, {coverage.num_repeated} more than once,"

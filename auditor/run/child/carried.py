@@ -1,8 +1,8 @@
 """Influence that leaves torch and comes back: through a file, a compressed artifact, a numpy array.
 
-Bytes cannot be followed, but content can be recognised: what an influenced tensor held when it left is kept as a digest, and a
-tensor that comes in with the same content has the same influence. Tensors of one repeated value are left out; they say
-nothing about where they come from. Not covered: content that is changed outside of torch (packed bits, shuffled bytes).
+Bytes cannot be followed, but content can be recognised: what an influenced tensor held when it left is kept as a digest,
+and a tensor that comes in with the same content has the same influence. Tensors of one repeated value are left out; they
+say nothing about where they come from. Not covered: content that is changed outside of torch (packed bits, shuffled bytes).
 """
 
 from __future__ import annotations
