@@ -60,10 +60,10 @@ class _Language(types.ModuleType):
 
     def __init__(self, real) -> None:
         super().__init__(real.__name__)
-        self.__dict__["_real"] = real
+        object.__setattr__(self, "_real", real)
 
     def __getattribute__(self, name):
-        real = types.ModuleType.__getattribute__(self, "__dict__")["_real"]
+        real = object.__getattribute__(self, "_real")
         return real.float32 if name == "bfloat16" else getattr(real, name)
 
 
