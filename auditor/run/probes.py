@@ -4,10 +4,11 @@ This needs no idea of how an influence travels: whatever reaches a score from a 
 evaluation changes the score's bits. The order is that of the reported sum, not of the stream: documents may be scored in
 any order, each token by what was scored before. So the tokens that the headline's sum counts after a cut are replaced
 (documents keep their beginnings and lengths), and for each reported line every loss that it counts before the first
-replaced token must be the same, bit by bit. Clock, seeds, paths and threads are fixed, so that runs are comparable.
+replaced token must be the same, bit by bit. Clock, seeds, paths and threads are fixed, so that runs are comparable; where
+something changed, one more run of the first stream shows that they are.
 
 Not covered: influence that does not reach a loss at toy scale, or reaches only so few tokens ahead that no cut meets it;
-scripts that behave otherwise when watched or when small; that two runs of one stream agree is not shown again.
+scripts that behave otherwise when watched or when small.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from auditor.run.world import BOS_ID, World
 
 CUTS = (0.02, 0.5, 0.9)
 _SEED = 20260318
+_NOT_REPEATED = "the script does not repeat itself on the same stream either"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,13 +121,28 @@ def _distance(first: Sequence[float], second: Sequence[float] | None) -> float:
 def prefix_invariance(
     session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: ScoreLine, cuts: Sequence[float] = CUTS
 ) -> Iterator[Comparison]:
-    """Run again for each cut and compare. `headline` decides what is replaced."""
+    """Run again for each cut and compare. `headline` decides what is replaced.
+
+    The first change that is seen is held against one more run of the first stream: a script that does not repeat itself
+    shows nothing.
+    """
     order = order_of(trace, headline)
+    unsteady: dict[str, str] | None = None
     for cut in cuts:
         tokens, replaced = replace_after(order, cut, session.world)
-        outcome = session.run(tokens)
-        if outcome.failure is not None:
-            yield Comparison(cut=cut, text=headline.metric.text, problem=f"the second run {outcome.failure}")
-            continue
-        other = read_trace(outcome.events, len(tokens))
-        yield from compare(trace, lines, other, tuple(judge_lines(other, session.world, tokens)), cut, replaced)
+        found = _rerun(session, trace, lines, headline, tokens, cut, replaced)
+        if unsteady is None and any(each.num_changed for each in found):
+            control = _rerun(session, trace, lines, headline, session.world.validation(), cut, set())
+            unsteady = {each.text: _NOT_REPEATED for each in control if each.num_changed or each.problem is not None}
+        for each in found:
+            problem = (unsteady or {}).get(each.text)
+            yield each if problem is None else Comparison(cut=cut, text=each.text, problem=problem)
+
+
+def _rerun(session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: ScoreLine, tokens: Sequence[int],
+           cut: float, replaced: set[int]) -> tuple[Comparison, ...]:  # fmt: skip
+    outcome = session.run(tokens)
+    if outcome.failure is not None:
+        return (Comparison(cut=cut, text=headline.metric.text, problem=f"the second run: {outcome.failure}"),)
+    other = read_trace(outcome.events, len(tokens))
+    return tuple(compare(trace, lines, other, tuple(judge_lines(other, session.world, tokens)), cut, replaced))

@@ -138,3 +138,10 @@ fresh = Model()
 fresh.load_state_dict({name: value.float() * read["s"][name] for name, value in read["w"].items()})
 evaluate(fresh, val, "final")
 """
+
+UNSTEADY = """
+noise = np.frombuffer(os.urandom(256), dtype=np.uint8).astype(np.float32)
+with torch.no_grad():
+    model.mix.weight.add_(torch.from_numpy(noise).view(16, 16) / 1e4)
+evaluate(model, val, "final")
+"""

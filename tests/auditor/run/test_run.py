@@ -129,6 +129,12 @@ def test_what_reaches_a_score_from_a_later_token_is_seen_without_knowing_how(ope
     assert any(comparison.num_changed for comparison in changed(opened, ran, ending, 0.51))
 
 
+def test_a_script_that_does_not_repeat_itself_is_not_accused(opened, ran):
+    (comparison,) = changed(opened, ran, endings.UNSTEADY, 0.5)
+    assert "does not repeat itself" in comparison.problem
+    assert comparison.num_changed == 0
+
+
 def test_a_part_of_the_stream_is_counted_as_a_part(ran, opened):
     coverage = result(ran, endings.PART).coverage
     assert coverage.num_once == 4096
