@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.source import requote
+from auditor.submission.errors import SubmissionError
 from auditor.submission.submission import Submission
 
 _BOOT = Path(__file__).parent / "child" / "boot.py"
@@ -88,13 +89,16 @@ def can_isolate() -> bool:
 
 
 def lay_out(submission: Submission, folder: Path) -> None:
-    """Write the submission's files below a folder, byte for byte."""
+    """Write the submission's files below a folder, byte for byte. ValueError for one that cannot be read or leads out."""
     for path in submission.files.paths():
         target = folder / path
         if not target.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{path}: leads out of the submission")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(submission.files.read(path))
+        try:
+            target.write_bytes(submission.files.read(path))
+        except SubmissionError as error:
+            raise ValueError(f"cannot be laid out: {error}") from error
 
 
 def run_child(
@@ -111,7 +115,7 @@ def run_child(
         (work / name).mkdir(exist_ok=True)
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
-    _write_job(work, script, writing, record)
+    _write_job(work, script, writing, environment, record)
     command: list[str] = [str(python), "-I", "-u", str(_BOOT), "../job.json"]
     isolated = can_isolate()
     if isolated:
@@ -122,7 +126,7 @@ def run_child(
         process = subprocess.Popen(
             command,
             cwd=work / "work",
-            env=_environment(work, python, environment),
+            env=_environment(work, python),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -152,13 +156,14 @@ def _needs_tmp(python: Path) -> bool:
     return any(path.is_relative_to("/tmp") for path in (python, _BOOT))
 
 
-def _write_job(work: Path, script: str, events: int, record: bool) -> None:
+def _write_job(work: Path, script: str, events: int, environment: Mapping[str, str], record: bool) -> None:
     data = work / "work" / "data" / "datasets"
     shards = sorted(path for path in data.glob("*/fineweb_*.bin") if "_bytes_" not in path.name)
     job = {
         "script": script,
         "events": events,
         "record": record,
+        "environment": dict(environment),
         "requote": requote.__file__,
         "validation": [_relative(path, work) for path in shards if "_val_" in path.name],
         "training": [_relative(path, work) for path in shards if "_train_" in path.name],
@@ -170,7 +175,8 @@ def _relative(path: Path, work: Path) -> str:
     return str(path.relative_to(work / "work"))
 
 
-def _environment(work: Path, python: Path, chosen: Mapping[str, str]) -> dict[str, str]:
+def _environment(work: Path, python: Path) -> dict[str, str]:
+    """What the process starts with; the variables chosen for the script are set inside, where they steer no loader."""
     return {
         "PATH": os.pathsep.join([str(_TOOLS), str(python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": "/mnt/home" if can_isolate() else str(work / "home"),
@@ -181,7 +187,6 @@ def _environment(work: Path, python: Path, chosen: Mapping[str, str]) -> dict[st
         "PYTHONDONTWRITEBYTECODE": "1",
         "TRITON_INTERPRET": "1",
         "CUDA_VISIBLE_DEVICES": "0",
-        **chosen,
     }
 
 

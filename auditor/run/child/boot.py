@@ -1,8 +1,8 @@
 """Entry point of the audited child: put the stand-ins in place, start the recorder, run the script as ``__main__``.
 
 ``python -I boot.py JOB`` where JOB is a JSON object: `script` (path), `events` (file descriptor), `requote` (path of the
-module that rewrites newer f-strings), `validation` and `training` (shards), `record`. The script's folder comes first on
-`sys.path`, as when Python runs a file; this folder is never on it.
+module that rewrites newer f-strings), `environment`, `validation` and `training` (shards), `record`. The script's folder
+comes first on `sys.path`, as when Python runs a file; this folder is never on it.
 """
 
 # No __future__ imports here: code that the script compiles would inherit them.
@@ -144,6 +144,7 @@ def main():
         reader = Reader(load_file(job["requote"], f"{PACKAGE}.requote").requote, emitter.emit)
         reader.install()
         watch_system(emitter.emit)
+        os.environ.update(job["environment"])
         clock.install()
         emitter.emit({"t": "ready"})
         status = run_script(job["script"], reader, emitter.emit)

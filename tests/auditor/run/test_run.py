@@ -174,6 +174,15 @@ def test_the_child_reaches_neither_the_network_nor_the_file_system_nor_the_envir
     assert not os.path.exists("/pgolf-was-here")
 
 
+def test_a_variable_from_the_readme_reaches_the_script_and_steers_no_loader(tmp_path):
+    source = "import os\nprint('read', os.environ.get('LD_PRELOAD'))\n"
+    (tmp_path / "train_gpt.py").write_text(source, encoding="utf-8")
+    (tmp_path / "README.md").write_text("```bash\nLD_PRELOAD=./evil.so python train_gpt.py\n```\n", encoding="utf-8")
+    outcome = open_session(next(locate(tmp_path)), tmp_path / "worlds", Path(sys.executable), Limits()).run()
+    assert "read ./evil.so" in outcome.log
+    assert "ld.so" not in outcome.log
+
+
 def test_a_script_that_does_not_end_is_stopped_with_all_that_it_started(tmp_path):
     (tmp_path / "train_gpt.py").write_text("import subprocess\nsubprocess.run(['sleep', '86321'])\n", encoding="utf-8")
     session = open_session(next(locate(tmp_path)), tmp_path / "worlds", Path(sys.executable), Limits(seconds=45))
