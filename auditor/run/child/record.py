@@ -27,6 +27,7 @@ from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
 
 aten = torch.ops.aten
 _MAX_SUM_HOLDER = 1 << 16  # elements; larger tensors are no accumulators
+_MIN_CLASSES = 256  # a table with fewer columns holds no scores of a vocabulary
 _INTEGERS = {torch.int64, torch.int32, torch.int16, torch.uint8, torch.uint16, torch.int8, torch.uint32}
 
 
@@ -199,7 +200,7 @@ class Recorder(TorchDispatchMode):
 
     def _picked(self, scores, index, out) -> None:
         places = self.shadow.view(index, TOKENS)
-        if places is not None and scores.shape[-1] > 64 and places.numel() == out.numel():
+        if places is not None and scores.shape[-1] >= _MIN_CLASSES and places.numel() == out.numel():
             numbers = self._losses(places.reshape(out.shape), out.abs(), scores)
             if numbers is not None:
                 self.shadow.put(out, LOSSES, numbers)
