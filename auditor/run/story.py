@@ -76,7 +76,7 @@ def _training(judgement: Judgement) -> Iterator[str]:
     else:
         yield "  no gradient of a validation token was seen"
     if judgement.num_trained_unlocated:
-        yield f"  gradients of {judgement.num_trained_unlocated} targets that are from neither split as they stand: made up, as"
+        yield f"  gradients of {judgement.num_trained_unlocated} targets from neither split as they stand: made up, as"
         yield "  for a warm-up, or rearranged; a person must look, or the probe"
 
 
