@@ -107,7 +107,8 @@ def run_script(path, reader, emit):
     except BaseException as error:  # noqa: BLE001 - whatever the script raises is its result
         traceback.print_exc()
         frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if PACKAGE not in frame.filename and "/auditor/run/child/" not in frame.filename]
+        foreign = (str(Path(__file__).parent), "site-packages", "<frozen")
+        own = [frame for frame in frames if not any(part in frame.filename for part in foreign)]
         emit(
             {
                 "t": "failed",
