@@ -1,0 +1,57 @@
+"""Influence that leaves torch and comes back: through a file, a compressed artifact, a numpy array.
+
+Bytes cannot be followed, but content can be recognised: what an influenced tensor held when it left is kept as a digest,
+and a tensor that comes in with the same content has the same influence. Tensors of one repeated value are left out; they
+say nothing about where they come from. Not covered: content that is changed outside of torch (packed bits, shuffled bytes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+_MIN_ELEMENTS = 8
+
+
+class Carried:
+    """The influence of contents that left."""
+
+    def __init__(self, shadow) -> None:
+        self.shadow = shadow
+        self._influence: dict[bytes, int] = {}
+
+    def leaves(self, tensor) -> None:
+        """Note a tensor that is written or handed out."""
+        entry = self.shadow.get(tensor)
+        if entry is not None and entry.influence and (digest := _digest(tensor)) is not None:
+            self._influence[digest] = self._influence.get(digest, 0) | entry.influence
+
+    def comes(self, tensor) -> None:
+        """Recognise a tensor that was read or made from outside."""
+        if self._influence and (digest := _digest(tensor)) is not None and digest in self._influence:
+            self.shadow.at(tensor).influence |= self._influence[digest]
+
+
+def tensors_below(obj, depth=6):
+    """The tensors in nested dictionaries and sequences."""
+    if isinstance(obj, torch.Tensor):
+        yield obj
+    elif depth and isinstance(obj, dict):
+        for value in obj.values():
+            yield from tensors_below(value, depth - 1)
+    elif depth and isinstance(obj, list | tuple):
+        for value in obj:
+            yield from tensors_below(value, depth - 1)
+    elif depth and isinstance(obj, torch.nn.Module):
+        yield from tensors_below(dict(obj.state_dict()), depth - 1)
+
+
+def _digest(tensor):
+    if tensor.numel() < _MIN_ELEMENTS or tensor.layout is not torch.strided:
+        return None
+    flat = tensor.detach().reshape(-1)
+    if bool((flat == flat[0]).all()):
+        return None
+    content = flat.contiguous().view(torch.uint8).numpy().tobytes()
+    return hashlib.blake2b(content, digest_size=16).digest()

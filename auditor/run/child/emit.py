@@ -1,0 +1,69 @@
+"""Sends events to the parent: one JSON object a line, through a pipe that the parent opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+
+_WATCHED = {"socket.connect": 1, "socket.getaddrinfo": 0, "subprocess.Popen": 0, "os.system": 0, "ctypes.dlopen": 0}
+
+
+class Emitter:
+    """Writes events in the order in which they happen; any thread may call it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1 << 16)
+        os.set_inheritable(descriptor, False)
+        self._lock = threading.Lock()
+
+    def emit(self, event: dict) -> None:
+        """Send one event."""
+        text = json.dumps(event, separators=(",", ":"))
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(text + "\n")
+
+    def close(self) -> None:
+        """Send what is buffered; later events are dropped."""
+        with self._lock:
+            self._file.close()
+
+
+class Tee:
+    """Standard output that also tells each finished line as an event."""
+
+    def __init__(self, stream, emitter: Emitter) -> None:
+        self._stream = stream
+        self._emitter = emitter
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        """Write through, and tell the lines that are complete."""
+        self._stream.write(text)
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._emitter.emit({"t": "line", "text": line})
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream below."""
+        self._stream.flush()
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+
+def watch_system(emit) -> None:
+    """Tell which data files are opened and what is started or connected to."""
+
+    def hook(name: str, arguments: tuple) -> None:
+        if name == "open":
+            path, mode = arguments[0], arguments[1]
+            if isinstance(path, str | bytes | os.PathLike) and "fineweb" in os.fsdecode(path):
+                emit({"t": "open", "path": os.fsdecode(path), "mode": str(mode)})
+        elif name in _WATCHED:
+            emit({"t": "system", "call": name, "what": str(arguments[_WATCHED[name]])[:300]})
+
+    sys.addaudithook(hook)

@@ -1,0 +1,391 @@
+"""Watches every tensor operation of the script and tells what happens to the validation tokens.
+
+A dispatch mode sees each operation below autograd, forward and backward. Three things are followed (`shadow`): which
+token a number is, which token's loss it is, and which validation tokens had a gradient that went into it. Moved data keeps
+what it is (`moves`); sums of losses are told with the losses in them, and every read of a number that such sums went into;
+a loss tells which of its own tokens had already influenced the numbers that it was computed from. Roots are tensors made
+from outside (numpy, lists, buffers): their tokens are recognised by content (`locate`), as are targets that came otherwise.
+
+State that leaves through numpy or a file is recognised by its content when it comes back unchanged (`carried`).
+
+Told, not judged: the parent decides. Not covered: state that is repacked outside of torch, Python numbers, other processes
+(a loss that leaves for numpy is told), influence of tokens as inputs only, scripts that take the mode away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from . import moves
+from .carried import Carried, tensors_below
+from .locate import Locator
+from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
+
+aten = torch.ops.aten
+_MAX_SUM_HOLDER = 1 << 16  # elements; larger tensors are no accumulators
+_MIN_CLASSES = 256  # a table with fewer columns holds no scores of a vocabulary
+_INTEGERS = {torch.int64, torch.int32, torch.int16, torch.uint8, torch.uint16, torch.int8, torch.uint32}
+
+
+def in_backward() -> bool:
+    """Is autograd computing gradients?"""
+    return torch._C._current_graph_task_id() != -1
+
+
+def tensors_in(values):
+    """The tensors among arguments or results, lists opened."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from (each for each in value if isinstance(each, torch.Tensor))
+
+
+class Recorder(TorchDispatchMode):
+    """Emits events about losses of validation tokens, sums of them, reads of the sums, gradients and steps."""
+
+    def __init__(self, emit, validation, training) -> None:
+        super().__init__()
+        self.emit = emit
+        self.locator = Locator(validation, training)
+        self.size = self.locator.num_validation
+        self.shadow = Shadow()
+        self.carried = Carried(self.shadow)
+        self.num_losses = 0
+        self.num_sums = 0
+        self._sinks = {
+            aten.nll_loss_forward.default: self._loss,
+            aten.nll_loss2d_forward.default: self._loss,
+            aten.nll_loss_backward.default: self._loss_gradient,
+            aten.nll_loss2d_backward.default: self._loss_gradient,
+            aten.gather.default: self._pick,
+            aten.index.Tensor: self._pick_indexed,
+            aten.sum.default: self._sum,
+            aten.sum.dim_IntList: self._sum,
+            aten.nansum.default: self._sum,
+            aten.mean.default: self._sum,
+            aten.mean.dim: self._sum,
+            aten.scatter_add_.default: self._sum_into,
+            aten.scatter_add.default: self._sum_into,
+            aten.index_add_.default: self._sum_into,
+            aten.dot.default: self._sum,
+            aten._local_scalar_dense.default: self._read,
+        }
+
+    def install(self) -> None:
+        """Begin to watch."""
+        _watch_roots(self)
+        _watch_exits(self)
+        _watch_files(self)
+        register_optimizer_step_post_hook(self._step)
+        self.__enter__()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        shadow = self.shadow
+        inputs = list(tensors_in(args))
+        if kwargs:
+            inputs += tensors_in(kwargs.values())
+        held = [entry for each in inputs if (entry := shadow.get(each)) is not None]
+        sink = self._sinks.get(func)
+        if not held and (sink is None or sink != self._loss):
+            return func(*args, **kwargs)
+        out = func(*args, **kwargs)
+        self._follow(func, args, kwargs, out, held)
+        if sink is not None:
+            sink(func, args, kwargs, out)
+        elif func.namespace not in ("aten", "prim", "prims"):
+            self._custom(args, out)
+        return out
+
+    def _follow(self, func, args, kwargs, out, held) -> None:
+        """Carry what the inputs hold to the results and to what was written."""
+        overwrites = moves.is_overwrite(func)
+        if overwrites or any(entry.influence or entry.sums for entry in held):
+            for target, sources in moves.targets(func, args, kwargs, out):
+                self._mark(target, sources, overwrites)
+        if overwrites or any(entry.values is not None for entry in held):
+            moves.move(self.shadow, func, args, kwargs, out)
+
+    def _mark(self, target, sources, overwrites) -> None:
+        """Note which gradients and sums went into a tensor: added to what it holds, or instead if all is overwritten."""
+        entry = self.shadow.get(target)
+        others = [other for each in sources if (other := self.shadow.get(each)) is not None]
+        if overwrites:
+            others = [other for other in others if other is not entry]
+        influence = 0
+        for other in others:
+            influence |= other.influence
+        is_holder = not in_backward() and target.numel() <= _MAX_SUM_HOLDER and target.is_floating_point()
+        sums = frozenset().union(*(other.sums for other in others)) if is_holder else frozenset()
+        if entry is None:
+            if not influence and not sums:
+                return
+            entry = self.shadow.at(target)
+        if overwrites and is_whole(target):
+            entry.influence, entry.sums = influence, sums
+        else:
+            entry.influence |= influence
+            entry.sums |= sums
+
+    def places(self, target):
+        """The places of target tokens: followed, else recognised; None if they are unknown."""
+        places = self.shadow.view(target, TOKENS)
+        if places is None or not bool((places >= 0).any()):
+            places = self.locator.locate(target)
+            if places is not None:
+                self.shadow.put(target, TOKENS, places)
+        return places
+
+    def _loss(self, func, args, kwargs, out) -> None:
+        """Cross-entropy: a loss for each element, and a sum of them if it reduces."""
+        scores, target, _weight, reduction, ignored = (*args, *(None,) * 5)[:5]
+        scored = target != ignored
+        places = self.places(target)
+        if places is None:
+            self.emit({"t": "unlocated", "count": int(scored.sum()), "gradient": torch.is_grad_enabled()})
+            return
+        classes = min(scores.dim() - 1, 1)
+        each = -scores.gather(classes, target.clamp(min=0).unsqueeze(classes)).squeeze(classes)
+        self._unlocated(places, scored)
+        numbers = self._losses(torch.where(scored, places, -1), each, scores)
+        if numbers is None:
+            return
+        if reduction == 0:
+            self.shadow.put(out[0], LOSSES, numbers)
+        else:
+            self._tell_sum(numbers, each, out[0])
+
+    def _unlocated(self, places, scored) -> None:
+        count = int((scored & (places < 0)).sum())
+        if count:
+            self.emit({"t": "unlocated", "count": count, "gradient": torch.is_grad_enabled(), "of": int(scored.sum())})
+
+    def _losses(self, places, values, scores):
+        """Number the losses of validation tokens and tell them; None if there are none."""
+        counted = (places >= 0) & (places < self.size)
+        count = int(counted.sum())
+        if not count:
+            return None
+        numbers = torch.full(places.shape, -1, dtype=torch.int64)
+        numbers[counted] = torch.arange(self.num_losses, self.num_losses + count)
+        positions = places[counted]
+        event = {"t": "losses", "first": self.num_losses, "positions": positions.tolist()}
+        event["values"] = values.reshape(places.shape)[counted].to(torch.float64).tolist()
+        entry = self.shadow.get(scores)
+        if entry is not None and entry.influence:
+            own = mask_of(entry.influence, self.size)[positions]
+            event["influenced"] = entry.influence.bit_count()
+            event["own"] = own.nonzero().reshape(-1).tolist()
+        event["gradient"] = torch.is_grad_enabled()
+        self.num_losses += count
+        self.emit(event)
+        return numbers
+
+    def _pick(self, func, args, kwargs, out) -> None:
+        """``scores.gather(-1, targets)``: the scores of the realised tokens."""
+        scores, dim, index = args[:3]
+        if scores.is_floating_point() and dim % max(scores.dim(), 1) == scores.dim() - 1:
+            self._picked(scores, index, out)
+
+    def _pick_indexed(self, func, args, kwargs, out) -> None:
+        """``scores[rows, targets]``."""
+        scores, indices = args[:2]
+        if scores.is_floating_point() and scores.dim() >= 2 and len(indices) == scores.dim() and indices[-1] is not None:
+            self._picked(scores, indices[-1], out)
+
+    def _picked(self, scores, index, out) -> None:
+        places = self.shadow.view(index, TOKENS)
+        if places is not None and scores.shape[-1] >= _MIN_CLASSES and places.numel() == out.numel():
+            numbers = self._losses(places.reshape(out.shape), out.abs(), scores)
+            if numbers is not None:
+                self.shadow.put(out, LOSSES, numbers)
+
+    def _custom(self, args, out) -> None:
+        """An operation of the script's own that takes targets: a loss for each forward, gradients backward."""
+        if any(self.shadow.view(each, LOSSES) is not None for each in tensors_in((out,))):
+            return
+        given = [each for each in tensors_in(args) if each.dtype in _INTEGERS]
+        for target in given:
+            places = self.shadow.view(target, TOKENS)
+            if places is None:
+                continue
+            if in_backward():
+                self._tell_gradient(places[places >= 0], list(tensors_in((out,))))
+                continue
+            for result in tensors_in((out,)):
+                if result.is_floating_point() and result.numel() == target.numel():
+                    scores = next((each for each in tensors_in(args) if each.is_floating_point()), result)
+                    numbers = self._losses(places.reshape(result.shape), result, scores)
+                    if numbers is not None:
+                        self.shadow.put(result, LOSSES, numbers)
+                    return
+
+    def kernel(self, given, written) -> None:
+        """A kernel ran: what it wrote depends on all that it was given."""
+        with _pause():
+            influence = 0
+            for each in given:
+                entry = self.shadow.get(each)
+                influence |= entry.influence if entry is not None else 0
+            for each in written:
+                if influence and each.is_floating_point():
+                    self.shadow.at(each).influence |= influence
+            self._custom(given, written)
+
+    def _sum(self, func, args, kwargs, out) -> None:
+        numbers = self.shadow.view(args[0], LOSSES)
+        if numbers is None and len(args) > 1 and isinstance(args[1], torch.Tensor):
+            numbers = self.shadow.view(args[1], LOSSES)
+        if numbers is not None:
+            self._tell_sum(numbers, args[0], out)
+
+    def _sum_into(self, func, args, kwargs, out) -> None:
+        numbers = self.shadow.view(args[3], LOSSES)
+        if numbers is not None:
+            self._tell_sum(numbers, args[3], out)
+        if in_backward() and (places := self.shadow.view(args[2], TOKENS)) is not None:
+            self._tell_gradient(places[(places >= 0) & (args[3] != 0)], [out])
+
+    def _tell_sum(self, numbers, values, out) -> None:
+        counted = numbers >= 0
+        if not bool(counted.any()):
+            return
+        event = {"t": "sum", "id": self.num_sums, "losses": ranges(numbers[counted].tolist())}
+        event["values"] = values.reshape(numbers.shape)[counted].to(torch.float64).abs().tolist()
+        self.emit(event)
+        entry = self.shadow.at(out)
+        entry.sums |= {self.num_sums}
+        self.num_sums += 1
+
+    def _read(self, func, args, kwargs, out) -> None:
+        entry = self.shadow.get(args[0])
+        if entry is None:
+            return
+        numbers = self.shadow.view(args[0], LOSSES)
+        if numbers is not None and int(numbers) >= 0:
+            self._tell_sum(numbers.reshape(1), args[0].reshape(1), args[0])
+            entry = self.shadow.get(args[0])
+        if entry.sums:
+            self.emit({"t": "read", "value": float(out), "sums": ranges(sorted(entry.sums))})
+
+    def _loss_gradient(self, func, args, kwargs, out) -> None:
+        gradient, _scores, target, _weight, _reduction, ignored = args[:6]
+        places = self.shadow.view(target, TOKENS)
+        if places is None:
+            return
+        wanted = (target != ignored) & (places >= 0)
+        wanted = wanted & (gradient != 0)
+        self._tell_gradient(places[wanted], [out])
+
+    def _tell_gradient(self, places, results) -> None:
+        positions = places[places < self.size]
+        if not len(positions):
+            return
+        self.emit({"t": "gradient", "positions": ranges(sorted(set(positions.tolist())))})
+        influence = bits(positions, self.size)
+        for result in results:
+            if result.is_floating_point():
+                self.shadow.at(result).influence |= influence
+
+    def _step(self, optimizer, _arguments, _options) -> None:
+        influence = 0
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                entry = self.shadow.get(parameter)
+                influence |= entry.influence if entry is not None else 0
+        if influence:
+            self.emit({"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()})
+
+    def root(self, tensor) -> None:
+        """Recognise what a tensor holds that was made from outside."""
+        self.carried.comes(tensor)
+        if tensor.dtype in _INTEGERS and self.shadow.view(tensor) is None:
+            places = self.locator.locate(tensor)
+            if places is not None:
+                self.shadow.put(tensor, TOKENS, places)
+
+    def leaves(self, tensor) -> None:
+        """Tell the losses of a tensor whose content goes where it cannot be followed."""
+        self.carried.leaves(tensor)
+        numbers = self.shadow.view(tensor, LOSSES)
+        if numbers is not None and bool((numbers >= 0).any()):
+            held = tensor.detach()
+            event = {"t": "leaves", "losses": ranges(numbers[numbers >= 0].tolist())}
+            event["values"] = held[numbers >= 0].to(torch.float64).abs().tolist()
+            self.emit(event)
+
+
+def ranges(numbers):
+    """Whole numbers as [first, count] pairs of neighbours."""
+    found = []
+    for number in numbers:
+        if found and found[-1][0] + found[-1][1] == number:
+            found[-1][1] += 1
+        else:
+            found.append([number, 1])
+    return found
+
+
+def _watch_roots(recorder) -> None:
+    def watched(make):
+        def wrapper(*arguments, **options):
+            made = make(*arguments, **options)
+            if _watching():
+                with _pause():
+                    recorder.root(made)
+            return made
+
+        return wrapper
+
+    for name in ("from_numpy", "tensor", "as_tensor", "frombuffer"):
+        setattr(torch, name, watched(getattr(torch, name)))
+
+
+def _watch_exits(recorder) -> None:
+    def watched(leave):
+        def wrapper(self, *arguments, **options):
+            if _watching():
+                with _pause():
+                    recorder.leaves(self)
+            return leave(self, *arguments, **options)
+
+        return wrapper
+
+    for name in ("numpy", "tolist", "__array__"):
+        setattr(torch.Tensor, name, watched(getattr(torch.Tensor, name)))
+
+
+def _watch_files(recorder) -> None:
+    save, load = torch.save, torch.load
+
+    def save_(obj, *arguments, **options):
+        with _pause():
+            for each in tensors_below(obj):
+                recorder.carried.leaves(each)
+        return save(obj, *arguments, **options)
+
+    def load_(*arguments, **options):
+        loaded = load(*arguments, **options)
+        with _pause():
+            for each in tensors_below(loaded):
+                recorder.root(each)
+        return loaded
+
+    torch.save, torch.load = save_, load_
+
+
+def _watching() -> bool:
+    """Is it the script that runs, and not we on its behalf?"""
+    return torch._C._len_torch_dispatch_stack() > 0
+
+
+@contextlib.contextmanager
+def _pause():
+    """Operations inside are ours."""
+    with torch.utils._python_dispatch._disable_current_modes(), torch.no_grad():
+        yield

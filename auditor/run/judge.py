@@ -1,0 +1,211 @@
+"""What a run shows, as facts for rules and for people: each reported score against the losses that it was made of.
+
+A reported line is reconciled by following the number back: reads of sums of losses before it are tried, latest first,
+then what was read or summed since some earlier event, until mean loss and bits per byte, computed anew from the recorded
+losses and our own byte counts, equal what was printed to its last digit. Only then is it known which losses stand behind
+the line, and only then is anything said about their order, their coverage, or what had influenced them.
+
+Influence is exact about weights: a position is *trained before scored* if gradients of that very position went into numbers
+that its reported loss was computed from. Training that was discarded or undone before does not count. The first token of
+a document (BOS) is told apart: it is the same everywhere, and training on it as the end of the document before is no leak.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from auditor.run.runner import Outcome
+from auditor.run.trace import Trace, read_trace
+from auditor.run.world import BOS_ID, World
+from auditor.submission.logs.lines import Line
+from auditor.submission.logs.metrics import read_metrics
+from auditor.submission.logs.model import Metric
+
+_SINGLE_PRECISION = 2e-6  # relative: scripts add up in float32
+_DECIMAL = re.compile(r"\d+\.(\d+)")
+_MAX_READS = 400  # reads tried for one line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How often positions were counted in a score. The first position of the stream has no prediction."""
+
+    num_once: int
+    num_repeated: int
+    num_missing: int
+    first_missing: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreLine:
+    """One reported score: the metric as printed, and the losses behind it (None if it could not be reconciled).
+
+    `early` are positions that were trained before they were scored, in the order in which they were scored. For a line that
+    is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before: a score
+    computed there is made of those, or of nothing that was seen.
+    """
+
+    metric: Metric
+    at: int
+    sums: tuple[int, ...] | None
+    coverage: Coverage | None = None
+    early: tuple[int, ...] = ()
+    num_early_bos: int = 0
+    num_left: int = 0
+    num_trained_after: int = 0
+    with_gradient: bool = False
+    recomputed_loss: float | None = None
+    recomputed_bpb: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What one run showed."""
+
+    failure: str | None
+    lines: tuple[ScoreLine, ...]
+    num_located: int
+    num_unlocated: int
+    num_trained_unlocated: int
+    num_trained_validation: int
+    num_steps: int
+
+    @property
+    def results(self) -> tuple[ScoreLine, ...]:
+        """Reported scores that are results, not progress."""
+        return tuple(line for line in self.lines if not line.metric.progress)
+
+
+def judge(outcome: Outcome, world: World) -> Judgement:
+    """The facts of a run on the world's own validation stream. ValueError if the events are damaged."""
+    tokens = world.validation()
+    trace = read_trace(outcome.events, len(tokens))
+    lines = tuple(judge_lines(trace, world, tokens))
+    return Judgement(
+        failure=outcome.failure,
+        lines=lines,
+        num_located=len(trace.positions),
+        num_unlocated=trace.num_unlocated,
+        num_trained_unlocated=trace.num_trained_unlocated,
+        num_trained_validation=len({each for _, positions in trace.gradients for each in positions}),
+        num_steps=len(trace.steps),
+    )
+
+
+def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[ScoreLine]:
+    """Every reported score of a run on a validation stream."""
+    ledger = _Ledger(trace, world.count_bytes(tokens))
+    last_gradient = {position: at for at, positions in trace.gradients for position in positions}
+    before = 0
+    for at, text in trace.lines:
+        for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
+            sums = ledger.reconcile(metric, at)
+            if sums is None:
+                left = [
+                    number for each in trace.sums if before <= each.at < at and not each.linked for number in each.losses
+                ]
+                early, _ = _early(trace, left, tokens)
+                yield ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(left))
+                continue
+            before = at
+            losses = [number for each in sums for number in trace.sums[each].losses]
+            early, num_bos = _early(trace, losses, tokens)
+            after = {
+                position
+                for number in losses
+                if last_gradient.get(position := trace.positions[number], -1) > trace.scored_at[number]
+            }
+            loss, bpb = ledger.means(sums)
+            yield ScoreLine(
+                metric=metric,
+                at=at,
+                sums=sums,
+                coverage=_coverage([trace.positions[number] for number in losses], len(tokens)),
+                early=early,
+                num_early_bos=num_bos,
+                num_trained_after=len(after),
+                with_gradient=any(trace.with_gradient[number] for number in losses),
+                recomputed_loss=loss,
+                recomputed_bpb=bpb,
+            )
+
+
+def _early(trace: Trace, losses: Sequence[int], tokens: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    """Positions trained before scored among losses, without BOS, and how many BOS."""
+    early = list(dict.fromkeys(trace.positions[number] for number in losses if trace.own[number]))
+    others = tuple(each for each in early if tokens[each] != BOS_ID)
+    return others, len(early) - len(others)
+
+
+def _coverage(positions: Sequence[int], size: int) -> Coverage:
+    counts = Counter(positions)
+    missing = [position for position in range(1, size) if position not in counts]
+    return Coverage(
+        num_once=sum(count == 1 for count in counts.values()),
+        num_repeated=sum(count > 1 for count in counts.values()),
+        num_missing=len(missing),
+        first_missing=missing[0] if missing else None,
+    )
+
+
+class _Ledger:
+    """Totals of sums, and the search for those behind a printed number."""
+
+    def __init__(self, trace: Trace, num_bytes: Sequence[int]) -> None:
+        self.trace = trace
+        self.totals = [
+            (sum(each.values), len(each.losses), sum(num_bytes[trace.positions[number]] for number in each.losses))
+            for each in trace.sums
+        ]
+
+    def means(self, sums: Sequence[int]) -> tuple[float, float | None]:
+        """Mean loss in nats, and bits per byte, over sums."""
+        nats, count, num_bytes = (sum(column) for column in zip(*(self.totals[each] for each in sums), strict=True))
+        return nats / count, nats / math.log(2) / num_bytes if num_bytes else None
+
+    def reconcile(self, metric: Metric, at: int) -> tuple[int, ...] | None:
+        """The sums behind a printed metric, in order of time; None if none fit."""
+        for sums in self._candidates(at):
+            if sums and self._fits(metric, *self.means(sums)):
+                return sums
+        return None
+
+    def _candidates(self, at: int) -> Iterator[tuple[int, ...]]:
+        reads = [read for read in self.trace.reads if read.at < at][-_MAX_READS:]
+        seen: set[frozenset[int]] = set()
+        for read in reversed(reads):
+            if read.sums not in seen:
+                seen.add(read.sums)
+                yield tuple(sorted(read.sums))
+        yield from self._growing([read.sums for read in reversed(reads)])
+        for linked in (True, False):
+            before = [number for number, each in enumerate(self.trace.sums) if each.at < at and each.linked is linked]
+            yield from self._growing([frozenset((number,)) for number in reversed(before)])
+
+    @staticmethod
+    def _growing(parts: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:
+        """Unions of ever more parts."""
+        whole: set[int] = set()
+        for part in parts:
+            if not part <= whole:
+                whole |= part
+                yield tuple(sorted(whole))
+
+    @staticmethod
+    def _fits(metric: Metric, loss: float, bpb: float | None) -> bool:
+        if bpb is None or not _equals(metric.val_bpb, bpb, metric.num_decimals):
+            return False
+        return metric.val_loss is None or _equals(metric.val_loss, loss, _num_decimals(metric.text, metric.val_loss))
+
+
+def _num_decimals(text: str, value: float) -> int:
+    """Decimals with which a value is printed in a line."""
+    return max((len(match[1]) for match in _DECIMAL.finditer(text) if float(match.group()) == value), default=0)
+
+
+def _equals(printed: float, computed: float, num_decimals: int) -> bool:
+    return abs(printed - computed) <= 0.501 * 10.0**-num_decimals + _SINGLE_PRECISION * abs(computed)

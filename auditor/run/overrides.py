@@ -1,0 +1,113 @@
+"""Toy scale: which of the script's environment variables are set to which sizes, and which switches are kept.
+
+Switches keep the value of the submitted run (its effective configuration); sizes that the script reads shrink so that
+training takes two steps and evaluation covers a small validation stream completely. The number of layers stays, since other
+settings refer to layers by index. Every override is told with the value it replaces.
+
+Not covered: sizes that a script hard-codes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from auditor.run.world import World
+from auditor.source.configuration import Configuration, Origin
+
+_SUBMITTED = (Origin.LOG, Origin.COMMAND, Origin.PRELUDE, Origin.README)
+_SEQUENCE = ("TRAIN_SEQ_LEN", "EVAL_SEQ_LEN", "ROPE_TRAIN_SEQ_LEN", "TTT_EVAL_SEQ_LEN", "SEQ_LEN", "TTT_TRAIN_SEQ_LEN")
+_TOY_SIZES: Mapping[str, str] = dict.fromkeys(_SEQUENCE, "256") | {
+    "ITERATIONS": "2",
+    "WARMUP_STEPS": "0",
+    "MAX_WALLCLOCK_SECONDS": "0",  # schedules then follow the iterations
+    "TRAIN_BATCH_TOKENS": "2048",
+    "TRAIN_LOG_EVERY": "1",
+    "VAL_LOSS_EVERY": "0",
+    "EVAL_STRIDE": "64",
+    "EVAL_BATCH_SEQS": "16",
+    "VAL_BATCH_SIZE": "16384",
+    "VAL_BATCH_TOKENS": "16384",
+    "MODEL_DIM": "64",
+    "EMBEDDING_DIM": "64",
+    "EMBED_DIM": "64",
+    "NUM_HEADS": "4",
+    "NUM_KV_HEADS": "2",
+    "VE_DIM": "16",
+    "BITNET_GROUP_SIZE": "64",
+    "BIGRAM_VOCAB_SIZE": "512",
+    "BIGRAM_DIM": "16",
+    "TRIGRAM_VOCAB_SIZE": "512",
+    "TRIGRAM_DIM": "16",
+    "GPTQ_CALIBRATION_BATCHES": "1",
+    "GPTQ_CALIB_BATCHES": "1",
+    "GPTQ_RESERVE_SECONDS": "0",
+    "TTT_CHUNK_TOKENS": "2048",
+    "TTT_CHUNK_SIZE": "64",
+    "TTT_BATCH_SIZE": "16",
+    "TTT_LORA_RANK": "8",
+    "PHASED_TTT_PREFIX_DOCS": "20",
+    "GLOBAL_TTT_CHUNK_TOKENS": "2048",
+}
+_PER_HEAD = 16  # MODEL_DIM / NUM_HEADS
+_REPEATS = re.compile(r"(?:TTT|SLOT|ADAPT|LORA|QUANT|SGD)\w*_(?:EPOCHS|STEPS|ITERS)$")  # how often something is repeated
+_MAX_REPEATS = 3
+_NEVER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "RUN_ID", "PATH", "HOME", "MASTER_ADDR", "MASTER_PORT")
+_TOO_SLOW = {"FUSED_CE_ENABLED": "0"}  # a fused kernel over the vocabulary, interpreted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """One environment variable of the run: `submitted` is the value that it replaces, None where that is unknown."""
+
+    name: str
+    value: str
+    submitted: str | None
+    why: str
+
+
+def overrides(configuration: Configuration, world: World) -> tuple[Override, ...]:
+    """The variables to set, by name."""
+    found = {each.name: each for each in _all(configuration, world)}
+    return tuple(found[name] for name in sorted(found))
+
+
+def _all(configuration: Configuration, world: World) -> Iterator[Override]:
+    for name in configuration.names():
+        resolved = configuration.environment(name)
+        value = None if resolved is None else str(resolved.value)
+        if name in _NEVER or name.startswith("PYTORCH_"):
+            continue
+        if (size := _size(name, value)) is not None:
+            yield Override(name=name, value=size, submitted=value, why="toy size")
+        elif name in _TOO_SLOW:
+            yield Override(name=name, value=_TOO_SLOW[name], submitted=value, why="its kernel is too slow when interpreted")
+        elif resolved is not None and resolved.origin in _SUBMITTED and value is not None:
+            yield Override(name=name, value=value, submitted=value, why=f"as submitted ({resolved.origin.value})")
+    yield from _places(world)
+
+
+def _size(name: str, value: str | None) -> str | None:
+    if name in _TOY_SIZES:
+        # a size of zero is a switch
+        return None if _is_zero(value) else _TOY_SIZES[name]
+    most = _PER_HEAD if name == "ROPE_DIMS" else _MAX_REPEATS if _REPEATS.search(name) else None
+    if most is None or value is None or not value.isdigit() or int(value) <= most:
+        return None
+    return str(most)
+
+
+def _is_zero(value: str | None) -> bool:
+    try:
+        return value is not None and float(value) == 0
+    except ValueError:
+        return False
+
+
+def _places(world: World) -> Iterator[Override]:
+    why = "the toy world"
+    places = {"DATA_DIR": "./data/", "DATA_PATH": f"./{world.dataset}", "TOKENIZER_PATH": f"./{world.tokenizer}"}
+    places |= {"VOCAB_SIZE": str(world.vocab_size), "RUN_ID": "toy"}
+    for name, value in places.items():
+        yield Override(name=name, value=value, submitted=None, why=why)

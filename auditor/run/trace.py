@@ -1,0 +1,153 @@
+"""The recorder's events as facts: losses by number, sums of them, reads of sums, printed lines, gradients.
+
+Events come from a process that runs a stranger's code, so nothing in them is trusted to have the right shape; one that has
+not is an error that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from auditor.run.runner import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Losses that entered one sum: their numbers and values, in order; `at` is the event's number.
+
+    `linked` is False for losses that left for where they could not be followed (numpy, lists) and may be summed there.
+    """
+
+    at: int
+    losses: Sequence[int]
+    values: Sequence[float]
+    linked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A number was read that the sums with these numbers went into."""
+
+    at: int
+    sums: frozenset[int]
+
+
+@dataclass(slots=True)
+class Trace:
+    """Everything that one run told.
+
+    Lists by loss number: `positions` in the validation stream; `scored_at` the event; `own` whether gradients of that very
+    position had gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on.
+    `gradients` are (event, positions) of backward passes, `lines` (event, text) of standard output.
+    """
+
+    positions: list[int] = field(default_factory=list)
+    scored_at: list[int] = field(default_factory=list)
+    own: list[bool] = field(default_factory=list)
+    with_gradient: list[bool] = field(default_factory=list)
+    sums: list[Sum] = field(default_factory=list)
+    sum_of: dict[int, int] = field(default_factory=dict)
+    reads: list[Read] = field(default_factory=list)
+    lines: list[tuple[int, str]] = field(default_factory=list)
+    gradients: list[tuple[int, list[int]]] = field(default_factory=list)
+    steps: list[tuple[int, str]] = field(default_factory=list)
+    num_unlocated: int = 0
+    num_trained_unlocated: int = 0
+
+
+def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
+    """The facts in a run's events on a stream of so many tokens. ValueError for an event that does not have its shape."""
+    trace = Trace()
+    for at, event in enumerate(events):
+        try:
+            add = _ADDERS.get(str(event["t"]))
+            if add is not None:
+                add(trace, at, event)
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            raise ValueError(f"event {at} ({str(event)[:80]}): {type(error).__name__} {error}") from error
+    outside = [position for position in trace.positions if not 0 <= position < num_positions]
+    if outside:
+        raise ValueError(f"a loss of position {outside[0]} in a stream of {num_positions} tokens")
+    return trace
+
+
+def _add_losses(trace: Trace, at: int, event: Event) -> None:
+    positions = [_whole(each) for each in _list(event["positions"])]
+    own = set(_list(event.get("own", [])))
+    if event["first"] != len(trace.positions):
+        raise ValueError("its losses are not numbered on")
+    trace.positions += positions
+    trace.scored_at += [at] * len(positions)
+    trace.own += [index in own for index in range(len(positions))]
+    trace.with_gradient += [bool(event["gradient"])] * len(positions)
+
+
+def _add_sum(trace: Trace, at: int, event: Event) -> None:
+    losses = list(_numbers(event["losses"]))
+    values = _floats(event["values"])
+    if len(losses) != len(values) or (losses and not 0 <= min(losses) <= max(losses) < len(trace.positions)):
+        raise ValueError("its losses and values do not belong together")
+    is_linked = event["t"] == "sum"
+    if is_linked:
+        trace.sum_of[_whole(event["id"])] = len(trace.sums)
+    trace.sums.append(Sum(at, losses, values, is_linked))
+
+
+def _add_read(trace: Trace, at: int, event: Event) -> None:
+    trace.reads.append(Read(at, frozenset(trace.sum_of[number] for number in _numbers(event["sums"]))))
+
+
+def _add_line(trace: Trace, at: int, event: Event) -> None:
+    trace.lines.append((at, str(event["text"])))
+
+
+def _add_gradient(trace: Trace, at: int, event: Event) -> None:
+    trace.gradients.append((at, list(_numbers(event["positions"]))))
+
+
+def _add_step(trace: Trace, at: int, event: Event) -> None:
+    trace.steps.append((at, str(event["optimizer"])))
+
+
+def _add_unlocated(trace: Trace, at: int, event: Event) -> None:
+    count = _whole(event["count"])
+    if not event["gradient"]:
+        trace.num_unlocated += count
+    elif "of" not in event:  # some of a batch are padding; a whole batch is data
+        trace.num_trained_unlocated += count
+
+
+_ADDERS: Mapping[str, Callable[[Trace, int, Event], None]] = {
+    "losses": _add_losses,
+    "sum": _add_sum,
+    "leaves": _add_sum,
+    "read": _add_read,
+    "line": _add_line,
+    "gradient": _add_gradient,
+    "step": _add_step,
+    "unlocated": _add_unlocated,
+}
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError("no list")
+    return value
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("no whole number")
+    return value
+
+
+def _floats(value: object) -> list[float]:
+    return [float(each) for each in _list(value) if isinstance(each, int | float)]
+
+
+def _numbers(ranges: object) -> Iterator[int]:
+    """Numbers that were told as [first, count] pairs."""
+    for pair in _list(ranges):
+        first, count = _list(pair)
+        yield from range(_whole(first), _whole(first) + _whole(count))

@@ -1,0 +1,113 @@
+"""Judging events as a recorder sends them, without running anything."""
+
+import math
+
+import pytest
+
+from auditor.run.judge import judge
+from auditor.run.runner import Outcome
+from auditor.run.trace import read_trace
+from auditor.run.world import toy_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return toy_world(1024, False, tmp_path_factory.mktemp("worlds"))
+
+
+def losses(first, positions, values, own=()):
+    return {"t": "losses", "first": first, "positions": positions, "values": values, "own": list(own), "gradient": False}
+
+
+def total(number, first, values):
+    return {"t": "sum", "id": number, "losses": [[first, len(values)]], "values": values}
+
+
+def line(text):
+    return {"t": "line", "text": text}
+
+
+def judged(world, *events):
+    outcome = Outcome(events=events, failure=None, seconds=1.0, cpu_seconds=1.0, isolation="", log="")
+    return judge(outcome, world)
+
+
+def bpb(world, positions, values):
+    num_bytes = world.count_bytes(world.validation())
+    return sum(values) / math.log(2) / sum(num_bytes[position] for position in positions)
+
+
+def test_a_line_is_made_of_the_sums_that_went_into_the_number_read_not_of_other_sums(world):
+    positions, values = [1, 2, 3, 4], [2.0, 3.0, 4.0, 5.0]
+    entropy = [0.5, 0.5, 0.5, 0.5]
+    result = judged(
+        world,
+        losses(0, positions, values),
+        total(0, 0, values),
+        total(1, 0, entropy),
+        {"t": "read", "value": 3.5, "sums": [[0, 1]]},
+        line(f"final val_loss:3.5000 val_bpb:{bpb(world, positions, values):.6f}"),
+    )
+    (score,) = result.results
+    assert score.sums == (0,)
+    assert score.coverage.num_once == 4
+
+
+def test_a_number_added_up_in_python_is_made_of_all_sums_read_since(world):
+    values = [2.0, 3.0]
+    result = judged(
+        world,
+        losses(0, [1, 2], values),
+        total(0, 0, values),
+        {"t": "read", "value": 5.0, "sums": [[0, 1]]},
+        losses(2, [3, 4], [4.0, 5.0]),
+        total(1, 2, [4.0, 5.0]),
+        {"t": "read", "value": 9.0, "sums": [[1, 1]]},
+        line(f"final val_loss:3.50000000 val_bpb:{bpb(world, [1, 2, 3, 4], [2.0, 3.0, 4.0, 5.0]):.8f}"),
+    )
+    assert result.results[0].sums == (0, 1)
+
+
+def test_a_score_with_another_byte_count_is_not_reconciled(world):
+    values = [2.0, 3.0]
+    wrong = bpb(world, [1, 2], values) * 1.01
+    result = judged(
+        world,
+        losses(0, [1, 2], values),
+        total(0, 0, values),
+        {"t": "read", "value": 2.5, "sums": [[0, 1]]},
+        line(f"final val_loss:2.5000 val_bpb:{wrong:.4f}"),
+    )
+    assert result.results[0].sums is None
+
+
+def test_only_a_documents_beginning_trained_before_is_told_apart(world):
+    tokens = world.validation()
+    start = next(at for at, token in enumerate(tokens) if token == 1 and at > 0)
+    values = [2.0, 3.0]
+    result = judged(
+        world,
+        losses(0, [start, start + 1], values, own=[0]),
+        total(0, 0, values),
+        {"t": "read", "value": 2.5, "sums": [[0, 1]]},
+        line(f"final val_loss:2.5000 val_bpb:{bpb(world, [start, start + 1], values):.6f}"),
+    )
+    assert (result.results[0].early, result.results[0].num_early_bos) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"t": "losses", "first": 5, "positions": [1], "values": [1.0], "gradient": False},
+        {"t": "losses", "first": 0, "positions": "x", "values": [1.0], "gradient": False},
+        {"t": "losses", "first": 0, "positions": [10**9], "values": [1.0], "gradient": False},
+        {"t": "losses", "first": 0, "positions": [-1], "values": [1.0], "gradient": False},
+        {"t": "sum", "id": 0, "losses": [[0, 1]], "values": [1.0]},
+        {"t": "read", "value": 1.0, "sums": [[7, 1]]},
+        {"t": "gradient"},
+        {},
+    ],
+)
+def test_an_event_without_its_shape_is_refused(event):
+    with pytest.raises(ValueError, match=r"event 0|a loss of position"):
+        read_trace([event], 100)

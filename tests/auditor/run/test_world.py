@@ -1,0 +1,80 @@
+from collections import Counter
+
+import pytest
+
+from auditor.run.world import BOS_ID, GRAM, VOCABULARIES, pieces, read_shard, toy_world
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("worlds")
+    return {size: toy_world(size, size == 8192, cache) for size in VOCABULARIES}
+
+
+def grams(tokens):
+    return [tuple(tokens[at : at + GRAM]) for at in range(len(tokens) - GRAM + 1)]
+
+
+def training(world):
+    files = sorted((world.folder / world.dataset).glob("fineweb_train_0*.bin"))
+    return [read_shard(file.read_bytes()) for file in files]
+
+
+@pytest.mark.parametrize("size", VOCABULARIES)
+def test_every_run_of_tokens_in_the_validation_stream_says_where_it_is_from(worlds, size):
+    counts = Counter(grams(worlds[size].validation()))
+    assert max(counts.values()) == 1
+    assert not counts.keys() & {gram for shard in training(worlds[size]) for gram in grams(shard)}
+
+
+@pytest.mark.parametrize("size", VOCABULARIES)
+def test_bytes_per_token_add_up_to_the_bytes_of_the_decoded_documents(worlds, size):
+    processor = pytest.importorskip("sentencepiece").SentencePieceProcessor(
+        model_file=str(worlds[size].folder / worlds[size].tokenizer)
+    )
+    tokens = worlds[size].validation()
+    starts = [at for at, token in enumerate(tokens) if token == BOS_ID]
+    assert starts[0] == 0
+    documents = [tokens[start + 1 : end] for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True)]
+    decoded = sum(len(processor.decode(document).encode()) for document in documents)
+    assert sum(worlds[size].count_bytes(tokens)) == decoded
+    assert processor.vocab_size() == size
+
+
+def test_the_sidecar_holds_the_bytes_of_each_token_and_only_where_asked_for(worlds):
+    world = worlds[8192]
+    held = read_shard((world.folder / world.dataset / "fineweb_val_bytes_000000.bin").read_bytes())
+    assert held == world.count_bytes(world.validation())
+    assert not list((worlds[1024].folder / worlds[1024].dataset).glob("*_bytes_*"))
+
+
+def test_generating_again_gives_the_same_bytes(worlds, tmp_path):
+    again = toy_world(1024, False, tmp_path)
+    first = {path.relative_to(worlds[1024].folder): path.read_bytes() for path in worlds[1024].folder.rglob("*.*")}
+    second = {path.relative_to(again.folder): path.read_bytes() for path in again.folder.rglob("*.*")}
+    assert first == second
+    assert len(first) == 4
+
+
+def test_a_replacement_differs_in_kind_and_in_half(worlds):
+    vocabulary = pieces(1024)
+
+    def begins_word(token):
+        return vocabulary[token][0].startswith("\u2581")
+
+    for token in set(worlds[1024].validation()) - {BOS_ID}:
+        others = worlds[1024].unlike(token)
+        assert len(others) > 10
+        assert all(begins_word(other) != begins_word(token) for other in others)
+        assert all((other < 512) != (token < 512) for other in others)
+
+
+@pytest.mark.parametrize("size", [260, 100_000])
+def test_a_vocabulary_that_cannot_be_made_is_refused_with_its_size(tmp_path, size):
+    with pytest.raises(ValueError, match=f"vocabulary of {size}"):
+        toy_world(size, False, tmp_path)
+
+
+def test_a_file_that_is_no_shard_is_refused():
+    with pytest.raises(ValueError, match="no shard"):
+        read_shard(bytes(2048))
