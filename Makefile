@@ -8,7 +8,7 @@ REPO ?= $(PGOLF_CORPUS)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,train]"
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,train,data]"
 	touch $@
 
 demo: $(VENV)/.installed  ## audit fixtures: one report in full, then all of them in a table
