@@ -42,6 +42,7 @@ _TOY_SIZES: Mapping[str, str] = dict.fromkeys(_SEQUENCE, "256") | {
     "TRIGRAM_DIM": "16",
     "GPTQ_CALIBRATION_BATCHES": "1",
     "GPTQ_CALIB_BATCHES": "1",
+    "GPTQ_CALIB_SAMPLES": "2",
     "GPTQ_RESERVE_SECONDS": "0",
     "TTT_CHUNK_TOKENS": "2048",
     "TTT_CHUNK_SIZE": "64",
@@ -53,6 +54,8 @@ _TOY_SIZES: Mapping[str, str] = dict.fromkeys(_SEQUENCE, "256") | {
 _PER_HEAD = 16  # MODEL_DIM / NUM_HEADS
 _REPEATS = re.compile(r"(?:TTT|SLOT|ADAPT|LORA|QUANT|SGD)\w*_(?:EPOCHS|STEPS|ITERS)$")  # how often something is repeated
 _MAX_REPEATS = 3
+_BEGINS = re.compile(r"_START_STEP$")  # at which step of the training something begins, so that it does
+_MOST = ((re.compile(r"^ROPE_DIMS$"), _PER_HEAD), (_REPEATS, _MAX_REPEATS), (_BEGINS, 1))
 _NEVER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "RUN_ID", "PATH", "HOME", "MASTER_ADDR", "MASTER_PORT")
 _TOO_SLOW = {"FUSED_CE_ENABLED": "0"}  # a fused kernel over the vocabulary, interpreted
 
@@ -92,7 +95,7 @@ def _size(name: str, value: str | None) -> str | None:
     if name in _TOY_SIZES:
         # a size of zero is a switch
         return None if _is_zero(value) else _TOY_SIZES[name]
-    most = _PER_HEAD if name == "ROPE_DIMS" else _MAX_REPEATS if _REPEATS.search(name) else None
+    most = next((most for pattern, most in _MOST if pattern.search(name)), None)
     if most is None or value is None or not value.isdigit() or int(value) <= most:
         return None
     return str(most)
