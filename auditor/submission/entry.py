@@ -34,7 +34,7 @@ _NAMED_FILE = re.compile(r"[\w./-]+\.(?:py|c|cc|cpp|cu|cuh|h|hpp|so|model|npz|np
 
 def read_script(files: FileTree, entry: str | None) -> tuple[Script | None, tuple[Unreadable, ...]]:
     """The submission's entry point (`entry` if given), and what could not be read or parsed."""
-    path, because = (entry, "named") if entry else _choose_entry(files.paths())
+    path, because = (entry, "named") if entry else choose_entry(files.paths())
     if path is None:
         return None, ()
     reader = _Reader(files)
@@ -67,7 +67,8 @@ def read_alone(files: FileTree, path: str) -> Script | None:
     return Script(path=path, num_bytes=files.size(path), layers=main.layers, modules=modules, packed=main.packed)
 
 
-def _choose_entry(paths: Iterable[str]) -> tuple[str | None, str]:
+def choose_entry(paths: Iterable[str]) -> tuple[str | None, str]:
+    """The script that a folder's submission runs, by name, and why it is taken; None if no file looks like one."""
     scripts = [path for path in paths if path.endswith(".py")]
     for pattern in _RANKED_NAMES:
         fitting = [path for path in scripts if pattern.match(posixpath.basename(path)) and not _NEVER_ENTRY.search(path)]

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from auditor.report import Unreadable
+from auditor.submission.entry import choose_entry
 from auditor.submission.errors import SubmissionError
 from auditor.submission.folders import find_submission_folders, folder_of, is_training_script
 from auditor.submission.git import Git, GitTree
@@ -54,6 +55,32 @@ class RestrictedTree:
     def problems(self) -> tuple[Unreadable, ...]:
         """What was passed over among the files."""
         return ()
+
+
+class WithScript:
+    """A submission folder without a script, and the script that the same change puts at the repository's root."""
+
+    def __init__(self, folder: FileTree, root: FileTree, script: str, name: str) -> None:
+        self._folder = folder
+        self._root = root
+        self._script = script
+        self._name = name
+
+    def paths(self) -> tuple[str, ...]:
+        """The files, sorted."""
+        return tuple(sorted((*self._folder.paths(), self._name)))
+
+    def size(self, path: str) -> int:
+        """Size in bytes."""
+        return self._root.size(self._script) if path == self._name else self._folder.size(path)
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes, bounded."""
+        return self._root.read(self._script) if path == self._name else self._folder.read(path)
+
+    def problems(self) -> tuple[Unreadable, ...]:
+        """What was passed over in the folder."""
+        return self._folder.problems()
 
 
 class Repository:
@@ -178,12 +205,16 @@ class _ChangeSet:
         if self.folders:
             ranked = sorted(self.folders, key=self._rank, reverse=True)
             return ranked[0], None, f"of {len(ranked)} submission folders {self._reason(ranked[0])}"
-        scripts = [c.path for c in self.changes if c.kind != "deleted" and c.path.endswith(".py") and "/" not in c.path]
-        scripts = [path for path in scripts if path.startswith("train")] or scripts
-        if scripts:
-            entry = min(scripts, key=lambda path: (path != "train_gpt.py", path))
+        entry = self._root_script()
+        if entry:
             return "", entry, "the change touches no submission folder, only this script at the repository's root"
         return None
+
+    def _root_script(self) -> str | None:
+        """The script that the change adds or modifies at the repository's root, training scripts first."""
+        scripts = [c.path for c in self.changes if c.kind != "deleted" and c.path.endswith(".py") and "/" not in c.path]
+        scripts = [path for path in scripts if path.startswith("train")] or scripts
+        return min(scripts, key=lambda path: (path != "train_gpt.py", path), default=None)
 
     def _rank(self, folder: str) -> tuple[bool, bool, bool, bool, int, bool, str, float, str]:
         tree = GitTree(self.git, self.head, folder)
@@ -225,8 +256,13 @@ class _ChangeSet:
     def submission(self, folder: str, entry: str | None, because: str, pr: int | None = None) -> Submission:
         """The submission in a folder of the change's head; a root script comes with the files that the change touches."""
         files: FileTree = GitTree(self.git, self.head, folder)
+        script = self._root_script()
         if not folder:
             files = RestrictedTree(files, [change.path for change in self.changes])
+        elif script and choose_entry(files.paths())[0] is None:
+            entry = "../" * (folder.count("/") + 1) + script
+            files = WithScript(files, GitTree(self.git, self.head, ""), script, entry)
+            because += f"; its script is the {script} that the change puts at the repository's root"
         return Submission(
             folder or ".",
             files,

@@ -168,7 +168,7 @@ class LibraryCalls:
             return arguments[0] if arguments else v.Data()
         if last in _LOSSES and len(arguments) + len(keywords) >= 2:
             return self._loss(arguments, keywords)
-        if ".optim" in f".{name}" and last[0].isupper():
+        if ".optim" in f".{name}" and "lr_scheduler" not in name and last[0].isupper():
             return v.Optimizer(v.stores_in(v.Sequence([*arguments, *keywords.values()])), last)
         if last in ("defaultdict", "OrderedDict", "Counter"):
             return v.Mapping(rest=v.Data(born=self.machine.recorder.turns))

@@ -184,6 +184,20 @@ def test_a_bare_mirror_and_a_subfolder_read_the_same(workshop: Workshop, tmp_pat
     assert from_mirror.digest == opened(workshop, 1).digest
 
 
+def test_a_folder_without_a_script_comes_with_the_one_at_the_root(workshop: Workshop) -> None:
+    workshop.branch("one")
+    folder = workshop.record("2026-04-01_A")
+    (workshop.path / folder / "train_gpt.py").unlink()
+    workshop.write("train_gpt.py", "print('the script of the change')\n")
+    workshop.commit("script at the root")
+    workshop.publish(1)
+    submission = opened(workshop, 1)
+    assert submission.path == folder
+    assert submission.script is not None
+    assert submission.script.path == "../../../train_gpt.py"
+    assert "the script of the change" in submission.script.main.source
+
+
 def test_links_and_submodules_are_reported_and_not_followed(workshop: Workshop) -> None:
     (workshop.path / "link.log").symlink_to("/etc/hostname")
     head = workshop.git("rev-parse", "HEAD")
