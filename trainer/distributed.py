@@ -50,6 +50,7 @@ def process_group(device: str) -> Iterator[torch.device]:
     dist.init_process_group("nccl" if use_cuda else "gloo")
     try:
         yield local
+        dist.barrier()  # a process that leaves while others still talk to it brings them down
     finally:
         dist.destroy_process_group()
 
