@@ -48,7 +48,7 @@ def add_eval_parser(commands: Commands) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    return _report_errors("train", lambda: _train_or_raise(arguments))
+    return report_errors("train", lambda: _train_or_raise(arguments))
 
 
 def _train_or_raise(arguments: argparse.Namespace) -> int:
@@ -74,7 +74,7 @@ def _train_or_raise(arguments: argparse.Namespace) -> int:
 
 
 def _eval(arguments: argparse.Namespace) -> int:
-    return _report_errors("eval", lambda: _eval_or_raise(arguments))
+    return report_errors("eval", lambda: _eval_or_raise(arguments))
 
 
 def _eval_or_raise(arguments: argparse.Namespace) -> int:
@@ -92,7 +92,7 @@ def _config(arguments: argparse.Namespace) -> Config:
     return apply_overrides(preset(arguments.preset or "tiny"), arguments.set)
 
 
-def _report_errors(command: str, call: Callable[[], int]) -> int:
+def report_errors(command: str, call: Callable[[], int]) -> int:
     """What a user can mend is one line on standard error; anything else is a defect and keeps its traceback."""
     try:
         return call()

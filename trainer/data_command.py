@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-OK, PROBLEMS, FAILED = 0, 1, 2
-INSTALL = "pip install 'pgolf[train]'"
+from trainer.command import report_errors
+
+OK, PROBLEMS = 0, 1
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -28,21 +29,8 @@ def _add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: Command, description: str
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=description, description=description)
-    parser.set_defaults(run=lambda arguments: _report_errors(run, arguments))
+    parser.set_defaults(run=lambda arguments: report_errors("data", lambda: run(arguments)))
     return parser
-
-
-def _report_errors(run: Command, arguments: argparse.Namespace) -> int:
-    """What a user can mend is one line on standard error; anything else is a defect and keeps its traceback."""
-    try:
-        return run(arguments)
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "numpy", "sentencepiece"):
-            raise
-        print(f"pgolf data: {error.name} is not installed: {INSTALL}", file=sys.stderr)
-    except (ValueError, OSError) as error:
-        print(f"pgolf data: {error}", file=sys.stderr)
-    return FAILED
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
