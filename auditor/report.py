@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from auditor.finding import Basis, Evidence, Finding, Location, NotApplicable, Severity, Unestablished
 from auditor.rule import Ruleset, RulesetName
+from auditor.timeline import Timeline
 
 SCHEMA_VERSION = 1
 
@@ -138,7 +139,8 @@ class HeadlineSummary:
 class Report:
     """Everything the auditor says about one submission.
 
-    `story` tells the evaluation in program order, line by line; empty where it was not asked for.
+    `story` tells the evaluation in program order, line by line, and `timelines` what a picture of it is drawn from; both
+    are empty where they were not asked for.
     """
 
     submission: SubmissionSummary
@@ -146,6 +148,7 @@ class Report:
     results: tuple[RuleResult, ...]
     unreadable: tuple[Unreadable, ...] = ()
     story: tuple[str, ...] = ()
+    timelines: tuple[Timeline, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
