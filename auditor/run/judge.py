@@ -1,9 +1,10 @@
 """What a run shows, as facts for rules and for people: each reported score against the losses that it was made of.
 
 A reported line is reconciled by following the number back: reads of sums of losses before it are tried, latest first,
-then what was read or summed since some earlier event, until mean loss and bits per byte, computed anew from the recorded
-losses and our own byte counts, equal what was printed to its last digit. Only then is it known which losses stand behind
-the line, and only then is anything said about their order, their coverage, or what had influenced them.
+then what was read (anywhere, or by one line of the script) or summed since some earlier event, until mean loss and bits per
+byte, computed anew from the recorded losses and our own byte counts, equal what was printed to its last digit. Only then is
+it known which losses stand behind the line, and only then is anything said about their order, their coverage, or what had
+influenced them.
 
 Influence is exact about weights: a position is *trained before scored* if gradients of that very position went into numbers
 that its reported loss was computed from. Training that was discarded or undone before does not count. The first token of
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from auditor.run.runner import Outcome
-from auditor.run.trace import Trace, read_trace
+from auditor.run.trace import Read, Trace, read_trace
 from auditor.run.world import BOS_ID, World
 from auditor.submission.logs.lines import Line
 from auditor.submission.logs.metrics import read_metrics
@@ -28,6 +29,7 @@ from auditor.submission.logs.model import Metric
 _SINGLE_PRECISION = 2e-6  # relative: scripts add up in float32
 _DECIMAL = re.compile(r"\d+\.(\d+)")
 _MAX_READS = 400  # reads tried for one line
+_MAX_BASES = 3  # of those, tried together with others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,15 +178,21 @@ class _Ledger:
 
     def _candidates(self, at: int) -> Iterator[tuple[int, ...]]:
         reads = [read for read in self.trace.reads if read.at < at][-_MAX_READS:]
-        seen: set[frozenset[int]] = set()
-        for read in reversed(reads):
-            if read.sums not in seen:
-                seen.add(read.sums)
-                yield tuple(sorted(read.sums))
+        seen = dict.fromkeys(read.sums for read in reversed(reads))
+        yield from (tuple(sorted(sums)) for sums in seen)
         yield from self._growing([read.sums for read in reversed(reads)])
+        yield from self._by_site(reads, list(seen))
         for linked in (True, False):
             before = [number for number, each in enumerate(self.trace.sums) if each.at < at and each.linked is linked]
             yield from self._growing([frozenset((number,)) for number in reversed(before)])
+
+    def _by_site(self, reads: Sequence[Read], distinct: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:
+        """What one line of the script read: alone, or beside what a number holds that was read last."""
+        for site in dict.fromkeys(read.site for read in reversed(reads)):
+            parts = [read.sums for read in reversed(reads) if read.site == site]
+            yield from self._growing(parts)
+            for base in distinct[:_MAX_BASES]:
+                yield from self._growing([base, *parts])
 
     @staticmethod
     def _growing(parts: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:

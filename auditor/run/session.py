@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import tempfile
@@ -35,7 +36,7 @@ class Session:
         with tempfile.TemporaryDirectory(prefix="pgolf-run-") as folder:
             work = Path(folder)
             (work / "work").mkdir()
-            lay_out(self.submission, work / "work")
+            left_out = lay_out(self.submission, work / "work")
             shutil.copytree(self.world.folder / "data", work / "work" / "data", dirs_exist_ok=True)
             if validation is not None:
                 stream = work / "work" / self.world.dataset / "fineweb_val_000000.bin"
@@ -45,7 +46,7 @@ class Session:
             if self.keep is not None:
                 self.keep.mkdir(parents=True, exist_ok=True)
                 (self.keep / "log.txt").write_text(outcome.log, encoding="utf-8")
-            return outcome
+            return dataclasses.replace(outcome, left_out=left_out)
 
 
 def open_session(submission: Submission, cache: Path, python: Path, limits: Limits, keep: Path | None = None) -> Session:

@@ -27,10 +27,11 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A number was read that the sums with these numbers went into."""
+    """A number was read that the sums with these numbers went into; `site` is the file and line that read it."""
 
     at: int
     sums: frozenset[int]
+    site: str
 
 
 @dataclass(slots=True)
@@ -95,7 +96,8 @@ def _add_sum(trace: Trace, at: int, event: Event) -> None:
 
 
 def _add_read(trace: Trace, at: int, event: Event) -> None:
-    trace.reads.append(Read(at, frozenset(trace.sum_of[number] for number in _numbers(event["sums"]))))
+    sums = frozenset(trace.sum_of[number] for number in _numbers(event["sums"]))
+    trace.reads.append(Read(at, sums, str(event.get("site", ""))))
 
 
 def _add_line(trace: Trace, at: int, event: Event) -> None:

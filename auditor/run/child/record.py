@@ -6,22 +6,22 @@ what it is (`moves`); sums of losses are told with the losses in them, and every
 a loss tells which of its own tokens had already influenced the numbers that it was computed from. Roots are tensors made
 from outside (numpy, lists, buffers): their tokens are recognised by content (`locate`), as are targets that came otherwise.
 
-State that leaves through numpy or a file is recognised by its content when it comes back unchanged (`carried`).
+State that leaves through numpy or a file is recognised by its content when it comes back unchanged (`carried`); losses are
+followed through numpy arrays (`arrays`).
 
 Told, not judged: the parent decides. Not covered: state that is repacked outside of torch, Python numbers, other processes
-(a loss that leaves for numpy is told), influence of tokens as inputs only, scripts that take the mode away.
+(a loss that leaves is told), influence of tokens as inputs only, scripts that take the mode away.
 """
 
 from __future__ import annotations
-
-import contextlib
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import moves
-from .carried import Carried, tensors_below
+from . import borders, moves
+from .carried import Carried
+from .emit import site
 from .locate import Locator
 from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
 
@@ -78,9 +78,7 @@ class Recorder(TorchDispatchMode):
 
     def install(self) -> None:
         """Begin to watch."""
-        _watch_roots(self)
-        _watch_exits(self)
-        _watch_files(self)
+        borders.watch(self)
         register_optimizer_step_post_hook(self._step)
         self.__enter__()
 
@@ -227,7 +225,7 @@ class Recorder(TorchDispatchMode):
 
     def kernel(self, given, written) -> None:
         """A kernel ran: what it wrote depends on all that it was given."""
-        with _pause():
+        with borders.pause():
             influence = 0
             for each in given:
                 entry = self.shadow.get(each)
@@ -271,7 +269,7 @@ class Recorder(TorchDispatchMode):
             self._tell_sum(numbers.reshape(1), args[0].reshape(1), args[0])
             entry = self.shadow.get(args[0])
         if entry.sums:
-            self.emit({"t": "read", "value": float(out), "sums": ranges(sorted(entry.sums))})
+            self.emit({"t": "read", "value": float(out), "sums": ranges(sorted(entry.sums)), "site": site()})
 
     def _loss_gradient(self, func, args, kwargs, out) -> None:
         gradient, _scores, target, _weight, _reduction, ignored = args[:6]
@@ -301,23 +299,34 @@ class Recorder(TorchDispatchMode):
         if influence:
             self.emit({"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()})
 
-    def root(self, tensor) -> None:
+    def summed(self, numbers, values) -> None:
+        """Losses were added up outside of torch, to a number that is read at once."""
+        self.emit({"t": "sum", "id": self.num_sums, "losses": ranges(numbers.tolist()), "values": values.tolist()})
+        self.emit({"t": "read", "value": float(values.sum()), "sums": [[self.num_sums, 1]], "site": site()})
+        self.num_sums += 1
+
+    def root(self, tensor, source=None) -> None:
         """Recognise what a tensor holds that was made from outside."""
         self.carried.comes(tensor)
+        numbers = getattr(source, "numbers", None)
+        if numbers is not None and numbers.shape == tensor.shape:
+            self.shadow.put(tensor, LOSSES, torch.from_numpy(numbers))
+            return
         if tensor.dtype in _INTEGERS and self.shadow.view(tensor) is None:
             places = self.locator.locate(tensor)
             if places is not None:
                 self.shadow.put(tensor, TOKENS, places)
 
-    def leaves(self, tensor) -> None:
-        """Tell the losses of a tensor whose content goes where it cannot be followed."""
+    def leaves(self, tensor):
+        """Tell the losses of a tensor whose content goes outside of torch; their numbers, None if there are none."""
         self.carried.leaves(tensor)
         numbers = self.shadow.view(tensor, LOSSES)
-        if numbers is not None and bool((numbers >= 0).any()):
-            held = tensor.detach()
-            event = {"t": "leaves", "losses": ranges(numbers[numbers >= 0].tolist())}
-            event["values"] = held[numbers >= 0].to(torch.float64).abs().tolist()
-            self.emit(event)
+        if numbers is None or not bool((numbers >= 0).any()):
+            return None
+        event = {"t": "leaves", "losses": ranges(numbers[numbers >= 0].tolist())}
+        event["values"] = tensor.detach()[numbers >= 0].to(torch.float64).abs().tolist()
+        self.emit(event)
+        return numbers
 
 
 def ranges(numbers):
@@ -329,63 +338,3 @@ def ranges(numbers):
         else:
             found.append([number, 1])
     return found
-
-
-def _watch_roots(recorder) -> None:
-    def watched(make):
-        def wrapper(*arguments, **options):
-            made = make(*arguments, **options)
-            if _watching():
-                with _pause():
-                    recorder.root(made)
-            return made
-
-        return wrapper
-
-    for name in ("from_numpy", "tensor", "as_tensor", "frombuffer"):
-        setattr(torch, name, watched(getattr(torch, name)))
-
-
-def _watch_exits(recorder) -> None:
-    def watched(leave):
-        def wrapper(self, *arguments, **options):
-            if _watching():
-                with _pause():
-                    recorder.leaves(self)
-            return leave(self, *arguments, **options)
-
-        return wrapper
-
-    for name in ("numpy", "tolist", "__array__"):
-        setattr(torch.Tensor, name, watched(getattr(torch.Tensor, name)))
-
-
-def _watch_files(recorder) -> None:
-    save, load = torch.save, torch.load
-
-    def save_(obj, *arguments, **options):
-        with _pause():
-            for each in tensors_below(obj):
-                recorder.carried.leaves(each)
-        return save(obj, *arguments, **options)
-
-    def load_(*arguments, **options):
-        loaded = load(*arguments, **options)
-        with _pause():
-            for each in tensors_below(loaded):
-                recorder.root(each)
-        return loaded
-
-    torch.save, torch.load = save_, load_
-
-
-def _watching() -> bool:
-    """Is it the script that runs, and not we on its behalf?"""
-    return torch._C._len_torch_dispatch_stack() > 0
-
-
-@contextlib.contextmanager
-def _pause():
-    """Operations inside are ours."""
-    with torch.utils._python_dispatch._disable_current_modes(), torch.no_grad():
-        yield
