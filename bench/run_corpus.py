@@ -1,10 +1,10 @@
 """Runs many submissions at toy scale and keeps what each showed, so that tables can be made without running again.
 
-    python -m bench.run_corpus --repo GITDIR --python PYTHON --results DIR (--records PATTERN | --pr N... | --truth TSV) [--cuts 0.5]
+    python -m bench.run_corpus --results DIR --repo GITDIR --python PYTHON [--records PATTERN] [--pr N...] [--truth TSV]
     python -m bench.run_corpus --results DIR --table bench/results/runs.md
 
-One after the other, one ``NAME.json`` each (``NAME.txt`` beside it is the story and the log). ``--only-missing`` passes over
-those that DIR holds, so that a stopped one goes on.
+One after the other, one ``NAME.json`` each (``NAME.txt`` beside it is the story and the log). ``--only-missing`` passes
+over those that DIR holds, so that a stopped one goes on; ``--probes suffix bound`` also probes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from auditor.report import Unreadable
 from auditor.run.__main__ import cache_folder, headline_line
 from auditor.run.judge import Judgement, ScoreLine, judge
-from auditor.run.probes import CUTS, Comparison, prefix_invariance
+from auditor.run.probes import CUTS, KINDS, Comparison, probe
 from auditor.run.runner import Limits, Outcome
 from auditor.run.session import open_session
 from auditor.run.story import tell
@@ -59,9 +59,10 @@ def run_one(submission: Submission, arguments: argparse.Namespace) -> tuple[dict
     judgement = judge(outcome, session.world)
     headline = headline_line(judgement, submission)
     comparisons: list[Comparison] = []
-    if headline is not None and outcome.failure is None and arguments.cuts:
+    target = headline or next(reversed(judgement.results), None)
+    if target is not None and outcome.failure is None and arguments.probes:
         trace = read_trace(outcome.events, len(session.world.validation()))
-        comparisons = list(prefix_invariance(session, trace, judgement.lines, headline, arguments.cuts))
+        comparisons = list(probe(session, trace, judgement.lines, target, arguments.probes, arguments.cuts))
     result = {
         "path": submission.path,
         "script": session.script,
@@ -105,6 +106,7 @@ def main() -> int:
     parser.add_argument("--pr", type=int, nargs="*", default=[])
     parser.add_argument("--truth", type=Path, metavar="TSV", help="a table whose column `pr` names pull requests")
     parser.add_argument("--cuts", type=float, nargs="*", default=CUTS)
+    parser.add_argument("--probes", nargs="*", default=[], choices=KINDS)
     parser.add_argument("--timeout", type=float, default=Limits().seconds)
     parser.add_argument("--only-missing", action="store_true")
     parser.add_argument("--table", type=Path, metavar="FILE")

@@ -47,8 +47,8 @@ class ScoreLine:
     """One reported score: the metric as printed, and the losses behind it (None if it could not be reconciled).
 
     `early` are positions that were trained before they were scored, in the order in which they were scored. For a line that
-    is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before: a score
-    computed there is made of those, or of nothing that was seen.
+    is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before (the sums
+    `left`): a score computed there is made of those, or of nothing that was seen.
     """
 
     metric: Metric
@@ -62,6 +62,12 @@ class ScoreLine:
     with_gradient: bool = False
     recomputed_loss: float | None = None
     recomputed_bpb: float | None = None
+    left: tuple[int, ...] = ()
+
+    @property
+    def behind(self) -> tuple[int, ...]:
+        """The sums that the score is made of, or else may be made of."""
+        return self.left if self.sums is None else self.sums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +113,7 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
             sums = ledger.reconcile(metric, at)
             if sums is None:
-                left = [
-                    number for each in trace.sums if before <= each.at < at and not each.linked for number in each.losses
-                ]
-                early, _ = _early(trace, left, tokens)
-                yield ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(left))
+                yield _unreconciled(trace, metric, at, before, tokens)
                 continue
             before = at
             losses = [number for each in sums for number in trace.sums[each].losses]
@@ -134,6 +136,14 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
                 recomputed_loss=loss,
                 recomputed_bpb=bpb,
             )
+
+
+def _unreconciled(trace: Trace, metric: Metric, at: int, before: int, tokens: Sequence[int]) -> ScoreLine:
+    """A line that nothing fits: what left for numpy or Python since the line before it."""
+    left = [number for number, each in enumerate(trace.sums) if before <= each.at < at and not each.linked]
+    losses = [number for each in left for number in trace.sums[each].losses]
+    early, _ = _early(trace, losses, tokens)
+    return ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(losses), left=tuple(left))
 
 
 def _early(trace: Trace, losses: Sequence[int], tokens: Sequence[int]) -> tuple[tuple[int, ...], int]:

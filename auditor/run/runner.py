@@ -176,6 +176,7 @@ def _write_job(work: Path, script: str, events: int, environment: Mapping[str, s
         "record": record,
         "environment": dict(environment),
         "requote": requote.__file__,
+        "swap": "../swap" if (work / "swap").is_dir() else None,
         "validation": [_relative(path, work) for path in shards if "_val_" in path.name],
         "training": [_relative(path, work) for path in shards if "_train_" in path.name],
     }

@@ -38,12 +38,15 @@ class Read:
 class Trace:
     """Everything that one run told.
 
-    Lists by loss number: `positions` in the validation stream; `scored_at` the event; `own` whether gradients of that very
-    position had gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on.
-    `gradients` are (event, positions) of backward passes, `lines` (event, text) of standard output.
+    Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a checksum
+    of the whole distribution, None if unknown; `scored_at` the event; `own` whether gradients of that very position had
+    gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on. `gradients` are (event,
+    positions) of backward passes, `lines` (event, text) of standard output.
     """
 
     positions: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    rows: list[int | None] = field(default_factory=list)
     scored_at: list[int] = field(default_factory=list)
     own: list[bool] = field(default_factory=list)
     with_gradient: list[bool] = field(default_factory=list)
@@ -78,7 +81,12 @@ def _add_losses(trace: Trace, at: int, event: Event) -> None:
     own = set(_list(event.get("own", [])))
     if event["first"] != len(trace.positions):
         raise ValueError("its losses are not numbered on")
+    values, rows = _floats(event["values"]), [_whole(each) for each in _list(event.get("rows", []))]
+    if len(values) != len(positions) or (rows and len(rows) != len(positions)):
+        raise ValueError("its positions, values and rows do not belong together")
     trace.positions += positions
+    trace.values += values
+    trace.rows += rows or [None] * len(positions)
     trace.scored_at += [at] * len(positions)
     trace.own += [index in own for index in range(len(positions))]
     trace.with_gradient += [bool(event["gradient"])] * len(positions)

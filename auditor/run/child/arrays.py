@@ -49,9 +49,9 @@ class Followed(np.ndarray):
         if out is not None:
             options["out"] = tuple(_plain(each) for each in out)
         result = getattr(function, method)(*(_plain(each) for each in inputs), **{k: _plain(v) for k, v in options.items()})
-        if method == "reduce" and function is np.add:
-            _tell_sum(inputs[0])
-        elif method == "__call__" and function.nout == 1:
+        if method == "reduce":
+            return _reduced(function, inputs[0], result, options.get("axis", 0), bool(options.get("keepdims")))
+        if method == "__call__" and function.nout == 1:
             numbers = _joined(inputs, np.shape(result))
             if out is not None:
                 if isinstance(out[0], Followed) and numbers is not None:
@@ -63,8 +63,10 @@ class Followed(np.ndarray):
 
     def __array_function__(self, function, types, args, kwargs):
         data = _MOVED.get(function)
+        if data is None:
+            return super().__array_function__(function, types, args, kwargs)
         result = function(*(_plain(each) for each in args), **{key: _plain(value) for key, value in kwargs.items()})
-        if data is None or not isinstance(result, np.ndarray) or len(args) <= max(data):
+        if not isinstance(result, np.ndarray) or len(args) <= max(data):
             return result
         moved = [_numbers(each, result.shape) if n in data else _plain(each) for n, each in enumerate(args)]
         options = {key: value for key, value in kwargs.items() if key not in _UNMOVED_OPTIONS}
@@ -121,11 +123,19 @@ def _joined(inputs, shape):
         return None
 
 
-def _tell_sum(array):
+def _reduced(function, array, result, axis, keepdims):
+    """What a reduction gives: terms of one loss stay that loss (a mixture); else, if it adds up, losses were summed."""
     numbers = getattr(array, "numbers", None)
-    if numbers is not None and bool((numbers >= 0).any()):
+    if numbers is None or not bool((numbers >= 0).any()):
+        return result
+    if axis is not None and np.shape(result):
+        own = numbers.max(axis=axis, keepdims=True)
+        if bool(((numbers < 0) | (numbers == own)).all()):
+            return followed(result, own if keepdims else own.squeeze(axis))
+    if function is np.add:
         for tell in _tell:
             tell(numbers[numbers >= 0], np.abs(_plain(array)[numbers >= 0]))
+    return result
 
 
 def install(tell) -> None:

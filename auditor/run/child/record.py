@@ -27,6 +27,7 @@ from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
 
 aten = torch.ops.aten
 _MAX_SUM_HOLDER = 1 << 16  # elements; larger tensors are no accumulators
+_MAX_COLUMNS = 128  # of a row of scores, for its checksum
 _MIN_CLASSES = 256  # a table with fewer columns holds no scores of a vocabulary
 _INTEGERS = {torch.int64, torch.int32, torch.int16, torch.uint8, torch.uint16, torch.int8, torch.uint32}
 
@@ -73,6 +74,8 @@ class Recorder(TorchDispatchMode):
             aten.scatter_add.default: self._sum_into,
             aten.index_add_.default: self._sum_into,
             aten.dot.default: self._sum,
+            aten.logsumexp.default: self._sum,
+            aten.amax.default: self._sum,
             aten._local_scalar_dense.default: self._read,
         }
 
@@ -150,7 +153,7 @@ class Recorder(TorchDispatchMode):
         classes = min(scores.dim() - 1, 1)
         each = -scores.gather(classes, target.clamp(min=0).unsqueeze(classes)).squeeze(classes)
         self._unlocated(places, scored)
-        numbers = self._losses(torch.where(scored, places, -1), each, scores)
+        numbers = self._losses(torch.where(scored, places, -1), each, scores, classes)
         if numbers is None:
             return
         if reduction == 0:
@@ -163,8 +166,11 @@ class Recorder(TorchDispatchMode):
         if count:
             self.emit({"t": "unlocated", "count": count, "gradient": torch.is_grad_enabled(), "of": int(scored.sum())})
 
-    def _losses(self, places, values, scores):
-        """Number the losses of validation tokens and tell them; None if there are none."""
+    def _losses(self, places, values, scores, classes=-1):
+        """Number the losses of validation tokens and tell them; None if there are none.
+
+        `classes` is the dimension of the vocabulary in `scores`, None where there are no scores by token.
+        """
         counted = (places >= 0) & (places < self.size)
         count = int(counted.sum())
         if not count:
@@ -174,6 +180,8 @@ class Recorder(TorchDispatchMode):
         positions = places[counted]
         event = {"t": "losses", "first": self.num_losses, "positions": positions.tolist()}
         event["values"] = values.reshape(places.shape)[counted].to(torch.float64).tolist()
+        if classes is not None:
+            event["rows"] = _checksums(scores, classes)[counted.reshape(-1)].tolist()
         entry = self.shadow.get(scores)
         if entry is not None and entry.influence:
             own = mask_of(entry.influence, self.size)[positions]
@@ -218,7 +226,8 @@ class Recorder(TorchDispatchMode):
             for result in tensors_in((out,)):
                 if result.is_floating_point() and result.numel() == target.numel():
                     scores = next((each for each in tensors_in(args) if each.is_floating_point()), result)
-                    numbers = self._losses(places.reshape(result.shape), result, scores)
+                    by_token = scores.dim() > 1 and scores.numel() == target.numel() * scores.shape[-1]
+                    numbers = self._losses(places.reshape(result.shape), result, scores, -1 if by_token else None)
                     if numbers is not None:
                         self.shadow.put(result, LOSSES, numbers)
                     return
@@ -239,7 +248,11 @@ class Recorder(TorchDispatchMode):
         numbers = self.shadow.view(args[0], LOSSES)
         if numbers is None and len(args) > 1 and isinstance(args[1], torch.Tensor):
             numbers = self.shadow.view(args[1], LOSSES)
-        if numbers is not None:
+        if numbers is None:
+            return
+        if out.dim() and len(args) > 1 and (own := _one_each(numbers, args[1], out)) is not None:
+            self.shadow.put(out, LOSSES, own)  # terms of a mixture
+        elif func not in (aten.logsumexp.default, aten.amax.default):
             self._tell_sum(numbers, args[0], out)
 
     def _sum_into(self, func, args, kwargs, out) -> None:
@@ -327,6 +340,27 @@ class Recorder(TorchDispatchMode):
         event["values"] = tensor.detach()[numbers >= 0].to(torch.float64).abs().tolist()
         self.emit(event)
         return numbers
+
+
+def _checksums(scores, classes):
+    """A number for each row of scores that changes when the row does, from some of its columns.
+
+    Rows are logarithms of a distribution: what changes one entry changes, by the normaliser, all of them.
+    """
+    rows = scores.detach().movedim(classes, -1)
+    step = max(rows.shape[-1] // _MAX_COLUMNS, 1)
+    held = rows[..., ::step].to(torch.float64).contiguous().view(torch.int64)
+    return (held * (2 * torch.arange(held.shape[-1]) + 1)).sum(-1).reshape(-1)
+
+
+def _one_each(numbers, dims, out):
+    """The one loss that each element of a reduction is made of; None if it is more than one anywhere."""
+    if not isinstance(dims, list | tuple | int):
+        return None
+    own = numbers.amax(dims, keepdim=True)
+    if not bool(((numbers < 0) | (numbers == own)).all()):
+        return None
+    return own.reshape(out.shape)
 
 
 def ranges(numbers):
