@@ -1,8 +1,8 @@
 """What one run of a submission established: frozen plain data for rules, reports and tables.
 
 `submission.run` is None where no run was asked for. A run that did not reach its end says why in `failure` and establishes
-nothing; then every question of a rule is answered by silence. What a probe adds is a field of its own (`comparisons` is
-that of prefix invariance), empty or None where the probe did not run.
+nothing; then every question of a rule is answered by silence. `comparisons` hold what the probes found, empty where none
+ran; each names its probe.
 
 All positions count in the toy validation stream, all times are those of the machine at hand.
 """
@@ -115,7 +115,8 @@ class Reach:
 class RunFacts:
     """What a run of the shipped script at toy scale showed.
 
-    `needed` says what would let a run that failed reach its end. `training_reads` are training shards that were opened
+    `needed` says what would let a run that failed reach its end. `num_located` losses of validation tokens were seen, and
+    `num_unlocated` targets of unknown origin. `training_reads` are training shards that were opened
     after the first loss behind the last reported line; `connections` are attempts to use the network. `num_discarded`
     positions had gradients before their first counted score, but nothing of them reached a score.
     """
@@ -129,6 +130,8 @@ class RunFacts:
     cpu_seconds: float = 0.0
     rewritten: bool = False
     num_positions: int = 0
+    num_located: int = 0
+    num_unlocated: int = 0
     lines: tuple[RunLine, ...] = ()
     num_trained_validation: int = 0
     num_trained_unlocated: int = 0
