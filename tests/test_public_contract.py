@@ -56,6 +56,8 @@ COMMANDS = {
         "--base",
         "--ruleset",
         "--as-of",
+        "--split",
+        "--against",
         "--select",
         "--ignore",
         "--fail-on",

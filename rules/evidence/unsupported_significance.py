@@ -23,7 +23,7 @@ from auditor.headline import Headline
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.stats import Sample, welch_less
 from auditor.submission.submission import Submission
-from rules.leaderboard import Row, leader_before
+from rules.leaderboard import Row, find_row, leader_before
 from rules.limits import LAUNCH, MIN_IMPROVEMENT_NATS, PRACTICE_P_VALUE, README_P_VALUE
 from rules.metric.identity import bytes_per_token
 
@@ -35,8 +35,8 @@ class UnsupportedSignificance(Rule):
     April 2026 the organisers decided the order by p < 0.25 against the previous row, without a margin.
 
     Detection: one-sided Welch test of the seeds behind the submitted number against the seeds of the best row listed on
-    an earlier day. The margin is in nats per token and is converted with the bytes per token of the submission's own log
-    line: a difference in bpb times ln 2 times bytes per token.
+    an earlier day, or of the row that the caller of the audit named. The margin is in nats per token and is converted
+    with the bytes per token of the submission's own log line: a difference in bpb times ln 2 times bytes per token.
 
     Limits: seeds that were run and not shown are not known; rows of the same day do not count as previous; systems-only
     speed-ups, which the README exempts, are not told apart. With one seed there is no test, and the rule says so.
@@ -66,17 +66,19 @@ class UnsupportedSignificance(Rule):
             yield NotApplicable(reason="no record is claimed: not in the record track")
         elif headline.val_bpb is None:
             yield NotApplicable(reason="no val_bpb is claimed")
-        elif day is None:
-            yield Unestablished(message="the submission has no date, so the row to beat is unknown")
-        elif (row := leader_before(day)) is None:
-            yield Unestablished(message=f"no row was listed before {day}")
+        elif (row := _row_to_beat(day, ruleset)) is None:
+            yield Unestablished(
+                message=f"no row was listed before {day}"
+                if day
+                else "the submission has no date, so the row to beat is unknown"
+            )
         else:
             statement = self._against(row, headline, headline.val_bpb, day, ruleset)
             yield statement
             if isinstance(statement, Finding) and statement.severity is Severity.NOTE:
                 yield Unestablished(message=f"no gain is shown; practice asked for no test before {PRACTICE_P_VALUE.since}")
 
-    def _against(self, row: Row, headline: Headline, val_bpb: float, day: date, ruleset: Ruleset) -> Statement:
+    def _against(self, row: Row, headline: Headline, val_bpb: float, day: date | None, ruleset: Ruleset) -> Statement:
         values = [line.val_bpb for line in headline.lines]
         location = _location(headline)
         if val_bpb >= row.sample.mean:
@@ -104,12 +106,12 @@ class UnsupportedSignificance(Rule):
         message: str,
         val_bpb: float,
         row: Row,
-        day: date,
+        day: date | None,
         location: Location | None,
         ruleset: Ruleset,
         measurement: Measurement | None = None,
     ) -> Statement:
-        loosely = ruleset.name is RulesetName.PRACTICE and day < PRACTICE_P_VALUE.since
+        loosely = ruleset.name is RulesetName.PRACTICE and day is not None and day < PRACTICE_P_VALUE.since
         return self.finding(
             ruleset,
             message,
@@ -129,6 +131,12 @@ class UnsupportedSignificance(Rule):
             return 0.0
         ratio = next((ratio for line in headline.lines if (ratio := bytes_per_token(line.metric))), None)
         return nats_per_token_to_bpb(MIN_IMPROVEMENT_NATS.value, (ratio.low + ratio.high) / 2) if ratio else None
+
+
+def _row_to_beat(day: date | None, ruleset: Ruleset) -> Row | None:
+    if ruleset.against is not None:
+        return find_row(ruleset.against)
+    return leader_before(day) if day is not None else None
 
 
 def nats_per_token_to_bpb(nats: float, num_bytes_per_token: float) -> float:
