@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     add_train_parser(commands)
     add_eval_parser(commands)
     add_data_parser(commands)
-    add_record_parser(commands)
+    add_record_parser(commands, _compare)
     completion = commands.add_parser("completion", help="print a shell's completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     completion.set_defaults(run=_completion)
@@ -129,6 +129,13 @@ def _ruleset(arguments: argparse.Namespace) -> Ruleset:
         split=read_split(arguments.split) if arguments.split else None,
         against=find_row(arguments.against).name if arguments.against else None,
     )
+
+
+def _compare(row: str, scores: Sequence[tuple[float, float]]) -> list[str]:
+    """Sentences for the README of a record; here since the trainer knows nothing of rules and leaderboards."""
+    from rules.significance import compare
+
+    return compare(row, scores)
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:

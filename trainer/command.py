@@ -83,12 +83,12 @@ def _eval(arguments: argparse.Namespace) -> int:
 
 def _eval_or_raise(arguments: argparse.Namespace) -> int:
     from trainer import pipeline
-    from trainer.evaluate import metric_lines
+    from trainer.evaluate import exact_line, rounded_line
 
     results: dict[str, EvalResult] = pipeline.evaluate_artifact(arguments.artifact, _config(arguments))
     for label, result in results.items():
-        for line in metric_lines(label, result):
-            print(line)
+        print(rounded_line(label, result))
+        print(exact_line(label, result))
     return OK
 
 

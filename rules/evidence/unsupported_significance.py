@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
@@ -26,6 +25,7 @@ from auditor.submission.submission import Submission
 from rules.leaderboard import Row, find_row, leader_before
 from rules.limits import LAUNCH, MIN_IMPROVEMENT_NATS, PRACTICE_P_VALUE, README_P_VALUE
 from rules.metric.identity import bytes_per_token
+from rules.significance import described, nats_per_token_to_bpb
 
 
 class UnsupportedSignificance(Rule):
@@ -82,10 +82,10 @@ class UnsupportedSignificance(Rule):
         values = [line.val_bpb for line in headline.lines]
         location = _location(headline)
         if val_bpb >= row.sample.mean:
-            message = f"{val_bpb:.5f} does not beat {_described(row)}"
+            message = f"{val_bpb:.5f} does not beat {described(row)}"
             return self._not_shown(message, val_bpb, row, day, location, ruleset)
         if len(values) < 2 or row.sample.size < 2:
-            message = f"{len(values)} logged seed(s) against {_described(row)}: no test is possible with fewer than two"
+            message = f"{len(values)} logged seed(s) against {described(row)}: no test is possible with fewer than two"
             return Unestablished(message=message, location=location)
         margin = self._margin_bpb(headline, ruleset)
         if margin is None:
@@ -94,7 +94,7 @@ class UnsupportedSignificance(Rule):
         p_value = welch_less(sample, row.sample, margin).p_value
         limit = (PRACTICE_P_VALUE if ruleset.name is RulesetName.PRACTICE else README_P_VALUE).value
         by = f" by {MIN_IMPROVEMENT_NATS.value} nats ({margin:.5f} bpb)" if margin else ""
-        message = f"mean {sample.mean:.5f} of {sample.size} seeds beats {_described(row)}{by} at p = {p_value:.3g}"
+        message = f"mean {sample.mean:.5f} of {sample.size} seeds beats {described(row)}{by} at p = {p_value:.3g}"
         measurement = Measurement(quantity="one-sided p-value", observed=p_value, limit=limit, unit="")
         if p_value < limit:
             return Evidence(basis=Basis.LOG, message=message, location=location, measurement=measurement)
@@ -139,21 +139,11 @@ def _row_to_beat(day: date | None, ruleset: Ruleset) -> Row | None:
     return leader_before(day) if day is not None else None
 
 
-def nats_per_token_to_bpb(nats: float, num_bytes_per_token: float) -> float:
-    """A loss difference in nats per token as a difference in bits per byte."""
-    return nats / (math.log(2) * num_bytes_per_token)
-
-
 def claims_record(submission: Submission) -> bool:
     """Is the submission in the record track, by its folder or by what it declares?"""
     track = (submission.metadata.track if submission.metadata else None) or ""
     where = f"{submission.path} {track}".lower().replace("-", "_")
     return "non_record" not in where and ("10min" in where or "track_record" in where)
-
-
-def _described(row: Row) -> str:
-    seeds = f"{row.sample.size} seeds" if row.sample.size > 1 else "one seed"
-    return f"{row.sample.mean:.5f} ({row.name}, {seeds}, listed {row.day})"
 
 
 def _location(headline: Headline) -> Location | None:
