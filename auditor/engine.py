@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from auditor.excerpts import Excerpts
 from auditor.finding import Location, NotApplicable, Statement, Statements
@@ -57,7 +58,7 @@ def _timelines(submission: Submission) -> tuple[Timeline, ...]:
 
 def run_rule(rule: Rule, submission: Submission, ruleset: Ruleset) -> RuleResult:
     """One rule's result under `ruleset`, with its outcome under the other rulesets beside it."""
-    others = (Ruleset(name, ruleset.as_of) for name in RulesetName if name is not ruleset.name)
+    others = (replace(ruleset, name=name) for name in RulesetName if name is not ruleset.name)
     return _ask(rule, submission, ruleset, tuple(_other_outcomes(rule, submission, others)))
 
 

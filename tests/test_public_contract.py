@@ -56,6 +56,8 @@ COMMANDS = {
         "--base",
         "--ruleset",
         "--as-of",
+        "--split",
+        "--against",
         "--select",
         "--ignore",
         "--fail-on",
@@ -69,7 +71,18 @@ COMMANDS = {
     "train": {"--help", "--preset", "--set", "--settings", "--resume", "--overwrite", "--quiet"},
     "eval": {"--help", "--preset", "--set"},
     "data": {"--help"},
-    "record": {"--help", "--script", "--name", "--author", "--github-id", "--blurb", "--track", "--date", "--records"},
+    "record": {
+        "--help",
+        "--script",
+        "--name",
+        "--author",
+        "--github-id",
+        "--blurb",
+        "--track",
+        "--against",
+        "--date",
+        "--records",
+    },
     "completion": {"--help"},
 }
 

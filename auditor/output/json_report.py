@@ -28,6 +28,7 @@ from auditor.finding import (
     Step,
     Unestablished,
 )
+from auditor.reference import ReferenceSplit
 from auditor.report import (
     SCHEMA_VERSION,
     HeadlineLine,
@@ -83,7 +84,7 @@ def _head(reports: ReportSet) -> Json:
     return {
         "schema_version": SCHEMA_VERSION,
         "tool_version": reports.tool_version,
-        "ruleset": {"name": reports.ruleset.name, "as_of": reports.ruleset.as_of.isoformat()},
+        "ruleset": _ruleset_to_json(reports.ruleset),
     }
 
 
@@ -91,11 +92,26 @@ def from_json(data: Mapping[str, Any]) -> ReportSet:
     """The reports that `to_json` wrote. ValueError for another version of the contract or a value that it does not know."""
     if data.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"schema_version is {data.get('schema_version')!r}; this version reads {SCHEMA_VERSION}")
-    ruleset = data["ruleset"]
     return ReportSet(
         tool_version=data["tool_version"],
-        ruleset=Ruleset(RulesetName(ruleset["name"]), date.fromisoformat(ruleset["as_of"])),
+        ruleset=_ruleset(data["ruleset"]),
         reports=tuple(map(report_from_json, data["reports"])),
+    )
+
+
+def _ruleset_to_json(ruleset: Ruleset) -> Json:
+    """Name and day; what the caller named instead of the contest's own only where that was done."""
+    given = {name: value for name, value in _flat(ruleset).items() if value is not None}
+    return given | {"as_of": ruleset.as_of.isoformat()}
+
+
+def _ruleset(data: Mapping[str, Any]) -> Ruleset:
+    split = data.get("split")
+    return Ruleset(
+        RulesetName(data["name"]),
+        date.fromisoformat(data["as_of"]),
+        split=ReferenceSplit(**split) if split else None,
+        against=data.get("against"),
     )
 
 
