@@ -9,6 +9,7 @@ from rules.access.network_at_evaluation import NetworkAtEvaluation
 from rules.access.train_validation_overlap import TrainValidationOverlap
 from rules.access.training_data_at_evaluation import TrainingDataAtEvaluation
 from rules.access.validation_in_training import ValidationInTraining
+from rules.adaptation.multi_epoch_report import MultiEpochReport
 from rules.adaptation.train_before_score import TrainBeforeScore
 from rules.budget.calibration_after_budget import CalibrationAfterBudget
 from rules.budget.evaluation_time_over_cap import EvaluationTimeOverCap
@@ -66,6 +67,7 @@ ALL_RULES: tuple[Rule, ...] = (
     HashedTargetLookup(),
     ByteLevelMixture(),
     TrainBeforeScore(),
+    MultiEpochReport(),
     RescoredToken(),
     PartialValidation(),
     ByteCountMismatch(),

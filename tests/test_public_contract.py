@@ -40,6 +40,7 @@ RULES = {
     "PG601": "hashed-target-lookup",
     "PG603": "byte-level-mixture",
     "PG701": "train-before-score",
+    "PG702": "multi-epoch-report",
     "PG801": "rescored-token",
     "PG802": "partial-validation",
     "PG901": "byte-count-mismatch",
