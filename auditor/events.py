@@ -54,13 +54,15 @@ class Span:
 class Region:
     """Some tokens: their role and view, the loop turns that selected them, and their place within the window.
 
-    A turn of a loop that has ended stands for all of its turns. No turns at all means all tokens of the role.
+    A turn of a loop that has ended stands for all of its turns. No turns at all means all tokens of the role, or, with
+    `is_piece`, those at positions that the script's text fixes (the first 64).
     """
 
     role: Role
     view: View = View.STREAM
     turns: frozenset[Turn] = frozenset()
     span: Span | None = None
+    is_piece: bool = False
 
 
 class UpdateKind(StrEnum):

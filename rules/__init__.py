@@ -11,6 +11,7 @@ from rules.access.training_data_at_evaluation import TrainingDataAtEvaluation
 from rules.access.validation_in_training import ValidationInTraining
 from rules.adaptation.multi_epoch_report import MultiEpochReport
 from rules.adaptation.train_before_score import TrainBeforeScore
+from rules.adaptation.warmup_on_validation import WarmupOnValidation
 from rules.budget.calibration_after_budget import CalibrationAfterBudget
 from rules.budget.evaluation_time_over_cap import EvaluationTimeOverCap
 from rules.budget.train_time_over_cap import TrainTimeOverCap
@@ -68,6 +69,7 @@ ALL_RULES: tuple[Rule, ...] = (
     ByteLevelMixture(),
     TrainBeforeScore(),
     MultiEpochReport(),
+    WarmupOnValidation(),
     RescoredToken(),
     PartialValidation(),
     ByteCountMismatch(),

@@ -41,6 +41,7 @@ RULES = {
     "PG603": "byte-level-mixture",
     "PG701": "train-before-score",
     "PG702": "multi-epoch-report",
+    "PG703": "warmup-on-validation",
     "PG801": "rescored-token",
     "PG802": "partial-validation",
     "PG901": "byte-count-mismatch",

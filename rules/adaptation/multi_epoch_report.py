@@ -17,13 +17,13 @@ from rules.flow_facts import Breach, judge, reported_meetings, steps_of
 class MultiEpochReport(Rule):
     """Several epochs score and train on the same tokens, and a later epoch's scores are reported.
 
-    Requirement: the loss that is reported for a token is that of its first forward pass. Epochs over a chunk after its score
-    is fixed are in order, whatever their number. A score from the second epoch on is that of a model which was trained on
-    the token, even if every epoch scores before it trains.
+    Requirement: the loss that is reported for a token is that of its first forward pass. Epochs over a chunk after its
+    score is fixed are in order, whatever their number. A score from the second epoch on is that of a model which was
+    trained on the token, even if every epoch scores before it trains.
 
     Detection: a loop around both the score and the update, whose later turn scores tokens that an earlier turn of the same
-    loop has trained on, where that score is reported. It does not matter whether the sums are set back in every epoch, added
-    up, or overwritten in a dictionary. A first epoch that is told from the others by its counter is followed.
+    loop has trained on, where that score is reported. It does not matter whether the sums are set back in every epoch,
+    added up, or overwritten in a dictionary. A first epoch that is told from the others by its counter is followed.
 
     Limits: epochs by recursion, or in a second function that is called again, are not told from any other second pass.
 

@@ -71,6 +71,8 @@ class Assignments:
                         value.store.join(receiver.store)
                 case v.Class():
                     receiver.attributes[target.attr] = value
+                case v.Optimizer() if target.attr == "state":
+                    receiver.moments = v.NO_NUMBERS
                 case v.Data() if target.attr == "data":
                     self.expressions.methods.copied(receiver, v.summary(value), target)
                 case v.Data() if target.attr in ("requires_grad", "grad"):

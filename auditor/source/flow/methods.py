@@ -358,9 +358,11 @@ class Methods:
             for closure in arguments:
                 if isinstance(closure, v.Function):
                     self.expressions.calls.apply(closure, [], {}, node)
-            self.training.step(optimizer.stores, node, optimizer.name)
+            self.training.step(optimizer, node)
         elif name == "zero_grad":
             self.training.clear(optimizer.stores)
+        elif name == "load_state_dict":
+            optimizer.moments = v.NO_NUMBERS
         elif name == "add_param_group":
             optimizer.stores |= v.stores_in(v.Sequence(arguments))
         return v.Data()

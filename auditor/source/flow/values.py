@@ -278,10 +278,12 @@ class Instance:
 
 @dataclass(slots=True, eq=False)
 class Optimizer:
-    """Anything with a `step` over parameters."""
+    """Anything with a `step` over parameters; `moments` are the steps that its running averages remember."""
 
     stores: frozenset[Store]
     name: str
+    has_moments: bool = True
+    moments: Numbers = NO_NUMBERS
 
 
 @dataclass(slots=True, eq=False)
