@@ -22,6 +22,7 @@ from rules.causality.slot_adaptation import SlotAdaptation
 from rules.causality.target_gated_predictor import TargetGatedPredictor
 from rules.distribution.byte_level_mixture import ByteLevelMixture
 from rules.distribution.hashed_target_lookup import HashedTargetLookup
+from rules.distribution.hindsight_selection import HindsightSelection
 from rules.evidence.claim_log_mismatch import ClaimLogMismatch
 from rules.evidence.foreign_log import ForeignLog
 from rules.evidence.retracted_claim import RetractedClaim
@@ -67,6 +68,7 @@ ALL_RULES: tuple[Rule, ...] = (
     CrossDocumentLeak(),
     HashedTargetLookup(),
     ByteLevelMixture(),
+    HindsightSelection(),
     TrainBeforeScore(),
     MultiEpochReport(),
     WarmupOnValidation(),

@@ -39,6 +39,7 @@ RULES = {
     "PG505": "cross-document-leak",
     "PG601": "hashed-target-lookup",
     "PG603": "byte-level-mixture",
+    "PG604": "hindsight-selection",
     "PG701": "train-before-score",
     "PG702": "multi-epoch-report",
     "PG703": "warmup-on-validation",

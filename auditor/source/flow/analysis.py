@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from auditor.events import Event, Lookup, Report, Score, Unknown
+from auditor.events import Choice, Event, Lookup, Report, Score, Unknown
 from auditor.source.flow.calls import Calls
 from auditor.source.flow.machine import BudgetError, DeadArm, Machine
 from auditor.source.flow.recorder import Meeting
@@ -65,6 +65,7 @@ def trace(script: Script, settings: Settings, explore: bool) -> Trace:
         error = f"the analysis failed: {traceback.format_exc()}"
     recorder = machine.recorder
     events = [_with_picked(event, recorder.picked) for event in _with_reported(recorder.events)]
+    events = [_with_cancelled(event, recorder.cancelled) for event in events]
     return Trace(
         events=tuple(events),
         meetings=tuple(recorder.meetings),
@@ -76,6 +77,10 @@ def trace(script: Script, settings: Settings, explore: bool) -> Trace:
 
 def _with_picked(event: Event, picked: frozenset[int]) -> Event:
     return replace(event, picked=True) if isinstance(event, Lookup) and event.number in picked else event
+
+
+def _with_cancelled(event: Event, cancelled: set[int]) -> Event:
+    return replace(event, cancels=True) if isinstance(event, Choice) and event.number in cancelled else event
 
 
 def _with_reported(events: Sequence[Event]) -> list[Event]:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from auditor.source.flow import files
+from auditor.source.flow import files, hindsight
 from auditor.source.flow import values as v
 from auditor.source.flow.expressions import Expressions, merged
 from auditor.source.flow.machine import Machine
@@ -64,11 +64,20 @@ class Builtins:
             return v.Data()
         result = merged([*arguments, *keywords.values()])
         if name in ("min", "max"):
+            result.hindsight |= self._chosen(name, arguments, keywords.get("key"), node)
             first = arguments[0] if arguments else v.NONE
             result.shift = first.shift if isinstance(first, v.Data) else None
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
             result.is_length = any(isinstance(a, v.Data) and a.is_length for a in arguments)
         return result
+
+    def _chosen(self, name: str, arguments: list[v.Value], key: v.Value | None, node: ast.AST) -> v.Numbers:
+        """The choice by losses that `min` makes, or either of both under a key."""
+        recorder = self.machine.recorder
+        if isinstance(key, v.Function | v.Method) and arguments:
+            by = self.calls.apply(key, [self.expressions.element(arguments[0], None)], {}, node)
+            return hindsight.of_key(v.summary(by), node, recorder)
+        return hindsight.of_call(name, arguments, node, recorder) if name == "min" else v.NO_NUMBERS
 
     def _converted(self, value: v.Value) -> v.Value:
         data = v.summary(value)

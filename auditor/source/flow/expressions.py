@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from auditor.source.flow import hindsight
 from auditor.source.flow import values as v
 from auditor.source.flow.indexing import keyed, select, turned
 from auditor.source.flow.literals import Literals, is_plain
@@ -325,6 +326,7 @@ class Expressions:
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
             result.table_word = False
         if isinstance(result, v.Data) and result.judged:
+            result.hindsight |= hindsight.of_comparison(left, right, node, self.machine.recorder)
             result.peeks = any(self.machine.recorder.is_unscored(v.summary(side)) for side in (left, right))
         return result
 

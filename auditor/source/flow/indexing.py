@@ -84,6 +84,7 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     if key.mask and key.span:
         result.tokens, result.losses = _within(result.tokens, key.span), _within(result.losses, key.span)
     result.gates |= key.gates
+    result.hindsight |= key.hindsight
     result.native |= key.native
     return result
 

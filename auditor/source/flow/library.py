@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from auditor.events import View, validation
-from auditor.source.flow import files
+from auditor.source.flow import files, hindsight
 from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import Builtins, is_true, opened_path
 from auditor.source.flow.expressions import Expressions, merged
@@ -188,6 +188,10 @@ class LibraryCalls:
         if last in ("logaddexp", "logsumexp", "maximum"):
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
         result.counted = last in _HISTOGRAMS
+        if last in hindsight.CHOOSERS:
+            result.hindsight |= hindsight.of_call(last, arguments[:2], node, self.machine.recorder)
+        elif last == "exp":
+            self.machine.recorder.cancelled |= result.hindsight
         data = next((a for a in arguments if isinstance(a, v.Data)), None)
         if data is None:
             return result

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from auditor.events import validation
-from auditor.source.flow import files
+from auditor.source.flow import files, hindsight
 from auditor.source.flow import values as v
 from auditor.source.flow.containers import Containers
 from auditor.source.flow.expressions import Expressions, merged
@@ -192,7 +192,12 @@ class Methods:
         if name in ("append", "extend", "add", "write", "update", "put", "insert"):
             data.absorb(self._scored(v.derived(*given), node))
             return v.NONE
-        return _computed(data, given, name)
+        result = _computed(data, given, name)
+        if name in hindsight.CHOOSERS:
+            result.hindsight |= hindsight.of_call(name, [data, *given][:2], node, self.machine.recorder)
+        elif name == "exp":
+            self.machine.recorder.cancelled |= result.hindsight
+        return result
 
     def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """A plain tensor becomes one that an optimizer can change."""
@@ -235,6 +240,7 @@ class Methods:
                 loop.carried = True  # the next turn reads what this one wrote
         quotient = combined(v.derived(place), other, op)
         place.absorb(change)
+        place.absorb(v.Data(hindsight=self.machine.recorder.written(change)))
         if isinstance(quotient, v.Data):
             place.hashed |= quotient.hashed
             place.per_byte |= quotient.per_byte
@@ -281,6 +287,7 @@ class Methods:
         """The tensor takes over the values of another."""
         if data.alias is None:
             data.absorb(value)
+            data.absorb(v.Data(hindsight=self.machine.recorder.written(value)))
             return
         store = data.alias
         if store.root in {other.root for other in value.stores} and validation(value.tokens):

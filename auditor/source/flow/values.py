@@ -52,7 +52,7 @@ class Data:
     reach, `files` whose contents it names, `switches` that it was read from, `turns` of loops that decided it.
 
     What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
-    `lookups` and `gates` what shaped it, `tests` the tests of stream tokens that decided single entries: gates of whoever
+    `lookups`, `gates` and (by losses) `hindsight` what shaped it, `tests` the tests of stream tokens that decided single entries: gates of whoever
     takes the entry of a token to score that token; `rows` are lookups whose answers under hashed keys it still holds one by
     one. `per_byte` is a score divided by bytes, `spread` a token's log
     probability divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed.
@@ -78,6 +78,7 @@ class Data:
     losses: Regions = NO_REGIONS
     lookups: Numbers = NO_NUMBERS
     gates: Numbers = NO_NUMBERS
+    hindsight: Numbers = NO_NUMBERS
     rows: Numbers = NO_NUMBERS
     tests: Numbers = NO_NUMBERS
     files: frozenset[Role] = frozenset()
@@ -117,7 +118,19 @@ class Data:
             target, seen = target.base, seen + 1
 
 
-_SETS = ("tokens", "influences", "stores", "scores", "losses", "lookups", "gates", "tests", "files", "switches")
+_SETS = (
+    "tokens",
+    "influences",
+    "stores",
+    "scores",
+    "losses",
+    "lookups",
+    "gates",
+    "hindsight",
+    "tests",
+    "files",
+    "switches",
+)
 
 
 def merge_into(target: Data, other: Data) -> None:
@@ -156,7 +169,9 @@ def derived(*parts: Data) -> Data:
 def deciding(test: Value) -> Data | None:
     """What whatever a test decides has to remember of it; None if nothing."""
     data = summary(test)
-    return Data(gates=data.gates, native=data.native) if data.gates or data.native else None
+    if not (data.gates or data.hindsight or data.native):
+        return None
+    return Data(gates=data.gates, hindsight=data.hindsight, native=data.native)
 
 
 def coarse(regions: Regions) -> Regions:
