@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from auditor.source.flow import values as v
 from auditor.source.flow.recorder import Recorder
 
-CHOOSERS = frozenset({"minimum", "fmin", "min", "amin", "argmin", "sign", "heaviside"})
+_CHOOSERS = frozenset({"minimum", "fmin", "min", "amin", "argmin", "sign", "heaviside"})
 _PAIRWISE = frozenset({"minimum", "fmin"})
 
 
@@ -32,6 +32,15 @@ def of_call(name: str, given: Sequence[v.Value], node: ast.AST, recorder: Record
     known = [data for data in map(v.summary, given) if recorder.current(data.losses)]
     alone = len(given) == 1 and name not in _PAIRWISE
     return _choice(known, node, recorder) if known and (alone or len(known) > 1) else v.NO_NUMBERS
+
+
+def marked(result: v.Data, name: str, given: Sequence[v.Value], node: ast.AST, recorder: Recorder) -> v.Data:
+    """The result of a tensor function or method, with the choice that it makes or takes out again."""
+    if name in _CHOOSERS:
+        result.hindsight |= of_call(name, given[:2], node, recorder)
+    elif name == "exp":
+        recorder.cancelled |= result.hindsight
+    return result
 
 
 def of_key(by: v.Data, node: ast.AST, recorder: Recorder) -> v.Numbers:

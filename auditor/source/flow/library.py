@@ -188,10 +188,7 @@ class LibraryCalls:
         if last in ("logaddexp", "logsumexp", "maximum"):
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
         result.counted = last in _HISTOGRAMS
-        if last in hindsight.CHOOSERS:
-            result.hindsight |= hindsight.of_call(last, arguments[:2], node, self.machine.recorder)
-        elif last == "exp":
-            self.machine.recorder.cancelled |= result.hindsight
+        hindsight.marked(result, last, arguments, node, self.machine.recorder)
         data = next((a for a in arguments if isinstance(a, v.Data)), None)
         if data is None:
             return result

@@ -192,12 +192,7 @@ class Methods:
         if name in ("append", "extend", "add", "write", "update", "put", "insert"):
             data.absorb(self._scored(v.derived(*given), node))
             return v.NONE
-        result = _computed(data, given, name)
-        if name in hindsight.CHOOSERS:
-            result.hindsight |= hindsight.of_call(name, [data, *given][:2], node, self.machine.recorder)
-        elif name == "exp":
-            self.machine.recorder.cancelled |= result.hindsight
-        return result
+        return hindsight.marked(_computed(data, given, name), name, [data, *given], node, self.machine.recorder)
 
     def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """A plain tensor becomes one that an optimizer can change."""
