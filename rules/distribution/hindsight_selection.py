@@ -68,6 +68,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
             steps=(step(choice, "losses of these tokens decide"), step(score, "what they decided is counted")),
             scores=frozenset((score.number,)),
             switches=choice.switches,
+            only_headline=True,
         )
 
 

@@ -22,14 +22,15 @@ _PAIRWISE = frozenset({"minimum", "fmin"})
 def of_comparison(left: v.Value, right: v.Value, node: ast.AST, recorder: Recorder) -> v.Numbers:
     """A comparison of losses with other losses of the same tokens, or with the infinity that a search begins with."""
     sides = [v.summary(side) for side in (left, right)]
-    known = [side for side in sides if recorder.current(side.losses)]
+    known = [side for side in sides if recorder.selects(side.losses)]
     searching = any(isinstance(side, v.Const) and side.value in (math.inf, -math.inf) for side in (left, right))
     return _choice(known, node, recorder) if len(known) == 2 or (known and searching) else v.NO_NUMBERS
 
 
 def of_call(name: str, given: Sequence[v.Value], node: ast.AST, recorder: Recorder) -> v.Numbers:
     """The lowest of several losses of the same tokens, or the sign of what is computed from them."""
-    known = [data for data in map(v.summary, given) if recorder.current(data.losses)]
+    tells = recorder.current if name in _PAIRWISE else recorder.selects
+    known = [data for data in map(v.summary, given) if tells(data.losses)]
     alone = len(given) == 1 and name not in _PAIRWISE
     return _choice(known, node, recorder) if known and (alone or len(known) > 1) else v.NO_NUMBERS
 
@@ -45,7 +46,7 @@ def marked(result: v.Data, name: str, given: Sequence[v.Value], node: ast.AST, r
 
 def of_key(by: v.Data, node: ast.AST, recorder: Recorder) -> v.Numbers:
     """A choice among candidates by a key; `by` is what the key gives for one of them."""
-    return _choice([by], node, recorder) if recorder.current(by.losses) else v.NO_NUMBERS
+    return _choice([by], node, recorder) if recorder.selects(by.losses) else v.NO_NUMBERS
 
 
 def _choice(losses: Iterable[v.Data], node: ast.AST, recorder: Recorder) -> v.Numbers:

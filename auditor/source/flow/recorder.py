@@ -235,6 +235,11 @@ class Recorder:
             region for region in validation(regions) if all(running.get(loop, turn) == turn for loop, turn in region.turns)
         )
 
+    def selects(self, regions: Regions) -> bool:
+        """Does a turn of a running loop select some of these validation tokens, so that they are less than the split?"""
+        running = self.turns
+        return any(region.turns & running for region in self.current(regions))
+
     def is_short_lived(self, born: frozenset[Turn] | None, key: Regions) -> bool:
         """Was a table made in the very turn that selects the tokens of its key?"""
         if born is None:

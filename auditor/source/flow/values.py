@@ -54,8 +54,8 @@ class Data:
     What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
     `lookups`, `gates` and (choices by losses) `hindsight` what shaped it, `tests` the tests of stream tokens that decided
     single entries: gates of whoever takes the entry of a token to score that token; `rows` are lookups whose answers under
-    hashed keys it still holds one by one. `per_byte` is a score divided by bytes, `spread` a token's log probability divided
-    over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed.
+    hashed keys it still holds one by one. `per_byte` is a score divided by bytes, `spread` a token's log probability
+    divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed.
     `hashed` is a key made by bit operations, `table` something that tokens were counted into, `table_word` what that says
     about the realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a test
     of anything, `native` something that compiled code decides, `judged` one that compares losses of validation tokens,
