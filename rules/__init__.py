@@ -35,6 +35,7 @@ from rules.package.changes_outside_folder import ChangesOutsideFolder
 from rules.package.missing_required_file import MissingRequiredFile
 from rules.package.unparsable_script import UnparsableScript
 from rules.package.unreadable_metadata import UnreadableMetadata
+from rules.single_pass.out_of_order_cache import OutOfOrderCache
 from rules.single_pass.partial_validation import PartialValidation
 from rules.single_pass.rescored_token import RescoredToken
 from rules.size.code_size_mismatch import CodeSizeMismatch
@@ -74,6 +75,7 @@ ALL_RULES: tuple[Rule, ...] = (
     WarmupOnValidation(),
     RescoredToken(),
     PartialValidation(),
+    OutOfOrderCache(),
     ByteCountMismatch(),
     DoubleCountedSpace(),
     LossyTokenizer(),

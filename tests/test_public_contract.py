@@ -45,6 +45,7 @@ RULES = {
     "PG703": "warmup-on-validation",
     "PG801": "rescored-token",
     "PG802": "partial-validation",
+    "PG803": "out-of-order-cache",
     "PG901": "byte-count-mismatch",
     "PG902": "double-counted-space",
     "PG903": "lossy-tokenizer",

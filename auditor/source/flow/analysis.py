@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from auditor.events import Choice, Event, Lookup, Report, Score, Unknown
 from auditor.source.flow.calls import Calls
@@ -16,12 +16,16 @@ from auditor.submission.script import Script
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """The events of one evaluation in program order, and the updates that met a score on its own tokens."""
+    """The events of one evaluation in program order, and the updates that met a score on its own tokens.
+
+    `orders` tells, by loop, how the list that it goes through was put out of the order in which it was made.
+    """
 
     events: tuple[Event, ...]
     meetings: tuple[Meeting, ...]
     problems: tuple[Unknown, ...]
     dead: tuple[DeadArm, ...]
+    orders: Mapping[int, str] = field(default_factory=dict)
     error: str | None = None
 
     def scores(self) -> list[Score]:
@@ -71,6 +75,7 @@ def trace(script: Script, settings: Settings, explore: bool) -> Trace:
         meetings=tuple(recorder.meetings),
         problems=tuple(recorder.problems),
         dead=tuple(dict.fromkeys(machine.dead)),
+        orders=dict(recorder.orders),
         error=error,
     )
 

@@ -63,7 +63,7 @@ class Containers:
             return v.Sequence(list(sequence.items), sequence.exact, sequence.is_tuple, sequence.turns)
         if name in ("clear",):
             sequence.items, sequence.exact = [], True
-        return v.NONE if name in ("sort", "reverse", "clear", "remove") else v.Data()
+        return v.NONE if name in ("clear", "remove") else v.Data()
 
     def update_mapping(self, mapping: v.Mapping, value: v.Value) -> None:
         """``mapping.update(value)``."""

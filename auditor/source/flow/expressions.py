@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from auditor.source.flow import hindsight
+from auditor.source.flow import hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.indexing import keyed, select, turned
 from auditor.source.flow.literals import Literals, is_plain
@@ -156,7 +156,10 @@ class Expressions:
     def _subscript(self, node: ast.Subscript, env: v.Environment) -> v.Value:
         receiver = self.value(node.value, env)
         index = self.index(node.slice, env)
-        return v.choice(self.item(option, index, node) for option in v.options(receiver))
+        found = v.choice(self.item(option, index, node) for option in v.options(receiver))
+        return (
+            ordering.marked(found, ordering.of_slice(receiver, node.slice)) if isinstance(node.slice, ast.Slice) else found
+        )
 
     def index(self, node: ast.expr, env: v.Environment) -> v.Value:
         """The value of an index; a slice is a sequence of its bounds."""

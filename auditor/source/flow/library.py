@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from auditor.events import View, validation
-from auditor.source.flow import files, hindsight
+from auditor.source.flow import files, hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import Builtins, is_true, opened_path
 from auditor.source.flow.expressions import Expressions, merged
@@ -188,6 +188,7 @@ class LibraryCalls:
         if last in ("logaddexp", "logsumexp", "maximum"):
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
         result.counted = last in _HISTOGRAMS
+        ordering.shuffled(last, arguments, result, node)
         hindsight.marked(result, last, arguments, node, self.machine.recorder)
         data = next((a for a in arguments if isinstance(a, v.Data)), None)
         if data is None:

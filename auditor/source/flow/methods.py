@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from auditor.events import validation
-from auditor.source.flow import files, hindsight
+from auditor.source.flow import files, hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.containers import Containers
 from auditor.source.flow.expressions import Expressions, merged
@@ -155,6 +155,9 @@ class Methods:
                 return self._of_instance(receiver, name, arguments, keywords, node)
             case v.Optimizer():
                 return self._of_optimizer(receiver, name, arguments, node)
+            case v.Sequence() if name in ("sort", "reverse"):
+                ordering.sort_in_place(receiver, name, keywords, node)
+                return v.NONE
             case v.Sequence():
                 return self.containers.of_sequence(receiver, name, arguments, node)
             case v.Mapping():
@@ -192,7 +195,9 @@ class Methods:
         if name in ("append", "extend", "add", "write", "update", "put", "insert"):
             data.absorb(self._scored(v.derived(*given), node))
             return v.NONE
-        return hindsight.marked(_computed(data, given, name), name, [data, *given], node, self.machine.recorder)
+        result = hindsight.marked(_computed(data, given, name), name, [data, *given], node, self.machine.recorder)
+        ordering.shuffled(name, arguments, result, node)
+        return result
 
     def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """A plain tensor becomes one that an optimizer can change."""
@@ -394,7 +399,7 @@ def _computed(data: v.Data, given: list[v.Data], name: str) -> v.Data:
     if name in _COPIES or name in ("minimum", "clamp", "clip", "any", "max"):
         result.table_word, result.rows = data.table_word, data.rows
     if name in _COPIES:
-        result.shift, result.mask, result.table = data.shift, data.mask, data.table
+        result.shift, result.mask, result.table, result.order = data.shift, data.mask, data.table, data.order
     return result
 
 

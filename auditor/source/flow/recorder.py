@@ -105,6 +105,7 @@ class Recorder:
     cancelled: set[int] = field(default_factory=set)  # choices that are taken out before an exponential
     problems: list[Unknown] = field(default_factory=list)
     loop_count: int = 0
+    orders: dict[int, str] = field(default_factory=dict)  # how lists of loops were put out of their order, by loop
     _picks: set[Numbers] = field(default_factory=set)
     _summed: set[int] = field(default_factory=set)
     _seen: dict[object, int] = field(default_factory=dict)
@@ -120,6 +121,11 @@ class Recorder:
     def turns(self) -> frozenset[Turn]:
         """The running turns."""
         return frozenset(loop.tag for loop in self.loops)
+
+    def put_in_order(self, loop: Loop, order: str | None) -> None:
+        """A loop begins; `order` says how its list was put out of its order."""
+        if order is not None:
+            self.orders[loop.number] = order
 
     def ended_turn(self) -> frozenset[Turn]:
         """A turn that stands for all turns of a comprehension."""

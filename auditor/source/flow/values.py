@@ -63,7 +63,8 @@ class Data:
     backward pass through it is possible.
 
     Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
-    `index` a loop's counter, `span` the positions of a window that it is limited to.
+    `index` a loop's counter, `span` the positions of a window that it is limited to, `order` how its items were put out of
+    their order.
 
     What it belongs to: `alias` is the state whose live parameters it is, `base` the tensor that it is a view of (writes go
     there too), `born` the turns in which it was made, `name` what it was bound to, `text` and `origin` a text's known
@@ -108,6 +109,7 @@ class Data:
     table_word: bool = False
     judged: bool = False
     peeks: bool = False
+    order: str | None = None
 
     def absorb(self, other: Data) -> None:
         """Write `other` into this tensor, and into the tensor that it is a view of."""
@@ -202,6 +204,7 @@ class Sequence:
     is_tuple: bool = False
     turns: frozenset[Turn] = NO_TURNS
     base: Sequence | None = None
+    order: str | None = None
 
 
 @dataclass(slots=True, eq=False)
