@@ -155,11 +155,8 @@ class Methods:
                 return self._of_instance(receiver, name, arguments, keywords, node)
             case v.Optimizer():
                 return self._of_optimizer(receiver, name, arguments, node)
-            case v.Sequence() if name in ("sort", "reverse"):
-                ordering.sort_in_place(receiver, name, keywords, node)
-                return v.NONE
             case v.Sequence():
-                return self.containers.of_sequence(receiver, name, arguments, node)
+                return self.containers.of_sequence(receiver, name, arguments, keywords, node)
             case v.Mapping():
                 return self.containers.of_mapping(receiver, name, arguments, keywords, node)
             case v.File():

@@ -1,8 +1,8 @@
 """In which order a loop goes through its list, where that is not the order in which the list was made.
 
-Told are ``reversed``, ``sorted`` and ``sort`` with a key or backwards, a step of minus one, shuffles and random permutations,
-and one stride of a list after another. A plain sort, and one stride alone (a rank's share), keep the order. Not covered:
-an order that is computed position by position, or read from a file.
+Told are ``reversed``, ``sorted`` and ``sort`` with a key or backwards, a step of minus one, shuffles and random
+permutations, and one stride of a list after another. A plain sort, and one stride alone (a rank's share), keep the order.
+Not covered: an order that is computed position by position, or read from a file.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ def marked(value: v.Value, order: str | None) -> v.Value:
     return result
 
 
-def sort_in_place(items: v.Sequence, name: str, keywords: Mapping[str, v.Value], node: ast.AST) -> None:
+def sorted_in_place(items: v.Sequence, name: str, keywords: Mapping[str, v.Value], node: ast.AST) -> None:
     """``items.sort(...)`` and ``items.reverse()``."""
-    items.order = _text(node) if name == "reverse" or _is_by_something(keywords) else None
+    if name in ("sort", "reverse"):
+        items.order = _text(node) if name == "reverse" or _is_by_something(keywords) else None
 
 
 def shuffled(name: str, given: Sequence[v.Value], result: v.Data, node: ast.AST) -> None:
