@@ -23,9 +23,10 @@ from trainer.record import add_record_parser
 if TYPE_CHECKING:
     from auditor.batch import Job
     from auditor.report import Report, ReportSet, Unreadable
+    from auditor.rule import Ruleset
     from auditor.run.observe import RunOptions
 
-FORMATS = ("text", "json", "sarif", "markdown", "github")
+FORMATS = ("text", "json", "sarif", "markdown", "github", "html")
 RULESETS = ("practice", "readme")
 FAIL_ON = ("violation", "review", "open")
 
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     add_train_parser(commands)
     add_eval_parser(commands)
     add_data_parser(commands)
-    add_record_parser(commands)
+    add_record_parser(commands, _compare)
     completion = commands.add_parser("completion", help="print a shell's completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     completion.set_defaults(run=_completion)
@@ -78,6 +79,8 @@ def _add_audit(audit: argparse.ArgumentParser) -> None:
     how = audit.add_argument_group("how to judge")
     how.add_argument("--ruleset", choices=RULESETS, default="practice", help="rules as practised (default) or as written")
     how.add_argument("--as-of", type=_day, metavar="DATE", help="leave out rules that came into force later")
+    how.add_argument("--split", type=Path, metavar="FILE", help="hold scores against this validation split: your own data")
+    how.add_argument("--against", metavar="ROW", help="the leaderboard row to beat; default: the one before its day")
     how.add_argument("--select", action="extend", nargs="+", default=[], metavar="RULE", help="only these rules")
     how.add_argument("--ignore", action="extend", nargs="+", default=[], metavar="RULE", help="all but these rules")
     how.add_argument("--fail-on", choices=FAIL_ON, default="violation", help="from what on the exit status is 1")
@@ -116,14 +119,13 @@ def _audit(arguments: argparse.Namespace) -> int:
     from auditor.output.progress import progress
     from auditor.registry import select_rules
     from auditor.report import FailOn, ReportSet, exit_code
-    from auditor.rule import Ruleset, RulesetName
     from auditor.submission.errors import SubmissionError
     from rules import ALL_RULES
-    from rules.limits import RULES_AS_OF
 
     _check_usage(arguments)
     try:
         rules = select_rules(ALL_RULES, _words(arguments.select), _words(arguments.ignore))
+        ruleset = _ruleset(arguments)
         run = _run_options(arguments) if arguments.is_run else None
         jobs = _jobs(arguments)
     except (ValueError, SubmissionError) as error:
@@ -131,14 +133,43 @@ def _audit(arguments: argparse.Namespace) -> int:
     if not jobs and arguments.base is not None:
         print(f"pgolf: nothing to audit: the change against {arguments.base} touches no submission", file=sys.stderr)
         return 0
-    ruleset = Ruleset(RulesetName(arguments.ruleset), arguments.as_of or RULES_AS_OF.value)
-    auditor = Auditor(rules, ruleset, keep_empty=not arguments.all_prs, explain_flow=arguments.explain_flow, run=run)
+    pictures = arguments.format == "html"
+    auditor = Auditor(
+        rules,
+        ruleset,
+        keep_empty=not arguments.all_prs,
+        explain_flow=arguments.explain_flow or pictures,
+        timelines=pictures,
+        run=run,
+    )
     with progress(len(jobs), has_phases=run is not None) as told:
         reports = audit_all(auditor, jobs, arguments.jobs, told.on_done, told.on_phase)
     for report in reports:
         _tell_errors(report)
     done = ReportSet(tool_version=_version(), ruleset=ruleset, reports=reports)
     return _write(done, arguments) or exit_code(reports, FailOn(arguments.fail_on))
+
+
+def _ruleset(arguments: argparse.Namespace) -> Ruleset:
+    """How to judge; ValueError for a split that cannot be read and a row that is not on the leaderboard."""
+    from auditor.reference import read_split
+    from auditor.rule import Ruleset, RulesetName
+    from rules.leaderboard import find_row
+    from rules.limits import RULES_AS_OF
+
+    return Ruleset(
+        RulesetName(arguments.ruleset),
+        arguments.as_of or RULES_AS_OF.value,
+        split=read_split(arguments.split) if arguments.split else None,
+        against=find_row(arguments.against).name if arguments.against else None,
+    )
+
+
+def _compare(row: str, scores: Sequence[tuple[float, float]]) -> list[str]:
+    """Sentences for the README of a record; here since the trainer knows nothing of rules and leaderboards."""
+    from rules.significance import compare
+
+    return compare(row, scores)
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:

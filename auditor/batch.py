@@ -126,7 +126,8 @@ def jobs_for_change(repository: Path, base: str) -> list[Job | Unreadable]:
 class Auditor:
     """The rules to ask and the ruleset to ask them under. `keep_empty`: what holds no submission gets an error report.
 
-    `explain_flow`: reports tell the evaluation as a story. `run`: how submissions are run; None: they are not.
+    `explain_flow`: reports tell the evaluation as a story; `timelines`: they hold what a picture of it is drawn from.
+    `run`: how submissions are run; None: they are not.
     """
 
     rules: Sequence[Rule]
@@ -134,6 +135,7 @@ class Auditor:
     keep_empty: bool = True
     explain_flow: bool = False
     run: RunOptions | None = None
+    timelines: bool = False
 
     def report(self, job: Job | Unreadable, on_phase: Callable[[str], None] = lambda phase: None) -> Report | None:
         """The report on one job; None for one that holds no submission where those are passed over.
@@ -148,7 +150,7 @@ class Auditor:
                 return error_report(found) if found.fatal or self.keep_empty else None
             if self.run is not None:
                 found.run = _observe(found, self.run, on_phase)
-            return audit(found, self.rules, self.ruleset, explain_flow=self.explain_flow)
+            return audit(found, self.rules, self.ruleset, explain_flow=self.explain_flow, timelines=self.timelines)
         except SubmissionError as error:
             return error_report(Unreadable(path=job.name, reason=str(error), fatal=True))
         except Exception as error:  # noqa: BLE001 - the isolation point: one submission never stops the others

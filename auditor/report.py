@@ -114,7 +114,7 @@ class SubmissionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadlineLine:
-    """One log line that carries the submitted number, or one seed's share of it."""
+    """One log line that carries the submitted number, or one seed's share of it; `text` is what stands there."""
 
     log: str
     line: int
@@ -123,6 +123,7 @@ class HeadlineLine:
     val_bpb: float
     val_loss: float | None
     printable_by_script: bool | None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditor.finding import (
+    Amount,
     Basis,
     Confidence,
     Evidence,
@@ -28,6 +29,7 @@ from auditor.finding import (
     Unestablished,
 )
 from auditor.plain import from_plain, to_plain
+from auditor.reference import ReferenceSplit
 from auditor.report import (
     SCHEMA_VERSION,
     HeadlineLine,
@@ -85,7 +87,7 @@ def _head(reports: ReportSet) -> Json:
     return {
         "schema_version": SCHEMA_VERSION,
         "tool_version": reports.tool_version,
-        "ruleset": {"name": reports.ruleset.name, "as_of": reports.ruleset.as_of.isoformat()},
+        "ruleset": _ruleset_to_json(reports.ruleset),
     }
 
 
@@ -93,11 +95,26 @@ def from_json(data: Mapping[str, Any]) -> ReportSet:
     """The reports that `to_json` wrote. ValueError for another version of the contract or a value that it does not know."""
     if data.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"schema_version is {data.get('schema_version')!r}; this version reads {SCHEMA_VERSION}")
-    ruleset = data["ruleset"]
     return ReportSet(
         tool_version=data["tool_version"],
-        ruleset=Ruleset(RulesetName(ruleset["name"]), date.fromisoformat(ruleset["as_of"])),
+        ruleset=_ruleset(data["ruleset"]),
         reports=tuple(map(report_from_json, data["reports"])),
+    )
+
+
+def _ruleset_to_json(ruleset: Ruleset) -> Json:
+    """Name and day; what the caller named instead of the contest's own only where that was done."""
+    given = {name: value for name, value in _flat(ruleset).items() if value is not None}
+    return given | {"as_of": ruleset.as_of.isoformat()}
+
+
+def _ruleset(data: Mapping[str, Any]) -> Ruleset:
+    split = data.get("split")
+    return Ruleset(
+        RulesetName(data["name"]),
+        date.fromisoformat(data["as_of"]),
+        split=ReferenceSplit(**split) if split else None,
+        against=data.get("against"),
     )
 
 
@@ -184,7 +201,7 @@ def _result(data: Mapping[str, Any]) -> RuleResult:
         findings=tuple(_finding(item, data["rule_id"]) for item in data["findings"]),
         evidence=tuple(map(_evidence, data["evidence"])),
         unestablished=tuple(
-            _plain_fields(Unestablished, item, location=_location(item["location"])) for item in data["unestablished"]
+            _plain_fields(Unestablished, item, **_location_and_measurement(item)) for item in data["unestablished"]
         ),
         not_applicable=tuple(NotApplicable(reason=reason) for reason in data["not_applicable"]),
         crash=data["crash"],
@@ -217,13 +234,11 @@ def _places(items: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Location, str]
 
 
 def _evidence(data: Mapping[str, Any]) -> Evidence:
-    return Evidence(
-        basis=Basis(data["basis"]),
-        message=data["message"],
-        location=_location(data["location"]),
-        measurement=_measurement(data["measurement"]),
-        complete=data.get("complete", False),
-    )
+    return _plain_fields(Evidence, data, basis=Basis(data["basis"]), **_location_and_measurement(data))
+
+
+def _location_and_measurement(data: Mapping[str, Any]) -> dict[str, object]:
+    return {"location": _location(data["location"]), "measurement": _measurement(data.get("measurement"))}
 
 
 def _location(data: Mapping[str, Any] | None) -> Location | None:
@@ -231,4 +246,9 @@ def _location(data: Mapping[str, Any] | None) -> Location | None:
 
 
 def _measurement(data: Mapping[str, Any] | None) -> Measurement | None:
-    return _plain_fields(Measurement, data) if data else None
+    if not data:
+        return None
+    amounts = {
+        name: tuple(_plain_fields(Amount, item) for item in data.get(name, ())) for name in ("parts", "beside")
+    }
+    return _plain_fields(Measurement, data, **amounts)

@@ -22,6 +22,7 @@ from auditor.output.summary import (
     detailed,
     differences,
     excerpts,
+    held_against,
     listed,
     name,
     not_established,
@@ -48,7 +49,9 @@ _LINK = re.compile(r"://|(?<=www)\.", re.IGNORECASE)
 def render_markdown(reports: ReportSet, rules: Sequence[Rule]) -> str:
     """`reports`: one in full; several as a table, followed by those that are not clean where they are few."""
     known = by_id(rules)
-    parts = list(_table(reports)) if len(reports.reports) != 1 else []
+    notice = held_against(reports.ruleset)
+    parts = [f"> **{escape(notice)}**"] if notice else []
+    parts += _table(reports) if len(reports.reports) != 1 else ()
     for report in detailed(reports):
         parts += _report(clean(report), known)
     parts.append(

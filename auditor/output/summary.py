@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.finding import Basis, Confidence, Finding, Location, Severity
+from auditor.output.sanitize import plain
 from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, Verdict
-from auditor.rule import Rule, RulesetName
+from auditor.rule import Rule, Ruleset, RulesetName
 from auditor.run.story import summary
 
 OUTCOME_WORDS: Mapping[Outcome, str] = {
@@ -189,6 +190,17 @@ def differences(report: Report) -> dict[RulesetName, list[str]]:
         ]
         for ruleset, changed in changes.items()
     }
+
+
+def held_against(ruleset: Ruleset) -> str | None:
+    """A sentence for the head of a report where the caller named another validation split than the contest's."""
+    split = ruleset.split
+    if split is None:
+        return None
+    return plain(
+        f"Judged against the validation split {split.name}, not the contest's, as the caller of this audit asked: "
+        f"{split.num_tokens:,} tokens, {split.num_bytes:,} bytes; {split.source}. The scores compare with no leaderboard."
+    )
 
 
 def counts(report: Report) -> str:

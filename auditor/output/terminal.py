@@ -23,6 +23,7 @@ from auditor.output.summary import (
     detailed,
     differences,
     excerpts,
+    held_against,
     listed,
     name,
     not_established,
@@ -55,6 +56,9 @@ def render_text(reports: ReportSet, rules: Sequence[Rule], *, width: int | None 
     """`reports` for a terminal of `width` columns (by default the one at hand)."""
     page = Page(width, color=color)
     several = len(reports.reports) != 1
+    if notice := held_against(reports.ruleset):
+        page.paragraph((notice, "bold yellow"))
+        page.gap()
     if several:
         _table(page, reports)
     for number, report in enumerate(detailed(reports)):
