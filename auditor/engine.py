@@ -31,6 +31,8 @@ def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset, *, ex
         results=results,
         unreadable=submission.unreadable,
         story=_story(submission) if explain_flow else (),
+        timelines=(timeline,) if (timeline := submission.run.timeline if submission.run else None) else (),
+        run=submission.run,
     )
 
 
@@ -66,6 +68,7 @@ def _ask(
         rule_id=rule.id,
         rule=rule.name,
         required=rule.required,
+        alternatives=rule.alternatives,
         findings=tuple(statements.findings),
         evidence=tuple(statements.evidence),
         unestablished=tuple(statements.unestablished),

@@ -14,7 +14,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from auditor.run.__main__ import cache_folder
+from auditor.run.observe import cache_folder, kept_name
 from auditor.run.runner import Limits
 from auditor.run.session import Session, open_session
 from auditor.submission.repository import Repository
@@ -43,10 +43,10 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=2)
     arguments = parser.parse_args()
     print("| submission | CPU s, not recorded | recorded | ratio |\n|---|---|---|---|")
-    for name, submission in submissions(Repository(arguments.repo), arguments.records, arguments.pr):
+    for submission in submissions(Repository(arguments.repo), arguments.records, arguments.pr):
         session = open_session(submission, cache_folder(), arguments.python, Limits())
         watched, plain = (statistics.median(each) for each in pairs(session, arguments.pairs))
-        print(f"| {name} | {plain:.1f} | {watched:.1f} | {watched / plain:.2f} |", flush=True)
+        print(f"| {kept_name(submission)} | {plain:.1f} | {watched:.1f} | {watched / plain:.2f} |", flush=True)
     return 0
 
 

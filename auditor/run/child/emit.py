@@ -9,7 +9,6 @@ import sys
 import threading
 
 _WATCHED = {"socket.connect": 1, "socket.getaddrinfo": 0, "subprocess.Popen": 0, "os.system": 0, "ctypes.dlopen": 0}
-_FOREIGN = (os.path.dirname(__file__), "site-packages", "<__array_function__")
 
 
 class Emitter:
@@ -55,14 +54,6 @@ class Tee:
 
     def __getattr__(self, name: str):
         return getattr(self._stream, name)
-
-
-def site() -> str:
-    """The file and line of the script that is running."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and any(part in frame.f_code.co_filename for part in _FOREIGN):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def watch_system(emit) -> None:

@@ -21,8 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import borders, moves
 from .carried import Carried
-from .emit import site
 from .locate import Locator
+from .places import script_place
 from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
 
 aten = torch.ops.aten
@@ -266,7 +266,7 @@ class Recorder(TorchDispatchMode):
         counted = numbers >= 0
         if not bool(counted.any()):
             return
-        event = {"t": "sum", "id": self.num_sums, "losses": ranges(numbers[counted].tolist())}
+        event = {"t": "sum", "id": self.num_sums, "losses": ranges(numbers[counted].tolist()), "place": script_place()}
         event["values"] = values.reshape(numbers.shape)[counted].to(torch.float64).abs().tolist()
         self.emit(event)
         entry = self.shadow.at(out)
@@ -282,7 +282,7 @@ class Recorder(TorchDispatchMode):
             self._tell_sum(numbers.reshape(1), args[0].reshape(1), args[0])
             entry = self.shadow.get(args[0])
         if entry.sums:
-            self.emit({"t": "read", "value": float(out), "sums": ranges(sorted(entry.sums)), "site": site()})
+            self.emit({"t": "read", "value": float(out), "sums": ranges(sorted(entry.sums)), "place": script_place()})
 
     def _loss_gradient(self, func, args, kwargs, out) -> None:
         gradient, _scores, target, _weight, _reduction, ignored = args[:6]
@@ -297,25 +297,29 @@ class Recorder(TorchDispatchMode):
         positions = places[places < self.size]
         if not len(positions):
             return
-        self.emit({"t": "gradient", "positions": ranges(sorted(set(positions.tolist())))})
+        self.emit({"t": "gradient", "positions": ranges(sorted(set(positions.tolist()))), "place": script_place()})
         influence = bits(positions, self.size)
         for result in results:
             if result.is_floating_point():
                 self.shadow.at(result).influence |= influence
 
     def _step(self, optimizer, _arguments, _options) -> None:
+        changed = [each for group in optimizer.param_groups for each in group["params"]]
         influence = 0
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                entry = self.shadow.get(parameter)
-                influence |= entry.influence if entry is not None else 0
+        for parameter in changed:
+            entry = self.shadow.get(parameter)
+            influence |= entry.influence if entry is not None else 0
         if influence:
-            self.emit({"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()})
+            event = {"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()}
+            event["free"] = not any(isinstance(each, torch.nn.Parameter) for each in changed)
+            self.emit(event | {"place": script_place()})
 
     def summed(self, numbers, values) -> None:
         """Losses were added up outside of torch, to a number that is read at once."""
-        self.emit({"t": "sum", "id": self.num_sums, "losses": ranges(numbers.tolist()), "values": values.tolist()})
-        self.emit({"t": "read", "value": float(values.sum()), "sums": [[self.num_sums, 1]], "site": site()})
+        place, number = script_place(), self.num_sums
+        losses, held = ranges(numbers.tolist()), values.tolist()
+        self.emit({"t": "sum", "id": number, "losses": losses, "values": held, "place": place})
+        self.emit({"t": "read", "value": float(values.sum()), "sums": [[number, 1]], "place": place})
         self.num_sums += 1
 
     def root(self, tensor, source=None) -> None:
