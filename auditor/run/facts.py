@@ -116,9 +116,10 @@ class RunFacts:
     """What a run of the shipped script at toy scale showed.
 
     `needed` says what would let a run that failed reach its end. `num_located` losses of validation tokens were seen, and
-    `num_unlocated` targets of unknown origin. `training_reads` are training shards that were opened
-    after the first loss behind the last reported line; `connections` are attempts to use the network. `num_discarded`
-    positions had gradients before their first counted score, but nothing of them reached a score.
+    `num_unlocated` targets of unknown origin. `left_out` are files of the submission whose content was not there.
+    `training_reads` are training shards that were opened after the first loss behind the last reported line; `connections`
+    are attempts to use the network. `num_discarded` positions had gradients before their first counted score, but nothing
+    of them reached a score.
     """
 
     script: str | None
@@ -129,6 +130,7 @@ class RunFacts:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     rewritten: bool = False
+    left_out: tuple[str, ...] = ()
     num_positions: int = 0
     num_located: int = 0
     num_unlocated: int = 0

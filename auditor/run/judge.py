@@ -28,7 +28,7 @@ from auditor.submission.logs.model import Metric
 
 _SINGLE_PRECISION = 2e-6  # relative: scripts add up in float32
 _DECIMAL = re.compile(r"\d+\.(\d+)")
-_MAX_READS = 400  # reads tried for one line
+_MAX_READS = 1500  # reads tried for one line
 _MAX_BASES = 3  # of those, tried together with others
 _EXACT_DECIMALS, _MOST = 6, 0.9  # of a loss that is followed without its bits per byte: digits, share of the stream
 
@@ -225,15 +225,15 @@ class _Ledger:
         seen = dict.fromkeys(read.sums for read in reversed(reads))
         yield from (tuple(sorted(sums)) for sums in seen)
         yield from self._growing([read.sums for read in reversed(reads)])
-        yield from self._by_site(reads, list(seen))
+        yield from self._by_place(reads, list(seen))
         for linked in (True, False):
             before = [number for number, each in enumerate(self.trace.sums) if each.at < at and each.linked is linked]
             yield from self._growing([frozenset((number,)) for number in reversed(before)])
 
-    def _by_site(self, reads: Sequence[Read], distinct: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:
+    def _by_place(self, reads: Sequence[Read], distinct: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:
         """What one line of the script read: alone, or beside what a number holds that was read last."""
-        for site in dict.fromkeys(read.site for read in reversed(reads)):
-            parts = [read.sums for read in reversed(reads) if read.site == site]
+        for place in dict.fromkeys(read.place for read in reversed(reads)):
+            parts = [read.sums for read in reversed(reads) if read.place == place]
             yield from self._growing(parts)
             for base in distinct[:_MAX_BASES]:
                 yield from self._growing([base, *parts])

@@ -21,7 +21,7 @@ from auditor.run.judge import Judgement, ScoreLine, judge
 from auditor.run.lines import Lines
 from auditor.run.probes import CUTS, KINDS, Comparison, probe
 from auditor.run.runner import Limits, Outcome
-from auditor.run.sequence import Picture, draw
+from auditor.run.sequence import Picture, Sources, draw
 from auditor.run.session import Session, open_session
 from auditor.submission.submission import Submission
 
@@ -75,9 +75,10 @@ def observe(submission: Submission, options: RunOptions, on_phase: Phase = lambd
         judgement = judge(outcome, session.world)
     except ValueError as error:
         return RunFacts(script=script, failure=str(error), needed=_needed(str(error)))
-    lines = Lines(judgement, session.world.validation(), _labels(submission), session.script)
+    sources = Sources(script=script or session.script, ran=session.script)
+    lines = Lines(judgement, session.world.validation(), _labels(submission), sources)
     comparisons = tuple(_probe(session, judgement, _probed(judgement, lines), options, on_phase))
-    facts = _facts(session, outcome, judgement, lines, comparisons)
+    facts = _facts(session, outcome, judgement, lines, comparisons, sources)
     if options.keep is not None:
         _keep(options.keep / kept_name(submission), outcome, facts)
     return facts
@@ -88,8 +89,8 @@ def _labels(submission: Submission) -> frozenset[str]:
 
 
 def _probed(judgement: Judgement, lines: Lines) -> ScoreLine | None:
-    """The line that decides what probes replace: the submitted one, else the last; one that losses are known of."""
-    found = [line for line in judgement.results if line.behind]
+    """The line that decides the order of a probe: the submitted one, else the last; if there is one, of known losses."""
+    found = [line for line in judgement.results if line.behind] or list(judgement.results)
     final = [line for line in found if line.metric.step is None]
     return next(reversed([line for line in final if lines.is_headline(line)] or final or found), None)
 
@@ -109,7 +110,7 @@ def _probe(session: Session, judgement: Judgement, line: ScoreLine | None, optio
 
 
 def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Lines,
-           comparisons: tuple[Comparison, ...]) -> RunFacts:  # fmt: skip
+           comparisons: tuple[Comparison, ...], sources: Sources) -> RunFacts:  # fmt: skip
     told = lines.told()
     headline = next((index for index in reversed(range(len(told))) if told[index].is_headline), None)
     groups = lines.groups()
@@ -117,11 +118,11 @@ def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Line
         groups=groups,
         labels=[line.label or line.text[:40] for line in told],
         headline=None if headline is None else _first(told, headline),
-        script=session.script,
+        sources=sources,
         size=lines.size,
     )
     return RunFacts(
-        script=session.script,
+        script=sources.script,
         failure=outcome.failure,
         needed=None if outcome.failure is None else _needed(outcome.failure),
         overrides=session.overrides,
@@ -129,6 +130,7 @@ def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Line
         seconds=outcome.seconds,
         cpu_seconds=outcome.cpu_seconds,
         rewritten=any(event.get("t") == "rewritten" for event in outcome.events),
+        left_out=outcome.left_out,
         num_positions=lines.size,
         num_located=judgement.num_located,
         num_unlocated=judgement.num_unlocated,

@@ -86,7 +86,9 @@ class Prober:
         self._unsteady: set[str] | None = None
 
     def suffix(self, cuts: Sequence[float] = CUTS) -> Iterator[Comparison]:
-        """Each line under each cut."""
+        """Each line under each cut; none where no loss behind the headline is known."""
+        if not self.order:
+            return
         points = cut_points(self.first.trace, self.headline, cuts)
         for cut, num_kept in zip(cuts, points, strict=True):
             tokens, replaced = replace_after(self.order, num_kept, self.session.world)
@@ -99,7 +101,9 @@ class Prober:
                     yield self._steady(_compare_prefix(self.first.trace, line, second.trace, twin, replaced, cut))
 
     def target(self) -> Iterator[Comparison]:
-        """Whether corrections depend on the very token, for each line."""
+        """Whether corrections depend on the very token, for each line; none where no loss behind the headline is known."""
+        if not self.order:
+            return
         tokens, replaced = replace_apart(self.order, self.session.world)
         second = self._run(tokens)
         for line, twin in self._pairs(second):

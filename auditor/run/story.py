@@ -77,6 +77,7 @@ def _ran(run: RunFacts) -> str:
         return f"not run: {plain(run.failure or '')}"
     end = "ran to its end" if run.failure is None else f"did not reach its end: {plain(run.failure)}"
     newer = "; newer f-strings were rewritten as it was read" if run.rewritten else ""
+    newer += f"; without {', '.join(map(plain, run.left_out))}, whose content is not there" if run.left_out else ""
     return (
         f"the shipped script {end} ({run.seconds:.0f} s, {run.cpu_seconds:.0f} s computing), on a toy data set of "
         f"{run.num_positions:,} validation tokens, in one process; isolation: {run.isolation}{newer}"

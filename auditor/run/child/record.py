@@ -79,6 +79,10 @@ class Recorder(TorchDispatchMode):
             aten._local_scalar_dense.default: self._read,
         }
 
+    @classmethod
+    def _should_skip_dynamo(cls):
+        return False  # nothing is compiled here; else each operation would go through a compiler's guard
+
     def install(self) -> None:
         """Begin to watch."""
         borders.watch(self)
@@ -316,8 +320,10 @@ class Recorder(TorchDispatchMode):
 
     def summed(self, numbers, values) -> None:
         """Losses were added up outside of torch, to a number that is read at once."""
-        self.emit({"t": "sum", "id": self.num_sums, "losses": ranges(numbers.tolist()), "values": values.tolist()})
-        self.emit({"t": "read", "value": float(values.sum()), "sums": [[self.num_sums, 1]], "place": script_place()})
+        place, number = script_place(), self.num_sums
+        losses, held = ranges(numbers.tolist()), values.tolist()
+        self.emit({"t": "sum", "id": number, "losses": losses, "values": held, "place": place})
+        self.emit({"t": "read", "value": float(values.sum()), "sums": [[number, 1]], "place": place})
         self.num_sums += 1
 
     def root(self, tensor, source=None) -> None:
