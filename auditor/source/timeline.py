@@ -217,8 +217,10 @@ def _merged(steps: Iterable[Step]) -> list[Step]:
             merged.append(step)
         else:
             merged[-1] = replace(
-                before, counted=before.counted or step.counted, offence=before.offence or step.offence, text=_longer(before,
-                step)
+                before,
+                counted=before.counted or step.counted,
+                offence=before.offence or step.offence,
+                text=_longer(before, step),
             )
     return merged
 

@@ -34,7 +34,9 @@ def percent(share: float) -> str:
 def box(start: float, end: float, kind: str, title: str = "", top: str = "15%", height: str = "70%") -> Markup:
     """A box from `start` to `end`, shares of the width."""
     attributes = {"x": percent(start), "y": top, "width": percent(end - start), "height": height, "class_": f"m-{kind}"}
-    return element("rect", **attributes) if not title else element("g", element("title", title), element("rect", **attributes))
+    return (
+        element("rect", **attributes) if not title else element("g", element("title", title), element("rect", **attributes))
+    )
 
 
 def upright(place: float, kind: str) -> Markup:
@@ -66,8 +68,12 @@ def size_bars(report: Report) -> Markup:
         views.append(near)
     heads = (*names, "total", "against the cap")
     rows = [_size_row(item, cap, views, names) for item in found]
-    caption = f"Bytes against the cap of {cap:,.0f}" + ("; the second column shows one percent around it" if len(views) > 1 else "")
-    return join((_table(caption, [view.title for view in views], heads, rows), _legend(names or ["total"]), _ways(found, cap)))
+    caption = f"Bytes against the cap of {cap:,.0f}" + (
+        "; the second column shows one percent around it" if len(views) > 1 else ""
+    )
+    return join(
+        (_table(caption, [view.title for view in views], heads, rows), _legend(names or ["total"]), _ways(found, cap))
+    )
 
 
 @dataclass(frozen=True, slots=True)

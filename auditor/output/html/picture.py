@@ -39,9 +39,7 @@ def _table(timeline: Timeline, own_id: str) -> Markup:
     heads = ["Step", "What", "First to last validation token", "Line", *(["Submitted"] if is_mixed else [])]
     head = element("tr", *(element("th", word, scope="col") for word in heads))
     rows = (_row(number, step, timeline, is_mixed) for number, step in enumerate(timeline.steps, start=1))
-    return element(
-        "table", element("thead", head), element("tbody", *rows), class_="timeline", aria_labelledby=own_id
-    )
+    return element("table", element("thead", head), element("tbody", *rows), class_="timeline", aria_labelledby=own_id)
 
 
 def _row(number: int, step: Step, timeline: Timeline, is_mixed: bool) -> Markup:

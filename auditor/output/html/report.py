@@ -79,7 +79,9 @@ class _Article:
         verdict = element(
             "span", element("span", MARKS[report.verdict], aria_hidden="true"), f" {report.verdict}", class_="verdict"
         )
-        title = element("h1", verdict, " ", element("bdi", name(report)), class_=f"title is-{report.verdict}", tabindex="-1")
+        title = element(
+            "h1", verdict, " ", element("bdi", name(report)), class_=f"title is-{report.verdict}", tabindex="-1"
+        )
         reason = element("p", f"{sentence(verdict_reason(report))}.", class_="lead")
         return element("header", title, reason, self._facts(), class_="head")
 
@@ -148,7 +150,9 @@ def _finding(finding: Finding) -> Markup:
 
 def _on_whose_word(rule: Rule) -> Markup:
     asks = element("p", describe(rule).sections["Requirement"])
-    return element("details", element("summary", "What the rule asks, and on whose authority"), asks, _items(authorities(rule)))
+    return element(
+        "details", element("summary", "What the rule asks, and on whose authority"), asks, _items(authorities(rule))
+    )
 
 
 def _row(result: RuleResult) -> Markup:
@@ -182,7 +186,9 @@ def _story(lines: Sequence[str]) -> Markup:
     if not lines:
         return EMPTY
     told = join(map(_told, lines))
-    return element("details", element("summary", "The same line by line, in program order"), element("ol", told, class_="story"))
+    return element(
+        "details", element("summary", "The same line by line, in program order"), element("ol", told, class_="story")
+    )
 
 
 def _told(line: str) -> Markup:
