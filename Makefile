@@ -4,7 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 REPO ?= $(PGOLF_CORPUS)
 
-.PHONY: demo test check types lint docs bench corpus clean
+.PHONY: demo test check types lint docs bench corpus run-fixtures clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,9 @@ docs: $(VENV)/.installed  ## write the rule pages from the rules
 
 corpus: $(VENV)/.installed  ## tests over real submissions: make corpus REPO=path/to/parameter-golf.git
 	PGOLF_CORPUS="$(REPO)" $(PY) -m pytest -q -m corpus
+
+run-fixtures: $(VENV)/.installed  ## run every fixture that is a script, and hold what the run says against what it expects
+	OMP_NUM_THREADS=1 $(PY) -m tools.run_fixtures
 
 bench: $(VENV)/.installed  ## the corpus table: make bench REPO=path/to/parameter-golf.git
 	$(PY) -m bench.corpus --repo "$(REPO)"
