@@ -120,6 +120,7 @@ def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Line
         headline=None if headline is None else _first(told, headline),
         sources=sources,
         size=lines.size,
+        excused=lines.beginnings(),
     )
     return RunFacts(
         script=sources.script,

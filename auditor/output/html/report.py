@@ -22,6 +22,7 @@ from auditor.output.summary import (
     not_established,
     notes,
     place,
+    run_sentences,
     said,
     unreadable,
     verdict_reason,
@@ -60,6 +61,7 @@ class _Article:
         yield self._section("decides", "What decides it", join(map(self._result, deciding(report))))
         yield self._section("evaluation", "The evaluation", self._evaluation())
         yield self._section("size", "Size", size_bars(report))
+        yield self._section("run", "Run", _items(run_sentences(self.report)))
         yield self._section("notes", "Notes", _items(f"{item.rule_id}: {said(item)}" for item in notes(report)))
         yield self._section("open", "Not established", _named(not_established(report)))
         yield self._section("unread", "Could not be read", _items(unreadable(report)))
