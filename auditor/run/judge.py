@@ -28,6 +28,7 @@ from auditor.submission.logs.model import Metric
 _SINGLE_PRECISION = 2e-6  # relative: scripts add up in float32
 _DECIMAL = re.compile(r"\d+\.(\d+)")
 _MAX_READS = 400  # reads tried for one line
+_EXACT_DECIMALS, _MOST = 6, 0.9  # of a loss that is followed without its bits per byte: digits, share of the stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,9 @@ class Coverage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreLine:
     """One reported score: the metric as printed, and the losses behind it (None if it could not be reconciled).
+
+    `num_bytes` is our own count of bytes over these losses. Where the printed loss can be followed, but the printed bits
+    per byte cannot, `byte_ratio` is what they were divided by, over our own count.
 
     `early` are positions that were trained before they were scored, in the order in which they were scored. For a line that
     is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before: a score
@@ -60,6 +64,12 @@ class ScoreLine:
     with_gradient: bool = False
     recomputed_loss: float | None = None
     recomputed_bpb: float | None = None
+    num_bytes: int | None = None
+    byte_ratio: float | None = None
+
+    def losses(self, trace: Trace) -> list[int]:
+        """The numbers of the losses behind the line, in order of summing."""
+        return [number for each in self.sums or () for number in trace.sums[each].losses]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +77,7 @@ class Judgement:
     """What one run showed."""
 
     failure: str | None
+    trace: Trace
     lines: tuple[ScoreLine, ...]
     num_located: int
     num_unlocated: int
@@ -87,11 +98,12 @@ def judge(outcome: Outcome, world: World) -> Judgement:
     lines = tuple(judge_lines(trace, world, tokens))
     return Judgement(
         failure=outcome.failure,
+        trace=trace,
         lines=lines,
         num_located=len(trace.positions),
         num_unlocated=trace.num_unlocated,
         num_trained_unlocated=trace.num_trained_unlocated,
-        num_trained_validation=len({each for _, positions in trace.gradients for each in positions}),
+        num_trained_validation=len({position for each in trace.gradients for position in each.positions}),
         num_steps=len(trace.steps),
     )
 
@@ -99,7 +111,7 @@ def judge(outcome: Outcome, world: World) -> Judgement:
 def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[ScoreLine]:
     """Every reported score of a run on a validation stream."""
     ledger = _Ledger(trace, world.count_bytes(tokens))
-    last_gradient = {position: at for at, positions in trace.gradients for position in positions}
+    last_gradient = {position: each.at for each in trace.gradients for position in each.positions}
     before = 0
     for at, text in trace.lines:
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
@@ -109,7 +121,8 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
                     number for each in trace.sums if before <= each.at < at and not each.linked for number in each.losses
                 ]
                 early, _ = _early(trace, left, tokens)
-                yield ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(left))
+                ratio = ledger.byte_ratio(metric, at)
+                yield ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(left), byte_ratio=ratio)
                 continue
             before = at
             losses = [number for each in sums for number in trace.sums[each].losses]
@@ -131,6 +144,7 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
                 with_gradient=any(trace.with_gradient[number] for number in losses),
                 recomputed_loss=loss,
                 recomputed_bpb=bpb,
+                num_bytes=ledger.num_bytes(sums),
             )
 
 
@@ -157,6 +171,7 @@ class _Ledger:
 
     def __init__(self, trace: Trace, num_bytes: Sequence[int]) -> None:
         self.trace = trace
+        self.size = len(num_bytes)
         self.totals = [
             (sum(each.values), len(each.losses), sum(num_bytes[trace.positions[number]] for number in each.losses))
             for each in trace.sums
@@ -166,6 +181,25 @@ class _Ledger:
         """Mean loss in nats, and bits per byte, over sums."""
         nats, count, num_bytes = (sum(column) for column in zip(*(self.totals[each] for each in sums), strict=True))
         return nats / count, nats / math.log(2) / num_bytes if num_bytes else None
+
+    def num_bytes(self, sums: Sequence[int]) -> int:
+        """Bytes of the tokens behind sums."""
+        return sum(self.totals[each][2] for each in sums)
+
+    def byte_ratio(self, metric: Metric, at: int) -> float | None:
+        """By how much the printed bits per byte were divided, over our own count; None where the loss cannot be followed.
+
+        Losses of toy models are all alike, so only a loss that is printed exactly, over most of the stream, is followed.
+        """
+        decimals = 0 if metric.val_loss is None else _num_decimals(metric.text, metric.val_loss)
+        if metric.val_loss is None or decimals < _EXACT_DECIMALS or not metric.val_bpb:
+            return None
+        for sums in self._candidates(at):
+            loss, bpb = self.means(sums) if sums else (math.nan, None)
+            count = sum(self.totals[each][1] for each in sums)
+            if bpb and count > _MOST * self.size and _equals(metric.val_loss, loss, decimals):
+                return bpb / metric.val_bpb
+        return None
 
     def reconcile(self, metric: Metric, at: int) -> tuple[int, ...] | None:
         """The sums behind a printed metric, in order of time; None if none fit."""

@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from . import moves
 from .carried import Carried, tensors_below
 from .locate import Locator
+from .places import script_place
 from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
 
 aten = torch.ops.aten
@@ -255,7 +256,7 @@ class Recorder(TorchDispatchMode):
         counted = numbers >= 0
         if not bool(counted.any()):
             return
-        event = {"t": "sum", "id": self.num_sums, "losses": ranges(numbers[counted].tolist())}
+        event = {"t": "sum", "id": self.num_sums, "losses": ranges(numbers[counted].tolist()), "place": script_place()}
         event["values"] = values.reshape(numbers.shape)[counted].to(torch.float64).abs().tolist()
         self.emit(event)
         entry = self.shadow.at(out)
@@ -286,20 +287,22 @@ class Recorder(TorchDispatchMode):
         positions = places[places < self.size]
         if not len(positions):
             return
-        self.emit({"t": "gradient", "positions": ranges(sorted(set(positions.tolist())))})
+        self.emit({"t": "gradient", "positions": ranges(sorted(set(positions.tolist()))), "place": script_place()})
         influence = bits(positions, self.size)
         for result in results:
             if result.is_floating_point():
                 self.shadow.at(result).influence |= influence
 
     def _step(self, optimizer, _arguments, _options) -> None:
+        changed = [each for group in optimizer.param_groups for each in group["params"]]
         influence = 0
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                entry = self.shadow.get(parameter)
-                influence |= entry.influence if entry is not None else 0
+        for parameter in changed:
+            entry = self.shadow.get(parameter)
+            influence |= entry.influence if entry is not None else 0
         if influence:
-            self.emit({"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()})
+            event = {"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()}
+            event["free"] = not any(isinstance(each, torch.nn.Parameter) for each in changed)
+            self.emit(event | {"place": script_place()})
 
     def root(self, tensor) -> None:
         """Recognise what a tensor holds that was made from outside."""
