@@ -20,7 +20,7 @@ from auditor.plain import from_plain
 from auditor.report import Unreadable
 from auditor.run.facts import RunFacts
 from auditor.run.observe import RunOptions, check_python, kept_name, observe
-from auditor.run.probes import CUTS
+from auditor.run.probes import CUTS, KINDS
 from auditor.run.runner import Limits
 from auditor.submission.git import GitTree
 from auditor.submission.repository import Repository
@@ -58,6 +58,7 @@ def main() -> int:
     parser.add_argument("--pr", type=int, nargs="*", default=[])
     parser.add_argument("--truth", type=Path, metavar="TSV", help="a table whose column `pr` names pull requests")
     parser.add_argument("--cuts", type=float, nargs="*", default=CUTS)
+    parser.add_argument("--probes", nargs="*", default=["suffix"], choices=KINDS)
     parser.add_argument("--timeout", type=float, default=Limits().seconds)
     parser.add_argument("--only-missing", action="store_true")
     arguments = parser.parse_args()
@@ -66,7 +67,13 @@ def main() -> int:
     if arguments.truth is not None:
         with arguments.truth.open(encoding="utf-8", newline="") as rows:
             numbers += [int(row["pr"]) for row in csv.DictReader(rows, delimiter="\t")]
-    options = RunOptions(python=arguments.python, seconds=arguments.timeout, keep=arguments.results, cuts=arguments.cuts)
+    options = RunOptions(
+        python=arguments.python,
+        seconds=arguments.timeout,
+        keep=arguments.results,
+        cuts=arguments.cuts if arguments.probes else (),
+        probes=arguments.probes,
+    )
     for submission in submissions(Repository(arguments.repo), arguments.records, numbers):
         if arguments.only_missing and kept_run(arguments.results, submission) is not None:
             continue

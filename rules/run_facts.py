@@ -1,138 +1,167 @@
-"""What several rules ask of a run, and how its answer meets what the source says.
+"""What rules ask of a run, each question as a function that `confront` is handed.
 
-A run *confirms* (the offence itself was observed), *speaks for* the submission, or is *silent*. Observation beats
-inference: what was observed is a violation whatever the source analysis saw. A run that saw nothing does not refute a
-finding, since it is small and single: both are shown and a person must look. It can settle what the source left open, if
-everything that the question is about was looked at (`is_whole`). A run that failed is silent everywhere.
+A question is about reported lines that could be made of recorded losses; where one could not, the answer is silence. What a
+run at toy scale cannot show stands in the words of the answer and in ``docs/running.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Severity, Statement, Step
-from auditor.rule import SEVERITY_OF_STATUS, Rule, Ruleset, Status
+from auditor.events import Update, UpdateKind
+from auditor.finding import Location
+from auditor.rule import Status
 from auditor.run.facts import Offence, RunFacts, RunLine, Via
 from auditor.submission.submission import Submission
-from rules.flow_facts import remedy_of
+from rules.confront import SILENT, Answer, Observed
 
-_LIMITS = "toy scale, one process, two training steps"
 _MAX_LABELS = 3
+_WINDOW = 256  # tokens: the sequence length of a run
+_PARTIAL = 0.9  # of the stream: windows and chunks of a toy stream leave less than a tenth
+_SAME_BYTES = 1e-3  # relative: other than by the last digit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """An offence that a run showed, in words; `lines` are the reported scores that it touches."""
-
-    text: str
-    lines: tuple[RunLine, ...] = ()
-    location: Location | None = None
-    status: Status | None = None
+def trained_before_score(submission: Submission, run: RunFacts) -> Answer:
+    """Were positions scored with parameters that their own gradients had changed?"""
+    return _influenced(run, lambda offence: not _is_free(submission, offence) and not offence.again)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a run says to a rule's question: what it `observed`; else `clean`, what it saw in order; else nothing.
+def fitted_before_score(submission: Submission, run: RunFacts) -> Answer:
+    """Were positions scored with a free tensor that their own gradients had changed?"""
+    return _influenced(run, lambda offence: _is_free(submission, offence) and not offence.again)
 
-    `whole`: everything that the question is about was looked at.
+
+def scored_again(submission: Submission, run: RunFacts) -> Answer:
+    """Were positions scored again by what a pass had left that had scored and reported them?
+
+    As for the source, this matters only where it reaches the submitted number.
     """
-
-    observed: tuple[Observed, ...] = ()
-    clean: str | None = None
-    whole: bool = False
-
-
-Question = Callable[[RunFacts], Answer]
-SILENT = Answer()
+    answer = _influenced(run, lambda offence: offence.again)
+    if not answer.observed:  # tables leave no gradients: only the probe speaks for them
+        return answer if answer.doubts else SILENT
+    is_aside = run.headline is not None and not any(line.is_headline for each in answer.observed for line in each.lines)
+    status = Status.NOTE if is_aside else None
+    return Answer(observed=tuple(replace(each, status=status) for each in answer.observed))
 
 
-def confront(
-    rule: Rule, submission: Submission, ruleset: Ruleset, statements: Iterable[Statement], question: Question
-) -> Iterator[Statement]:
-    """A rule's statements on other grounds, together with what the run says to the same question."""
-    run = submission.run
-    answer = question(run) if run is not None and run.failure is None else SILENT
-    found = tuple(statements)
-    if run is None or (not answer.observed and answer.clean is None):
-        yield from found
-    elif answer.observed:
-        yield from _confirmed(rule, ruleset, run, found, answer.observed)
-    else:
-        yield from (_doubted(statement, str(answer.clean), run) for statement in found)
-        yield Evidence(basis=Basis.RUN, message=f"a run ({_LIMITS}): {answer.clean}", complete=answer.whole)
+def fitted_to_context(submission: Submission, run: RunFacts) -> Answer:
+    """Did a free tensor change while a line was scored, though never by the tokens that it then scored?
+
+    That is a delta learned on scored chunks as well as one fitted to a window's context: only the source tells them apart.
+    """
+    fitted = [line for line in _results(run) if line.num_free_fits and not line.offences]
+    if fitted:
+        steps = sum(line.num_free_fits for line in fitted)
+        text = f"{steps:,} steps changed a free tensor while {_labels(fitted)} was scored, none by the tokens then scored"
+        return Answer(observed=(Observed(text=text, lines=tuple(fitted)),), only_confirms=True)
+    if not _all_followed(run) or any(line.num_free_fits for line in run.lines):
+        return SILENT
+    clean = "no free tensor was fitted while a reported score was computed"
+    return Answer(clean=clean, whole=is_whole(run), doubts=_is_undisturbed(run))
 
 
-def _confirmed(rule: Rule, ruleset: Ruleset, run: RunFacts, found: Sequence[Statement],
-               observed: Sequence[Observed]) -> Iterator[Statement]:  # fmt: skip
-    """The findings that the run confirms; for what nobody had found, findings of its own."""
-    open_findings = [each for each in found if isinstance(each, Finding) and _decides(each)]
-    matches = {id(each): _match(each, open_findings) for each in observed}
-    for statement in found:
-        mine = [each for each in observed if matches[id(each)] is statement]
-        yield _with_steps(rule, ruleset, statement, mine, run) if isinstance(statement, Finding) and mine else statement
-    for each in observed:
-        if matches[id(each)] is None:
-            yield rule.finding(
-                ruleset,
-                f"a run showed that {each.text}; {_effect(run, each.lines)}",
-                basis=Basis.RUN,
-                status=each.status,
-                location=each.location or Location(path=run.script or ""),
-                remedy=remedy_of(rule),
-                anchor=f"run {each.location.symbol if each.location else ''}",
+def later_tokens_reach(submission: Submission, run: RunFacts) -> Answer:
+    """Did replacing later tokens change earlier losses, other than through training that was seen anyway?"""
+    observed = []
+    for line in _results(run):
+        changed = [each for each in run.comparisons if each.text == line.text and each.num_changed]
+        if changed and not line.offences:
+            worst = max(changed, key=lambda each: each.num_changed)
+            text = (
+                f"replacing the tokens after {worst.cut:.0%} of the evaluation changed {worst.num_changed:,} of "
+                f"{worst.num_compared:,} earlier losses of `{line.label}`, first at position {worst.first_changed}"
             )
+            observed.append(Observed(text=text, lines=(line,)))
+    if observed:
+        return Answer(observed=tuple(observed))
+    if not is_whole(run):
+        return SILENT
+    cuts = len({each.cut for each in run.comparisons})
+    return Answer(clean=f"replacing all later tokens at {cuts} cuts left every earlier loss identical", whole=True)
 
 
-def _decides(finding: Finding) -> bool:
-    return finding.live and finding.severity is not Severity.NOTE
+def trained_at_all(submission: Submission, run: RunFacts) -> Answer:
+    """Did gradients of validation tokens go into the scored weights? What was calibrated without gradients is not seen."""
+    touched = [(line, each) for line in _results(run) for each in line.offences if each.via is Via.PARAMETERS]
+    if touched:
+        return Answer(observed=(_observed(touched),), only_confirms=True)
+    if run.num_trained_validation or run.num_trained_unlocated or not _all_followed(run):
+        return SILENT
+    return Answer(clean="no gradient of a validation token was computed", doubts=False)
 
 
-def _match(observed: Observed, findings: Sequence[Finding]) -> Finding | None:
-    """The finding about the line that was observed, else the first."""
-    line = observed.location.line if observed.location else None
-    at_line = (f for f in findings if line is not None and line in _lines(f))
-    return next(at_line, next(iter(findings), None))
+def training_data_late(submission: Submission, run: RunFacts) -> Answer:
+    """Were training shards opened while the last reported score was computed?"""
+    if run.training_reads:
+        files = ", ".join(run.training_reads[:_MAX_LABELS])
+        last = tuple(line for line in run.lines if line.is_reconciled)[-1:]
+        text = f"training shards ({files}) were opened after the first loss of the last reported score"
+        return Answer(observed=(Observed(text=text, lines=last),))
+    if not _all_followed(run):
+        return SILENT
+    return Answer(clean="no training shard was opened after the first loss of the last reported score", doubts=False)
 
 
-def _lines(finding: Finding) -> set[int | None]:
-    return {step.location.line for step in finding.steps} | {finding.location.line if finding.location else None}
+def reached_out(submission: Submission, run: RunFacts) -> Answer:
+    """Did the script try to use the network? There is none, so what would have come is not known."""
+    if run.connections:
+        first = next((each for each in run.connections if each.after_scoring), run.connections[0])
+        status = None if first.after_scoring else Status.REVIEW
+        text = f"the script reached for the network ({first.what})"
+        return Answer(observed=(Observed(text=text, lines=run.lines if first.after_scoring else (), status=status),))
+    return Answer(clean="no connection was attempted, and no download tool was started", doubts=False)
 
 
-def _with_steps(rule: Rule, ruleset: Ruleset, finding: Finding, observed: Sequence[Observed], run: RunFacts) -> Finding:
-    steps = tuple(Step(location=_place(each, finding, run), text=f"confirmed by a run: {each.text}") for each in observed)
-    own = SEVERITY_OF_STATUS.get(observed[0].status or rule.status[ruleset.name], Severity.NOTE)
-    worse = min((finding.severity, own), key=list(Severity).index)
-    message = f"{finding.message}; a run confirms it"
-    return replace(finding, message=message, severity=worse, confidence=Confidence.HIGH, steps=(*steps, *finding.steps))
+def bytes_counted(submission: Submission, run: RunFacts) -> Answer:
+    """Were the printed bits per byte divided by other bytes than the text has?"""
+    return _bytes(run, lambda ratio: abs(ratio - 1) > _SAME_BYTES)
 
 
-def _place(observed: Observed, finding: Finding, run: RunFacts) -> Location:
-    return observed.location or finding.location or Location(path=run.script or "")
+def bytes_overcounted(submission: Submission, run: RunFacts) -> Answer:
+    """Were the printed bits per byte divided by more bytes than the text has?"""
+    return _bytes(run, lambda ratio: ratio > 1 + _SAME_BYTES)
 
 
-def _doubted(statement: Statement, clean: str, run: RunFacts) -> Statement:
-    """A finding that the run did not show: it stands, and a person must look."""
-    if not isinstance(statement, Finding) or not _decides(statement):
-        return statement
-    where = statement.location or Location(path=run.script or "")
-    return replace(
-        statement,
-        severity=Severity.WARNING,
-        confidence=Confidence.MEDIUM,
-        message=f"{statement.message}; a run did not show it, so a person must look",
-        steps=(Step(location=where, text=f"not seen in a run ({_LIMITS}): {clean}"), *statement.steps),
+def _bytes(run: RunFacts, is_wrong: Callable[[float], bool]) -> Answer:
+    wrong = [line for line in _results(run) if line.byte_ratio is not None and is_wrong(line.byte_ratio)]
+    if wrong:
+        ratio = wrong[-1].byte_ratio
+        text = f"the val_bpb of {_labels(wrong)} was divided by {ratio:.4f} times the bytes that its tokens decode to"
+        return Answer(observed=(Observed(text=text, lines=tuple(wrong)),))
+    headline = run.headline
+    if headline is None or not headline.is_reconciled:
+        return SILENT
+    return Answer(
+        clean=f"the val_bpb of `{headline.label}` follows to its last digit from the recorded losses and the "
+        f"{headline.num_bytes:,} bytes that the scored tokens decode to",
+        whole=is_covered(run, headline),
+        doubts=False,
     )
 
 
-def _effect(run: RunFacts, lines: Sequence[RunLine]) -> str:
-    """Is the submitted number among the lines of the run that an offence touches?"""
+def part_scored(submission: Submission, run: RunFacts) -> Answer:
+    """Does the submitted number's line count only a part of the stream? A limit beyond the toy stream is not seen."""
     headline = run.headline
-    if headline is None:
-        return "the run printed no line with the submitted number's label"
-    if any(line.is_headline for line in lines):
-        return f"the submitted number (`{headline.label}`) is affected"
-    return f"the submitted number (`{headline.label}`) is not"
+    if headline is None or headline.coverage is None:
+        return SILENT
+    counted = headline.coverage.num_once + headline.coverage.num_repeated
+    told = f"`{headline.label}` counts {counted:,} of {run.num_positions - 1:,} positions of the toy stream"
+    if counted < _PARTIAL * run.num_positions:
+        text = f"{told}; the first one that is missing is {headline.coverage.first_missing}"
+        return Answer(observed=(Observed(text=text, lines=(headline,), status=Status.REVIEW),))
+    return Answer(clean=f"{told}, each at least once", doubts=False)
+
+
+def warmed_up(submission: Submission, run: RunFacts) -> Answer:
+    """Were validation tokens trained on before they were scored, with nothing of it in the score?"""
+    lines = [line for line in _results(run) if line.is_reconciled]
+    if run.num_discarded and not any(line.offences for line in lines):
+        text = f"{run.num_discarded:,} positions were trained on before a score of theirs, which nothing of that reached"
+        return Answer(observed=(Observed(text=text, status=Status.NOTE),))
+    if not _all_followed(run) or run.num_discarded:
+        return SILENT
+    return Answer(clean="no validation token was trained on before a score of its own", whole=is_whole(run))
 
 
 def is_whole(run: RunFacts) -> bool:
@@ -142,11 +171,9 @@ def is_whole(run: RunFacts) -> bool:
     trained on, and the probe found earlier losses identical at every cut.
     """
     headline = run.headline
-    if headline is None or headline.coverage is None or run.num_trained_unlocated:
+    if headline is None or run.num_trained_unlocated:
         return False
-    probed = [each for each in run.comparisons if each.text == headline.text]
-    identical = bool(probed) and all(each.problem is None and not each.num_changed for each in probed)
-    return identical and is_covered(run, headline)
+    return _is_steady(run, headline) and is_covered(run, headline)
 
 
 def is_covered(run: RunFacts, line: RunLine) -> bool:
@@ -155,13 +182,10 @@ def is_covered(run: RunFacts, line: RunLine) -> bool:
     if coverage is None:
         return False
     is_tail = coverage.first_missing is None or coverage.first_missing + coverage.num_missing == run.num_positions
-    return coverage.num_missing == 0 or (is_tail and coverage.num_missing < _WINDOW)
+    return is_tail and coverage.num_missing < _WINDOW
 
 
-_WINDOW = 256  # tokens: the sequence length of a run
-
-
-def results(run: RunFacts) -> list[RunLine]:
+def _results(run: RunFacts) -> list[RunLine]:
     """Reported scores, each set of losses once; where one was printed twice, the headline's line or the first."""
     found: dict[int, RunLine] = {}
     for index, line in enumerate(run.lines):
@@ -171,34 +195,63 @@ def results(run: RunFacts) -> list[RunLine]:
     return list(found.values())
 
 
-def labels(lines: Sequence[RunLine]) -> str:
+def _is_steady(run: RunFacts, line: RunLine) -> bool:
+    """Did the probe find every earlier loss of a line identical, at every cut?"""
+    probed = [each for each in run.comparisons if each.text == line.text]
+    return bool(probed) and all(each.problem is None and not each.num_changed for each in probed)
+
+
+def _is_undisturbed(run: RunFacts) -> bool:
+    """Are all reported lines made of recorded losses, and did the probe find each of them steady?"""
+    return _all_followed(run) and all(_is_steady(run, line) for line in _results(run))
+
+
+def _all_followed(run: RunFacts) -> bool:
+    return bool(run.lines) and all(line.is_reconciled for line in run.lines)
+
+
+def _labels(lines: Sequence[RunLine]) -> str:
     """```a`, `b` and 2 more```."""
     names = list(dict.fromkeys(f"`{line.label}`" for line in lines))
     rest = f" and {len(names) - _MAX_LABELS} more" if len(names) > _MAX_LABELS else ""
     return ", ".join(names[:_MAX_LABELS]) + rest
 
 
-def trained_before_score(run: RunFacts) -> Answer:
-    """Were positions scored with parameters that their own gradients had changed?"""
-    return _influenced(run, lambda offence: offence.via is not Via.FREE_TENSOR and not offence.again)
+def _is_free(submission: Submission, offence: Offence) -> bool:
+    """Is what was changed no parameter of a model? The source knows more about it than the run, where it read the line."""
+    flow, place = submission.flow, offence.place
+    updates = [e for e in flow.submitted.events if isinstance(e, Update)] if flow is not None and place else []
+    kinds = {update.kind for update in updates if place and _is_at(update.location, place)}
+    if len(kinds) == 1:
+        return kinds == {UpdateKind.DELTA}
+    return offence.via is Via.FREE_TENSOR
 
 
-def fitted_before_score(run: RunFacts) -> Answer:
-    """Were positions scored with a free tensor that their own gradients had changed?"""
-    return _influenced(run, lambda offence: offence.via is Via.FREE_TENSOR)
+def _is_at(location: Location, place: Location) -> bool:
+    return (location.path, location.line) == (place.path, place.line)
 
 
 def _influenced(run: RunFacts, concerns: Callable[[Offence], bool]) -> Answer:
-    touched = [(line, each) for line in results(run) for each in line.offences if concerns(each)]
+    """Positions that were trained on before they were scored, in a way that concerns the question."""
+    touched = [(line, each) for line in _results(run) for each in line.offences if concerns(each)]
     if touched:
         return Answer(observed=(_observed(touched),))
-    followed = [line for line in results(run) if line.is_reconciled]
-    if not followed or any(line.offences for line in followed):
+    if not _all_followed(run) or any(line.offences for line in run.lines):
         return SILENT
-    whole = is_whole(run)
-    probed = ", and replacing later tokens left every earlier loss identical" if whole else ""
-    clean = f"no position of {labels(followed)} was trained on before it was scored{probed}"
-    return Answer(clean=clean, whole=whole) if len(followed) == len(results(run)) else SILENT
+    first = f"no position of {_labels(_results(run))} was trained on before it was scored"
+    parts = [first, *map(_score_first, [line for line in _results(run) if line.is_score_first])]
+    is_steady = _is_undisturbed(run)
+    if is_steady:
+        parts.append("replacing later tokens left every earlier loss identical")
+    return Answer(clean="; ".join(parts), whole=is_whole(run), doubts=is_steady)
+
+
+def _score_first(line: RunLine) -> str:
+    mode = "with autograd on and its values fixed before the step" if line.with_gradient else "without autograd"
+    return (
+        f"`{line.label}` is test-time training in {len(line.chunks)} chunks, each scored {mode} before any gradient that "
+        f"used it, and its bytes are the {line.num_bytes:,} that its tokens decode to"
+    )
 
 
 def _observed(touched: Sequence[tuple[RunLine, Offence]]) -> Observed:
@@ -207,7 +260,7 @@ def _observed(touched: Sequence[tuple[RunLine, Offence]]) -> Observed:
     total = f" of {coverage.num_once + coverage.num_repeated:,}" if coverage else ""
     lines = tuple(dict.fromkeys(each for each, _ in touched))
     others = [each for each in lines if each.label != line.label]
-    also = f" (also in {labels(others)})" if others else ""
+    also = f" (also in {_labels(others)})" if others else ""
     text = (
         f"{offence.num_positions:,}{total} positions of `{line.label}` were scored with {offence.via} that their own "
         f"gradients had changed by {offence.how}, from position {offence.first} on{also}"

@@ -115,6 +115,7 @@ class Reach:
 class RunFacts:
     """What a run of the shipped script at toy scale showed.
 
+    `num_located` losses are those of known validation positions, `num_unlocated` of targets without a place.
     `needed` says what would let a run that failed reach its end. `training_reads` are training shards that were opened
     after the first loss behind the last reported line; `connections` are attempts to use the network. `num_discarded`
     positions had gradients before their first counted score, but nothing of them reached a score.
@@ -129,6 +130,8 @@ class RunFacts:
     cpu_seconds: float = 0.0
     rewritten: bool = False
     num_positions: int = 0
+    num_located: int = 0
+    num_unlocated: int = 0
     lines: tuple[RunLine, ...] = ()
     num_trained_validation: int = 0
     num_trained_unlocated: int = 0

@@ -1,9 +1,10 @@
 """What a run shows, as facts for rules and for people: each reported score against the losses that it was made of.
 
 A reported line is reconciled by following the number back: reads of sums of losses before it are tried, latest first,
-then what was read or summed since some earlier event, until mean loss and bits per byte, computed anew from the recorded
-losses and our own byte counts, equal what was printed to its last digit. Only then is it known which losses stand behind
-the line, and only then is anything said about their order, their coverage, or what had influenced them.
+then what was read (anywhere, or by one line of the script) or summed since some earlier event, until mean loss and bits per
+byte, computed anew from the recorded losses and our own byte counts, equal what was printed to its last digit. Only then is
+it known which losses stand behind the line, and only then is anything said about their order, their coverage, or what had
+influenced them.
 
 Influence is exact about weights: a position is *trained before scored* if gradients of that very position went into numbers
 that its reported loss was computed from. Training that was discarded or undone before does not count. The first token of
@@ -12,6 +13,7 @@ a document (BOS) is told apart: it is the same everywhere, and training on it as
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections import Counter
@@ -19,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from auditor.run.runner import Outcome
-from auditor.run.trace import Trace, read_trace
+from auditor.run.trace import Read, Trace, read_trace
 from auditor.run.world import BOS_ID, World
 from auditor.submission.logs.lines import Line
 from auditor.submission.logs.metrics import read_metrics
@@ -28,6 +30,7 @@ from auditor.submission.logs.model import Metric
 _SINGLE_PRECISION = 2e-6  # relative: scripts add up in float32
 _DECIMAL = re.compile(r"\d+\.(\d+)")
 _MAX_READS = 400  # reads tried for one line
+_MAX_BASES = 3  # of those, tried together with others
 _EXACT_DECIMALS, _MOST = 6, 0.9  # of a loss that is followed without its bits per byte: digits, share of the stream
 
 
@@ -49,8 +52,8 @@ class ScoreLine:
     per byte cannot, `byte_ratio` is what they were divided by, over our own count.
 
     `early` are positions that were trained before they were scored, in the order in which they were scored. For a line that
-    is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before: a score
-    computed there is made of those, or of nothing that was seen.
+    is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before (the sums
+    `left`): a score computed there is made of those, or of nothing that was seen.
     """
 
     metric: Metric
@@ -66,6 +69,12 @@ class ScoreLine:
     recomputed_bpb: float | None = None
     num_bytes: int | None = None
     byte_ratio: float | None = None
+    left: tuple[int, ...] = ()
+
+    @property
+    def behind(self) -> tuple[int, ...]:
+        """The sums that the score is made of, or else may be made of."""
+        return self.left if self.sums is None else self.sums
 
     def losses(self, trace: Trace) -> list[int]:
         """The numbers of the losses behind the line, in order of summing."""
@@ -117,12 +126,8 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
             sums = ledger.reconcile(metric, at)
             if sums is None:
-                left = [
-                    number for each in trace.sums if before <= each.at < at and not each.linked for number in each.losses
-                ]
-                early, _ = _early(trace, left, tokens)
-                ratio = ledger.byte_ratio(metric, at)
-                yield ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(left), byte_ratio=ratio)
+                line = _unreconciled(trace, metric, at, before, tokens)
+                yield dataclasses.replace(line, byte_ratio=ledger.byte_ratio(metric, at))
                 continue
             before = at
             losses = [number for each in sums for number in trace.sums[each].losses]
@@ -146,6 +151,14 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
                 recomputed_bpb=bpb,
                 num_bytes=ledger.num_bytes(sums),
             )
+
+
+def _unreconciled(trace: Trace, metric: Metric, at: int, before: int, tokens: Sequence[int]) -> ScoreLine:
+    """A line that nothing fits: what left for numpy or Python since the line before it."""
+    left = [number for number, each in enumerate(trace.sums) if before <= each.at < at and not each.linked]
+    losses = [number for each in left for number in trace.sums[each].losses]
+    early, _ = _early(trace, losses, tokens)
+    return ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(losses), left=tuple(left))
 
 
 def _early(trace: Trace, losses: Sequence[int], tokens: Sequence[int]) -> tuple[tuple[int, ...], int]:
@@ -210,15 +223,21 @@ class _Ledger:
 
     def _candidates(self, at: int) -> Iterator[tuple[int, ...]]:
         reads = [read for read in self.trace.reads if read.at < at][-_MAX_READS:]
-        seen: set[frozenset[int]] = set()
-        for read in reversed(reads):
-            if read.sums not in seen:
-                seen.add(read.sums)
-                yield tuple(sorted(read.sums))
+        seen = dict.fromkeys(read.sums for read in reversed(reads))
+        yield from (tuple(sorted(sums)) for sums in seen)
         yield from self._growing([read.sums for read in reversed(reads)])
+        yield from self._by_place(reads, list(seen))
         for linked in (True, False):
             before = [number for number, each in enumerate(self.trace.sums) if each.at < at and each.linked is linked]
             yield from self._growing([frozenset((number,)) for number in reversed(before)])
+
+    def _by_place(self, reads: Sequence[Read], distinct: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:
+        """What one line of the script read: alone, or beside what a number holds that was read last."""
+        for place in dict.fromkeys(read.place for read in reversed(reads)):
+            parts = [read.sums for read in reversed(reads) if read.place == place]
+            yield from self._growing(parts)
+            for base in distinct[:_MAX_BASES]:
+                yield from self._growing([base, *parts])
 
     @staticmethod
     def _growing(parts: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:

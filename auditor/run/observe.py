@@ -19,7 +19,7 @@ from pathlib import Path
 from auditor.run.facts import RunFacts, RunLine
 from auditor.run.judge import Judgement, ScoreLine, judge
 from auditor.run.lines import Lines
-from auditor.run.probes import CUTS, Comparison, prefix_invariance
+from auditor.run.probes import CUTS, Comparison, probe
 from auditor.run.runner import Limits, Outcome
 from auditor.run.sequence import Picture, draw
 from auditor.run.session import Session, open_session
@@ -36,13 +36,14 @@ Phase = Callable[[str], None]
 class RunOptions:
     """How submissions are run: with which Python, for how many seconds at most each time, and where to keep what they told.
 
-    `cuts` are the shares of the evaluation after which the probe replaces tokens; none: no probe.
+    `cuts` are the shares of the evaluation after which the probe replaces tokens; none: no probe. `probes` are the kinds.
     """
 
     python: Path
     seconds: float = Limits().seconds
     keep: Path | None = None
     cuts: Sequence[float] = CUTS
+    probes: Sequence[str] = ("suffix",)
 
 
 def check_python(python: Path) -> None:
@@ -87,8 +88,8 @@ def _labels(submission: Submission) -> frozenset[str]:
 
 
 def _probed(judgement: Judgement, lines: Lines) -> ScoreLine | None:
-    """The line that decides the order of a probe: the submitted one, else the last; it must be reconciled."""
-    found = [line for line in judgement.results if line.sums is not None]
+    """The line that decides the order of a probe: the submitted one, else the last; if there is one, of known losses."""
+    found = [line for line in judgement.results if line.behind] or list(judgement.results)
     final = [line for line in found if line.metric.step is None]
     return next(reversed([line for line in final if lines.is_headline(line)] or final or found), None)
 
@@ -98,11 +99,11 @@ def _probe(session: Session, judgement: Judgement, line: ScoreLine | None, optio
     if line is None or judgement.failure is not None or not options.cuts:
         return
     on_phase(f"probe: tokens replaced at {len(options.cuts)} cuts")
-    cut = None
-    for comparison in prefix_invariance(session, judgement.trace, judgement.lines, line, options.cuts):
-        if comparison.cut != cut:
-            cut = comparison.cut
-            on_phase(f"probe: compared after {cut:.0%}")
+    seen = None
+    for comparison in probe(session, judgement.trace, judgement.lines, line, options.probes, options.cuts):
+        if (comparison.probe, comparison.cut) != seen:
+            seen = comparison.probe, comparison.cut
+            on_phase(f"probe: {comparison.probe} compared" + (f" after {comparison.cut:.0%}" if comparison.cut else ""))
         yield comparison
 
 
@@ -128,6 +129,8 @@ def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Line
         cpu_seconds=outcome.cpu_seconds,
         rewritten=any(event.get("t") == "rewritten" for event in outcome.events),
         num_positions=lines.size,
+        num_located=judgement.num_located,
+        num_unlocated=judgement.num_unlocated,
         lines=told,
         num_trained_validation=judgement.num_trained_validation,
         num_trained_unlocated=judgement.num_trained_unlocated,

@@ -40,6 +40,7 @@ class Read:
 
     at: int
     sums: frozenset[int]
+    place: Place | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,15 @@ class Contact:
 class Trace:
     """Everything that one run told.
 
-    Lists by loss number: `positions` in the validation stream; `scored_at` the event; `own` whether gradients of that very
-    position had gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on.
-    `summed_in` is where the script sums a loss, by its number. `lines` are (event, text) of standard output.
+    Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a checksum
+    of the whole distribution, None if unknown; `scored_at` the event; `own` whether gradients of that very position had
+    gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on. `summed_in` is where the
+    script sums a loss, by its number. `lines` are (event, text) of standard output.
     """
 
     positions: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    rows: list[int | None] = field(default_factory=list)
     scored_at: list[int] = field(default_factory=list)
     own: list[bool] = field(default_factory=list)
     with_gradient: list[bool] = field(default_factory=list)
@@ -125,7 +129,12 @@ def _add_losses(trace: Trace, at: int, event: Event) -> None:
     own = set(_list(event.get("own", [])))
     if event["first"] != len(trace.positions):
         raise ValueError("its losses are not numbered on")
+    values, rows = _floats(event["values"]), [_whole(each) for each in _list(event.get("rows", []))]
+    if len(values) != len(positions) or (rows and len(rows) != len(positions)):
+        raise ValueError("its positions, values and rows do not belong together")
     trace.positions += positions
+    trace.values += values
+    trace.rows += rows or [None] * len(positions)
     trace.scored_at += [at] * len(positions)
     trace.own += [index in own for index in range(len(positions))]
     trace.with_gradient += [bool(event["gradient"])] * len(positions)
@@ -145,7 +154,8 @@ def _add_sum(trace: Trace, at: int, event: Event) -> None:
 
 
 def _add_read(trace: Trace, at: int, event: Event) -> None:
-    trace.reads.append(Read(at, frozenset(trace.sum_of[number] for number in _numbers(event["sums"]))))
+    sums = frozenset(trace.sum_of[number] for number in _numbers(event["sums"]))
+    trace.reads.append(Read(at, sums, _place(event)))
 
 
 def _add_line(trace: Trace, at: int, event: Event) -> None:

@@ -11,8 +11,9 @@ from auditor.finding import Basis, Evidence, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, effect_on_headline, is_scored_first, judge, reported_meetings, steps_of
-from rules.run_facts import confront, trained_before_score
+from rules.run_facts import trained_before_score
 
 
 class TrainBeforeScore(Rule):
