@@ -83,6 +83,7 @@ COMMANDS = {
         "--date",
         "--records",
     },
+    "demo": {"--help", "--output"},
     "completion": {"--help"},
 }
 
