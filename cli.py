@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from auditor.report import Report, ReportSet, Unreadable
     from auditor.rule import Ruleset
 
-FORMATS = ("text", "json", "sarif", "markdown", "github")
+FORMATS = ("text", "json", "sarif", "markdown", "github", "html")
 RULESETS = ("practice", "readme")
 FAIL_ON = ("violation", "review", "open")
 
@@ -109,7 +109,14 @@ def _audit(arguments: argparse.Namespace) -> int:
     if not jobs and arguments.base is not None:
         print(f"pgolf: nothing to audit: the change against {arguments.base} touches no submission", file=sys.stderr)
         return 0
-    auditor = Auditor(rules, ruleset, keep_empty=not arguments.all_prs, explain_flow=arguments.explain_flow)
+    pictures = arguments.format == "html"
+    auditor = Auditor(
+        rules,
+        ruleset,
+        keep_empty=not arguments.all_prs,
+        explain_flow=arguments.explain_flow or pictures,
+        timelines=pictures,
+    )
     with progress(len(jobs)) as on_done:
         reports = audit_all(auditor, jobs, arguments.jobs, on_done)
     for report in reports:

@@ -70,13 +70,29 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """A number that belongs to a measurement: what it is, and how much."""
+
+    name: str
+    amount: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """A measured quantity beside the limit that it is held against."""
+    """A measured quantity beside the limit that it is held against.
+
+    `subject` says whose it is where there are several (``seed 42``). `parts` add up to what was observed; `beside` are
+    numbers that a reader compares it with, such as the same code counted in another way.
+    """
 
     quantity: str
     observed: float
     limit: float | None
     unit: str
+    subject: str = ""
+    parts: tuple[Amount, ...] = ()
+    beside: tuple[Amount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +143,7 @@ class Unestablished:
 
     message: str
     location: Location | None = None
+    measurement: Measurement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

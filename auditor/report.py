@@ -104,7 +104,7 @@ class SubmissionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadlineLine:
-    """One log line that carries the submitted number, or one seed's share of it."""
+    """One log line that carries the submitted number, or one seed's share of it; `text` is what stands there."""
 
     log: str
     line: int
@@ -113,6 +113,7 @@ class HeadlineLine:
     val_bpb: float
     val_loss: float | None
     printable_by_script: bool | None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

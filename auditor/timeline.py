@@ -6,6 +6,7 @@ turns, and `num_positions` is a nominal length. From a run they are positions of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,3 +45,26 @@ class Timeline:
     num_positions: int
     steps: tuple[Step, ...]
     caption: str
+
+    @property
+    def reading(self) -> str:
+        """What one sees, in a sentence or two."""
+        scored = [step for step in self.steps if step.action is Action.SCORE]
+        offences = [step for step in scored if step.offence]
+        if offences:
+            return _offence(offences, scored)
+        if any(step.action is Action.TRAIN for step in self.steps):
+            return "Score first: no token is trained on before it has been scored."
+        return "Validation tokens are scored and nothing is trained on them." if scored else "No validation token is scored."
+
+
+def _offence(offences: Sequence[Step], scored: Sequence[Step]) -> str:
+    share = "All" if len(offences) == len(scored) else f"{len(offences)} of {len(scored)}"
+    steps = "scoring step" if len(scored) == 1 else "scoring steps"
+    if not any(step.counted for step in scored):
+        effect = "None of the scores drawn is known to be the submitted number."
+    elif any(step.counted for step in offences):
+        effect = "The submitted number is made of such scores."
+    else:
+        effect = "The submitted number is made of the other scores."
+    return f"{share} {steps} use a state that the same tokens had trained before. {effect}"

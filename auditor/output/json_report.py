@@ -16,6 +16,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditor.finding import (
+    Amount,
     Basis,
     Confidence,
     Evidence,
@@ -191,7 +192,7 @@ def _result(data: Mapping[str, Any]) -> RuleResult:
         findings=tuple(_finding(item, data["rule_id"]) for item in data["findings"]),
         evidence=tuple(map(_evidence, data["evidence"])),
         unestablished=tuple(
-            _plain_fields(Unestablished, item, location=_location(item["location"])) for item in data["unestablished"]
+            _plain_fields(Unestablished, item, **_location_and_measurement(item)) for item in data["unestablished"]
         ),
         not_applicable=tuple(NotApplicable(reason=reason) for reason in data["not_applicable"]),
         crash=data["crash"],
@@ -224,12 +225,11 @@ def _places(items: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Location, str]
 
 
 def _evidence(data: Mapping[str, Any]) -> Evidence:
-    return Evidence(
-        basis=Basis(data["basis"]),
-        message=data["message"],
-        location=_location(data["location"]),
-        measurement=_measurement(data["measurement"]),
-    )
+    return _plain_fields(Evidence, data, basis=Basis(data["basis"]), **_location_and_measurement(data))
+
+
+def _location_and_measurement(data: Mapping[str, Any]) -> dict[str, object]:
+    return {"location": _location(data["location"]), "measurement": _measurement(data.get("measurement"))}
 
 
 def _location(data: Mapping[str, Any] | None) -> Location | None:
@@ -237,4 +237,9 @@ def _location(data: Mapping[str, Any] | None) -> Location | None:
 
 
 def _measurement(data: Mapping[str, Any] | None) -> Measurement | None:
-    return _plain_fields(Measurement, data) if data else None
+    if not data:
+        return None
+    amounts = {
+        name: tuple(_plain_fields(Amount, item) for item in data.get(name, ())) for name in ("parts", "beside")
+    }
+    return _plain_fields(Measurement, data, **amounts)
