@@ -49,20 +49,23 @@ def demo(output: Path) -> int:
     _empty(output)
     show = _Show(Console(highlight=False), time.monotonic())
     show.step("Data from text that every Python has")
-    split = _make_data(output / "data", show)
+    split = _make_data(show)
     show.step(f"Training with seeds {' and '.join(map(str, SEEDS))}, side by side")
     runs = _train(output, show)
     show.step("The record of both seeds, every number from their logs")
     record = _record(output, runs, show)
     show.step("The audit of this record")
-    outcomes = [("the record", CLEAN, _audit([str(record), "--split", str(split)], Path(), show))]
+    pages = [output / "record.html"]
+    status = _audit([str(record), "--split", str(split)], Path(), pages[0], show)
+    outcomes = [("the record", CLEAN, status)]
     show.step("The audit of a submission that cheats")
     cheat = _lay_out_cheat(output / "fixture")
     if cheat is None:
         show.line(f"left out: this installation of pgolf comes without the fixtures (it has no {_tool().parent})")
     else:
-        outcomes.append(("the fixture", FINDINGS, _audit([str(cheat[1])], cheat[0], show)))
-    return _conclude(outcomes, output, show)
+        pages.append(output / "cheat.html")
+        outcomes.append(("the fixture", FINDINGS, _audit([str(cheat[1])], cheat[0], pages[1], show)))
+    return _conclude(outcomes, pages, show)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +117,25 @@ def _must(words: Sequence[str], show: _Show) -> None:
 # ---- the steps ----
 
 
-def _make_data(folder: Path, show: _Show) -> Path:
-    """The demo data; returns the file that describes their validation split."""
-    _must(["data", "demo", "--output", str(folder)], show)
-    return folder / "split.json"
+def _make_data(show: _Show) -> Path:
+    """The demo data, where `train` looks for them too; returns the file that describes their validation split."""
+    words = ["data", "demo"]
+    show.command(words)
+    done = subprocess.run(_pgolf(words), check=False, stdout=subprocess.PIPE, text=True)
+    found = re.search(r"^data\.path=(.+)$", done.stdout, re.MULTILINE)
+    if done.returncode or found is None:
+        raise ValueError(f"`pgolf data demo` ended with status {done.returncode}")
+    return Path(found[1]) / "split.json"
 
 
 def _train(output: Path, show: _Show) -> list[Path]:
     """Train all seeds at once, each with one thread; returns the folders of the runs."""
-    data = output / "data"
-    settings = [*SHORT, f"data.path={data}", f"data.tokenizer_path={data / 'tokenizer.model'}"]
     folders, processes = [output / f"seed{seed}" for seed in SEEDS], []
     environment = {"OMP_NUM_THREADS": "1"} | os.environ
     try:
         for seed, folder in zip(SEEDS, folders, strict=True):
             words = ["train", "--quiet"]
-            for setting in (*settings, f"run.seed={seed}", f"run.output={folder}"):
+            for setting in (*SHORT, f"run.seed={seed}", f"run.output={folder}"):
                 words += ["--set", setting]
             show.command(words)
             processes.append(subprocess.Popen(_pgolf(words), stdout=subprocess.DEVNULL, env=environment))
@@ -191,8 +197,13 @@ def _record(output: Path, runs: Sequence[Path], show: _Show) -> Path:
     return folder
 
 
-def _audit(words: Sequence[str], cwd: Path, show: _Show) -> int:
-    return _call(["audit", *words], show, cwd)
+def _audit(words: Sequence[str], cwd: Path, page: Path, show: _Show) -> int:
+    """Print a report and write it as a page; returns the exit status, ValueError if the two disagree."""
+    status = _call(["audit", *words], show, cwd)
+    again = _call(["audit", *words, "--format", "html", "--output", str(page.absolute())], show, cwd)
+    if again != status:
+        raise ValueError(f"{page}: the audit for the page ended with status {again}, the one before with {status}")
+    return status
 
 
 def _tool() -> Path:
@@ -213,10 +224,11 @@ def _lay_out_cheat(target: Path) -> tuple[Path, Path] | None:
     return root, folder.relative_to(root)
 
 
-def _conclude(outcomes: Sequence[tuple[str, int, int]], output: Path, show: _Show) -> int:
+def _conclude(outcomes: Sequence[tuple[str, int, int]], pages: Sequence[Path], show: _Show) -> int:
     show.step("Done")
     wrong = [(what, wanted, status) for what, wanted, status in outcomes if status != wanted]
     for what, wanted, status in wrong:
         show.line(f"the audit of {what} ended with status {status}, where {wanted} was expected")
-    show.line(f"everything is in {output}")
+    for (what, _, _), page in zip(outcomes, pages, strict=True):
+        show.line(f"{what} as a page: {page.absolute()}")
     return 1 if wrong else 0

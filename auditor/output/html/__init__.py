@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from auditor.output.html.markup import element
 from auditor.output.html.page import page
 from auditor.output.html.report import show
 from auditor.output.sanitize import clean
-from auditor.output.summary import by_id, name
+from auditor.output.summary import by_id, held_against, name
 from auditor.report import ReportSet
 from auditor.rule import Rule
 
@@ -23,4 +24,6 @@ def render_html(reports: ReportSet, rules: Sequence[Rule]) -> str:
     cleaned = [clean(report) for report in reports.reports]
     shown = [show(report, known, f"r{number}-") for number, report in enumerate(cleaned, start=1)]
     title = f"{name(cleaned[0])}: {cleaned[0].verdict}" if len(cleaned) == 1 else f"{len(cleaned)} submissions"
+    if notice := held_against(reports.ruleset):
+        shown.insert(0, element("p", element("strong", notice), role="note"))
     return page(f"{title} - pgolf audit", made_by, *shown)
