@@ -93,6 +93,7 @@ COMMANDS = {
         "--date",
         "--records",
     },
+    "demo": {"--help", "--output"},
     "completion": {"--help"},
 }
 
