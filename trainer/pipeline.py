@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from trainer.distributed import barrier, is_main, process_group, rank, world_siz
 from trainer.evaluate import EvalResult, Evaluator, metric_lines
 from trainer.events import EventLog, Read, Write
 from trainer.files import write_atomically
-from trainer.log import RULE, Log, silent, versions
+from trainer.log import RULE, LineLog, Log, silent, versions
 from trainer.model import GPT, count_parameters
 from trainer.pack import pack
 from trainer.plot import write_curves
@@ -197,7 +198,7 @@ def _run(config: Config, device: torch.device, *, resume_from: dict[str, Any] | 
         checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, config.run.keep_checkpoints)
         trainer = Trainer(
             config, model, lambda: new_loader(config, data), log,
-            validate=lambda: evaluator.full_pass(model), checkpoints=checkpoints, curve=Curve(), on_step=_advance_bar,
+            validate=lambda: evaluator.full_pass(model), checkpoints=checkpoints, curve=Curve(), on_step=partial(_advance_bar, log),
         )  # fmt: skip
         if resume_from is None:
             log_settings(log, config, data, model)
@@ -265,7 +266,7 @@ def _finish(
     )
 
 
-def log_settings(log: Log, config: Config, data: RunData, model: GPT) -> None:
+def log_settings(log: LineLog, config: Config, data: RunData, model: GPT) -> None:
     """What a log says before its first step."""
     optimizer, schedule = config.optimizer, config.schedule
     for text in (RULE, *versions(), RULE):
@@ -290,7 +291,7 @@ def log_settings(log: Log, config: Config, data: RunData, model: GPT) -> None:
         log.line(text)
 
 
-def apply_average(trainer: Trainer, log: Log) -> None:
+def apply_average(trainer: Trainer, log: LineLog) -> None:
     """Put the average of the weights in their place, if there is one."""
     if trainer.averager is None:
         return
@@ -312,7 +313,7 @@ def evaluate_artifact(path: Path, config: Config) -> dict[str, EvalResult]:
 
 
 def evaluate(
-    config: Config, model: GPT, evaluator: Evaluator, label: str, log: Log, events: EventLog | None = None
+    config: Config, model: GPT, evaluator: Evaluator, label: str, log: LineLog, events: EventLog | None = None
 ) -> dict[str, EvalResult]:
     """Every evaluation that the settings ask for, logged, in this order; the last is the headline."""
     log.line(f"final_eval_mode:sliding_window stride:{config.eval.stride}")
@@ -324,13 +325,13 @@ def evaluate(
     return evaluations
 
 
-def _logged(log: Log, label: str, result: EvalResult) -> EvalResult:
+def _logged(log: LineLog, label: str, result: EvalResult) -> EvalResult:
     for text in metric_lines(label, result):
         log.line(text)
     return result
 
 
-def _advance_bar(trainer: Trainer, now: Moment) -> None:
+def _advance_bar(log: Log, trainer: Trainer, now: Moment) -> None:
     total_steps, limit = trainer.config.schedule.iterations, training_seconds(trainer.config)
     elapsed = max(now.elapsed_seconds, 1e-9)
     speed = now.step * trainer.config.data.train_batch_tokens / elapsed
@@ -341,7 +342,7 @@ def _advance_bar(trainer: Trainer, now: Moment) -> None:
         text += f"wallclock left {max(limit - elapsed, 0):.0f}s "
         remaining_seconds = min(remaining_seconds, limit - elapsed)
     done = max(now.step / total_steps, elapsed / limit if limit else 0.0)
-    trainer.log.advance(done, 1.0, f"{text}ETA {max(remaining_seconds, 0):.0f}s")
+    log.advance(done, 1.0, f"{text}ETA {max(remaining_seconds, 0):.0f}s")
 
 
 def _draw_curve(folder: Path, trainer: Trainer) -> None:

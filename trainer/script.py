@@ -35,6 +35,11 @@ class ScriptLog:
         if console:
             print(text, flush=True)
 
+    @property
+    def num_bytes(self) -> int:
+        """Size of the file so far; 0 without one."""
+        return 0 if self.path is None else self.path.stat().st_size
+
 
 def main(config: Config) -> None:
     """Train, quantise, reload and evaluate. ValueError for settings and data that do not fit."""

@@ -18,7 +18,7 @@ from trainer.artifact import Artifact, SavedArtifact, load_artifact, save_artifa
 from trainer.config import Config
 from trainer.data import TrainLoader
 from trainer.gptq import CalibrationTokens, gptq_state, sample_calibration, second_moments, training_calibration
-from trainer.log import Log
+from trainer.log import LineLog
 from trainer.model import GPT
 from trainer.quantize import StoredTensor, quantize_state
 
@@ -29,7 +29,7 @@ def quantization_label(config: Config) -> str:
 
 
 def write_artifact(
-    path: Path, config: Config, model: GPT, loader: TrainLoader, log: Log, *, elapsed_seconds: float, code_bytes: int
+    path: Path, config: Config, model: GPT, loader: TrainLoader, log: LineLog, *, elapsed_seconds: float, code_bytes: int
 ) -> SavedArtifact:
     """Quantise and pack a trained model. `elapsed_seconds` of training are spent already; `code_bytes` count beside it."""
     state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
@@ -47,7 +47,7 @@ def write_artifact(
 
 
 def quantize(
-    config: Config, model: GPT, loader: TrainLoader, log: Log, *, elapsed_seconds: float
+    config: Config, model: GPT, loader: TrainLoader, log: LineLog, *, elapsed_seconds: float
 ) -> dict[str, StoredTensor]:
     """The weights as they will be stored, rounded plainly or by GPTQ."""
     if config.quant.gptq == "off":

@@ -31,7 +31,7 @@ from trainer.config import Config, to_dict
 from trainer.data import TrainLoader
 from trainer.distributed import average_gradients, from_main, is_main, mean_over_processes, world_size
 from trainer.evaluate import EvalResult
-from trainer.log import Log
+from trainer.log import LineLog
 from trainer.model import GPT
 from trainer.optimizers import Optimizers
 from trainer.qat import LateQAT
@@ -77,7 +77,7 @@ class Trainer:
         config: Config,
         model: GPT,
         new_loader: Callable[[], TrainLoader],
-        log: Log,
+        log: LineLog,
         *,
         validate: Callable[[], EvalResult] | None = None,
         checkpoints: Checkpoints | None = None,

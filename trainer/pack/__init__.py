@@ -27,19 +27,22 @@ from pathlib import Path
 
 from trainer.config import Config
 from trainer.pack.check import check
+from trainer.pack.checks import drop_checks
 from trainer.pack.comments import Comments
-from trainer.pack.facts import constant_attributes, constant_results, remove_constant_parameters
+from trainer.pack.facts import constant_attributes, constant_results, definite_attributes, remove_constant_parameters
 from trainer.pack.fold import Folder, Tidier
 from trainer.pack.kinds import Kinds
 from trainer.pack.merge import merge
 from trainer.pack.modules import Package, collect
 from trainer.pack.prune import prune
-from trainer.pack.settings import Settings, drop_unread_fields, settings_of, specialise
+from trainer.pack.settings import Settings, drop_unread_fields, narrow_tables, settings_of, specialise
 from trainer.pack.strip import Stripper, squeeze
 from trainer.pack.walk import walk
 from trainer.pack.wrap import Wrapped, choose, wrap
 
 ENTRY = "script"
+# What they check is a file that the script wrote itself a moment before, and settings that were right when it was packed.
+TRUSTED = ("artifact", "bitpack", "compression", "config", "entropy")
 TRAINER = Package("trainer", Path(__file__).parent.parent)
 
 
@@ -72,8 +75,13 @@ def pack(config: Config, *, readable: bool = False) -> Packed:
     """
     settings = settings_of(config)
     comments = Comments() if readable else None
-    tree = merge(collect(TRAINER, ENTRY, comments))
+    modules = collect(TRAINER, ENTRY, comments)
+    for module in modules:
+        if module.name in TRUSTED and not readable:
+            drop_checks(module.tree)
+    tree = merge(modules)
     specialise(tree, settings)
+    narrow_tables(tree, settings)
     reduce(tree, settings, for_readers=readable)
     if comments is None:
         source = squeeze(ast.unparse(ast.fix_missing_locations(Stripper().visit(tree))))
@@ -88,9 +96,9 @@ def reduce(tree: ast.Module, settings: Settings, *, for_readers: bool) -> None:
     num_nodes = 0
     while (now := sum(1 for _ in walk(tree))) != num_nodes:
         num_nodes = now
-        drop_unread_fields(tree, settings, prune(tree, for_readers=for_readers))
         kinds = Kinds(tree)
+        drop_unread_fields(tree, prune(tree, kinds, for_readers=for_readers).has_attribute)
         remove_constant_parameters(tree, kinds)
         values = {**constant_attributes(tree, kinds), **settings.fixed}
-        Folder(kinds, values, constant_results(tree)).visit(tree)
+        Folder(kinds, values, definite_attributes(tree, kinds), constant_results(tree)).visit(tree)
         Tidier().visit(tree)

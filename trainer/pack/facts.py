@@ -41,16 +41,32 @@ def constant_results(tree: ast.Module) -> dict[str, object]:
 def constant_attributes(tree: ast.Module, kinds: Kinds) -> dict[Key, object]:
     """Attributes that are set once in the whole program, to a literal, by the constructor of their class."""
     targets = Counter(_set_attributes(tree))
-    found: dict[Key, object] = {}
+    return {
+        (name, attr): to_value(value)
+        for name, attr, value in _set_by_constructors(kinds)
+        if targets[attr] == 1 and is_constant(value)
+    }
+
+
+def definite_attributes(tree: ast.Module, kinds: Kinds) -> set[Key]:
+    """Attributes that are set once in the whole program, by the constructor of their class, to a new object: never None."""
+    targets = Counter(_set_attributes(tree))
+    return {
+        (name, attr)
+        for name, attr, value in _set_by_constructors(kinds)
+        if targets[attr] == 1 and isinstance(value, ast.Call) and kinds.of(value, {}) in kinds.classes
+    }
+
+
+def _set_by_constructors(kinds: Kinds) -> Iterator[tuple[str, str, ast.expr]]:
+    """Class, attribute and value of each unconditional `self.attribute = value` in an `__init__`."""
     for name, node in kinds.classes.items():
         for method in node.body:
             if isinstance(method, ast.FunctionDef) and method.name == "__init__":
                 for statement in method.body:
                     match statement:
                         case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=attr)], value=value):
-                            if targets[attr] == 1 and is_constant(value):
-                                found[name, attr] = to_value(value)
-    return found
+                            yield name, attr, value
 
 
 def _set_attributes(tree: ast.Module) -> Iterator[str]:
@@ -133,7 +149,7 @@ class _CallReader(KindedTransformer):
 
     def __init__(self, tree: ast.Module, kinds: Kinds) -> None:
         super().__init__(kinds)
-        self.signatures = dict(_signatures(tree))
+        self.signatures = dict(_signatures(tree, kinds))
 
     def key_of(self, call: ast.Call) -> Key | None:
         """The function of the program that a call calls; None if it is none or cannot be told."""
@@ -161,7 +177,7 @@ class _ParameterFinder(_CallReader):
         key = self.key_of(node)
         if key is not None:
             self.signatures[key].note(node)
-        if key is not None or (isinstance(node.func, ast.Attribute) and self.kind_of(node.func.value) is not None):
+        if key is not None or (isinstance(node.func, ast.Attribute) and self.kind_of(node.func.value) in self.kinds.classes):
             self._understood.add(id(node.func))
         self.generic_visit(node)
         return node
@@ -214,17 +230,14 @@ def remove_constant_parameters(tree: ast.Module, kinds: Kinds) -> None:
         _ParameterRemover(tree, kinds, found)
 
 
-def _signatures(tree: ast.Module) -> Iterator[tuple[Key, _Signature]]:
+def _signatures(tree: ast.Module, kinds: Kinds) -> Iterator[tuple[Key, _Signature]]:
     """Functions and methods whose every call can be seen: not the special ones, nor those of base or derived classes."""
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    bases = {base.id for node in classes.values() for base in node.bases if isinstance(base, ast.Name)}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             yield ("", node.name), _Signature(node, skip=0)
-    for name, owner in classes.items():
-        is_related = name in bases or any(isinstance(base, ast.Name) and base.id in classes for base in owner.bases)
+    for name, owner in kinds.classes.items():
         for method in owner.body:
-            if not isinstance(method, ast.FunctionDef) or is_related:
+            if not isinstance(method, ast.FunctionDef) or kinds.has_relatives(name):
                 continue
             if method.name == "__init__" or not (method.name.startswith("__") or method.name in CALLED_BY_TORCH):
                 is_static = any(ast.unparse(each) == "staticmethod" for each in method.decorator_list)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from trainer.pack.constants import NotConstantError, is_constant, is_pure, stores, to_node, to_value
 from trainer.pack.kinds import KindedTransformer, Kinds
@@ -32,11 +32,21 @@ _TERMINAL = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
 class Folder(KindedTransformer):
-    """Folds one module in place. `values` gives the literal of (class, attribute), `results` that of a function."""
+    """Folds one module in place.
 
-    def __init__(self, kinds: Kinds, values: Mapping[tuple[str, str], object], results: Mapping[str, object]) -> None:
+    `values` gives the literal of (class, attribute), `definite` those that are objects, `results` the literal of a function.
+    """
+
+    def __init__(
+        self,
+        kinds: Kinds,
+        values: Mapping[tuple[str, str], object],
+        definite: Container[tuple[str, str]],
+        results: Mapping[str, object],
+    ) -> None:
         super().__init__(kinds)
         self.values = values
+        self.definite = definite
         self.results = results
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
@@ -51,7 +61,12 @@ class Folder(KindedTransformer):
         if len(node.ops) > 1:
             return node
         (op,), (right,) = node.ops, node.comparators
+        if isinstance(op, ast.Is | ast.IsNot) and self._is_definite(node.left) and is_constant(right):
+            return ast.Constant(isinstance(op, ast.IsNot))
         return _evaluated(node, lambda: _COMPARE[type(op)](to_value(node.left), to_value(right)))
+
+    def _is_definite(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Attribute) and (self.kind_of(node.value) or "", node.attr) in self.definite
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         """`not` of a literal."""

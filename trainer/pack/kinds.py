@@ -23,6 +23,13 @@ class Kinds:
 
     def __init__(self, tree: ast.Module) -> None:
         self.classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        bases = {
+            (name, base.id)
+            for name, node in self.classes.items()
+            for base in node.bases
+            if isinstance(base, ast.Name) and base.id in self.classes
+        }
+        self._related = {name for pair in bases for name in pair}
         self._returns = {
             node.name: self.of_annotation(node.returns) for node in tree.body if isinstance(node, ast.FunctionDef)
         }
@@ -59,11 +66,21 @@ class Kinds:
                     if self._attributes[name].setdefault(target.attr, kind) != kind:
                         self._attributes[name][target.attr] = None
 
+    def has_relatives(self, name: str) -> bool:
+        """Is a class derived from another one of the program, or another from it?"""
+        return name in self._related
+
+    def bases_of(self, name: str) -> list[str]:
+        """The bases of a class of the program as they are written."""
+        return [ast.unparse(base) for base in self.classes[name].bases]
+
     def of_annotation(self, annotation: ast.expr | None) -> str | None:
-        """The class that an annotation names; `X | None` is X."""
+        """The class that an annotation names, a foreign one by its dotted name; `X | None` is X. A protocol tells nothing."""
         match annotation:
-            case ast.Name(id=name) if name in self.classes:
+            case ast.Name(id=name) if name in self.classes and "Protocol" not in self.bases_of(name):
                 return name
+            case ast.Attribute():
+                return ast.unparse(annotation)
             case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
                 return self.of_annotation(left)
         return None

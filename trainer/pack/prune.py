@@ -16,15 +16,14 @@ from dataclasses import dataclass
 
 from trainer.pack.constants import is_pure, stores
 from trainer.pack.facts import CALLED_BY_TORCH
+from trainer.pack.kinds import Kinds
 from trainer.pack.references import References, bound_names, is_definition
 from trainer.pack.walk import Transformer, walk
 
 
-def prune(tree: ast.Module, *, for_readers: bool) -> set[str]:
-    """Leave out what cannot be reached, in place; the names of the attributes that what is left reads.
-    
-    `for_readers` keeps what only annotations name."""
-    reached = _Reached(tree, for_readers=for_readers)
+def prune(tree: ast.Module, kinds: Kinds, *, for_readers: bool) -> Reached:
+    """Leave out what cannot be reached, in place; what is reached. `for_readers` keeps what only annotations name."""
+    reached = Reached(tree, kinds, for_readers=for_readers)
     kept = []
     for statement in tree.body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -33,18 +32,20 @@ def prune(tree: ast.Module, *, for_readers: bool) -> set[str]:
         elif reached.has(statement):
             kept.append(statement)
         if isinstance(statement, ast.ClassDef):
-            statement.body = [each for each in statement.body if reached.has_member(each)]
+            statement.body = [each for each in statement.body if reached.has_member(statement.name, each)]
     tree.body = kept
-    _UnreadStores(reached.attributes).visit(tree)
-    return reached.attributes
+    _UnreadStores(reached).visit(tree)
+    return reached
 
 
-class _Reached:
+class Reached:
     """The names and attributes that are reached from the statements of a module that define nothing."""
 
-    def __init__(self, tree: ast.Module, *, for_readers: bool) -> None:
+    def __init__(self, tree: ast.Module, kinds: Kinds, *, for_readers: bool) -> None:
         self.names: set[str] = set()
-        self.attributes: set[str] = set()
+        self._attributes: set[str] = set()  # of objects of unknown class
+        self._typed: set[tuple[str, str]] = set()
+        self._kinds = kinds
         self._for_readers = for_readers
         pending = [part for statement in tree.body for part in _parts(statement)]
         while True:
@@ -52,32 +53,42 @@ class _Reached:
             if not ready:
                 return
             for part in ready:
-                self._read(part.node)
+                self._read(part)
             pending = [part for part in pending if part not in ready]
 
     def has(self, statement: ast.stmt) -> bool:
         """Is a statement at the top reached? One that defines nothing always is."""
         return not is_definition(statement) or any(name in self.names for name in bound_names(statement))
 
-    def has_member(self, member: ast.stmt) -> bool:
+    def has_attribute(self, owner: str, name: str) -> bool:
+        """Is an attribute of this name read, of an object of this class or of one that may be of it?"""
+        classes = (owner, *self._kinds.bases_of(owner)) if owner in self._kinds.classes else ()
+        return name in self._attributes or any((each, name) in self._typed for each in classes)
+
+    def has_member(self, owner: str, member: ast.stmt) -> bool:
         """Is this member of a reached class reached? Constants of a class go when nothing reads them; fields stay."""
         match member:
             case ast.FunctionDef(name=name):
-                return name.startswith("__") or name in CALLED_BY_TORCH or name in self.attributes
+                return name.startswith("__") or name in CALLED_BY_TORCH or self.has_attribute(owner, name)
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation) if is_class_variable(annotation):
-                return name in self.attributes
+                return self.has_attribute(owner, name)
         return True
 
     def _is_ready(self, part: _Part) -> bool:
         if part.owner is not None:
-            return part.owner in self.names and self.has_member(part.node)
+            return part.owner in self.names and self.has_member(part.owner, part.node)
         return self.has(part.node)
 
-    def _read(self, node: ast.stmt) -> None:
-        references = References()
-        references.visit(node)
+    def _read(self, part: _Part) -> None:
+        references = References(kinds=self._kinds)
+        references.owner = part.owner
+        references.visit(part.node)
         self.names |= references.names
-        self.attributes |= references.attributes
+        self._attributes |= references.attributes
+        for kind, name in references.typed:
+            if self._kinds.has_relatives(kind):
+                self._attributes.add(name)
+            self._typed.add((kind, name))
         if self._for_readers:
             self.names |= references.in_annotations
 
@@ -109,9 +120,17 @@ def is_class_variable(annotation: ast.expr) -> bool:
 class _UnreadStores(Transformer):
     """Drops `self.x = y` where nothing reads an attribute x, and names of functions that nothing reads."""
 
-    def __init__(self, read: set[str]) -> None:
-        self.read = read
+    def __init__(self, reached: Reached) -> None:
+        self.reached = reached
+        self.owner = ""
         self.locals: list[set[str]] = []
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """Inside, `self` is of this class."""
+        before, self.owner = self.owner, node.name
+        self.generic_visit(node)
+        self.owner = before
+        return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Find the names that are bound once and never read."""
@@ -127,7 +146,7 @@ class _UnreadStores(Transformer):
         if len(node.targets) > 1 or not is_pure(node.value):
             return node
         match node.targets[0]:
-            case ast.Attribute(value=ast.Name(id="self"), attr=attr) if attr not in self.read:
+            case ast.Attribute(value=ast.Name(id="self"), attr=attr) if not self.reached.has_attribute(self.owner, attr):
                 return None
             case ast.Name(id=name) if self.locals and name in self.locals[-1]:
                 return None
@@ -137,5 +156,7 @@ class _UnreadStores(Transformer):
         """A declaration of an attribute, or an assignment of something without effects."""
         if node.value is not None and not is_pure(node.value):
             return node
-        is_own = isinstance(node.target, ast.Attribute) and ast.unparse(node.target.value) == "self"
-        return None if is_own and isinstance(node.target, ast.Attribute) and node.target.attr not in self.read else node
+        match node.target:
+            case ast.Attribute(value=ast.Name(id="self"), attr=attr) if not self.reached.has_attribute(self.owner, attr):
+                return None
+        return node

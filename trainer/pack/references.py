@@ -6,16 +6,20 @@ import ast
 from collections.abc import Container, Iterator, Sequence
 
 from trainer.pack.comments import MARK
-from trainer.pack.scopes import ScopedTransformer
+from trainer.pack.kinds import KindedTransformer, Kinds
 from trainer.pack.walk import walk
 
 
-class References(ScopedTransformer):
-    """What a piece of code refers to: names of the module, and names of attributes."""
+class References(KindedTransformer):
+    """What a piece of code refers to: names of the module, and names of attributes.
 
-    def __init__(self, modules: Container[str] = ()) -> None:
-        super().__init__()
+    An attribute of an object whose class is known is in `typed`, under that class; any other in `attributes`.
+    """
+
+    def __init__(self, modules: Container[str] = (), kinds: Kinds | None = None) -> None:
+        super().__init__(kinds or Kinds(ast.Module([], [])))
         self.modules = modules  # names that are modules of the package
+        self.typed: set[tuple[str, str]] = set()
         self.members: set[tuple[str, str]] = set()  # of these: module and name
         self.names: set[str] = set()
         self.attributes: set[str] = set()
@@ -32,7 +36,11 @@ class References(ScopedTransformer):
         if isinstance(node.value, ast.Name) and node.value.id in self.modules and self.is_global(node.value.id):
             self.members.add((node.value.id, node.attr))
         elif not isinstance(node.ctx, ast.Store):
-            self.attributes.add(node.attr)
+            kind = self.kind_of(node.value)
+            if kind is None:
+                self.attributes.add(node.attr)
+            else:
+                self.typed.add((kind, node.attr))
         self.generic_visit(node)
         return node
 

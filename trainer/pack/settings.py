@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from trainer.config import Config
-from trainer.pack.constants import to_node
+from trainer.pack.constants import to_node, to_value
 
 Field = tuple[str, str]  # (section, setting)
 
@@ -65,8 +65,11 @@ OPTION_VARIABLES: Mapping[Field, str] = {
     ("model", "bigram_buckets"): "BIGRAM_VOCAB_SIZE",
     ("model", "bigram_dim"): "BIGRAM_DIM",
 }
+# Tables of options, by the setting that says which of their rows are wanted.
+TABLES: Mapping[str, Field] = {"COMPRESSORS": ("QuantConfig", "compression")}
 DATA_PATH = "./data/datasets/fineweb10B_sp{vocab_size}"  # where the contest's own script looks without a setting
 TOKENIZER_PATH = "./data/tokenizers/fineweb_{vocab_size}_bpe.model"
+SECTIONS = frozenset(["Config", *(type(getattr(Config(), each.name)).__name__ for each in dataclasses.fields(Config))])
 WRITTEN_WHOLE = frozenset({"ModelConfig"})  # its fields are the header of the artifact
 
 
@@ -110,13 +113,24 @@ def _default(config: Config, section: str, name: str) -> object:
 
 def specialise(tree: ast.Module, settings: Settings) -> None:
     """Give the classes of the settings the values of one run, in place: fields get defaults, their checks go."""
-    classes = {owner for owner, _ in settings.values}
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name in classes:
+        if isinstance(node, ast.ClassDef) and node.name in SECTIONS:
             node.body = [each for each in node.body if getattr(each, "name", "") != "__post_init__"]
             for each in node.body:
-                if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
-                    each.value = _value(settings, (node.name, each.target.id))
+                match each:
+                    case ast.AnnAssign(target=ast.Name(id=name)) if (node.name, name) in settings.values:
+                        each.value = _value(settings, (node.name, name))
+
+
+def narrow_tables(tree: ast.Module, settings: Settings) -> None:
+    """Leave out the rows of tables of options that the settings do not name, in place."""
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict() as table) if name in TABLES:
+                wanted = settings.fixed[TABLES[name]]
+                rows = list(zip(table.keys, table.values, strict=True))
+                kept = [(key, value) for key, value in rows if key is not None and to_value(key) in wanted]  # type: ignore[operator]
+                table.keys, table.values = [key for key, _ in kept], [value for _, value in kept]
 
 
 def _value(settings: Settings, key: Field) -> ast.expr:
@@ -131,13 +145,15 @@ def _from_environment(variable: str, value: object) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
-def drop_unread_fields(tree: ast.Module, settings: Settings, read: set[str]) -> None:
-    """Leave out the fields of settings that nothing reads, in place."""
-    classes = {owner for owner, _ in settings.values} - WRITTEN_WHOLE
+def drop_unread_fields(tree: ast.Module, is_read: Callable[[str, str], bool]) -> None:
+    """Leave out the fields of settings that nothing reads, in place; `is_read` is asked for class and field."""
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name in classes:
-            node.body = [
-                each
-                for each in node.body
-                if not (isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.target.id not in read)
-            ] or [ast.Pass()]
+        if isinstance(node, ast.ClassDef) and node.name in SECTIONS - WRITTEN_WHOLE:
+            node.body = [each for each in node.body if not _is_unread_field(node.name, each, is_read)] or [ast.Pass()]
+
+
+def _is_unread_field(owner: str, member: ast.stmt, is_read: Callable[[str, str], bool]) -> bool:
+    match member:
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return not is_read(owner, name)
+    return False
