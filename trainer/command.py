@@ -79,12 +79,11 @@ def _eval(arguments: argparse.Namespace) -> int:
 
 def _eval_or_raise(arguments: argparse.Namespace) -> int:
     from trainer import pipeline
-    from trainer.evaluate import metric_lines
+    from trainer.evaluate import log_result
 
     results: dict[str, EvalResult] = pipeline.evaluate_artifact(arguments.artifact, _config(arguments))
     for label, result in results.items():
-        for line in metric_lines(label, result):
-            print(line)
+        log_result(print, label, result)
     return OK
 
 

@@ -34,7 +34,7 @@ from trainer.data import (
 )
 from trainer.demo_data import ensure_demo
 from trainer.distributed import barrier, is_main, process_group, rank, world_size
-from trainer.evaluate import EvalResult, Evaluator, metric_lines
+from trainer.evaluate import EvalResult, Evaluator, log_result
 from trainer.events import EventLog, Read, Write
 from trainer.files import write_atomically
 from trainer.log import RULE, LineLog, Log, silent, versions
@@ -197,8 +197,8 @@ def _run(config: Config, device: torch.device, *, resume_from: dict[str, Any] | 
         model = build_model(config, device)
         checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, config.run.keep_checkpoints)
         trainer = Trainer(
-            config, model, lambda: new_loader(config, data), log,
-            validate=lambda: evaluator.full_pass(model), checkpoints=checkpoints, curve=Curve(), on_step=partial(_advance_bar, log),
+            config, model, lambda: new_loader(config, data), log, validate=lambda: evaluator.full_pass(model),
+            checkpoints=checkpoints, curve=Curve(), on_step=partial(_advance_bar, log),
         )  # fmt: skip
         if resume_from is None:
             log_settings(log, config, data, model)
@@ -317,18 +317,15 @@ def evaluate(
 ) -> dict[str, EvalResult]:
     """Every evaluation that the settings ask for, logged, in this order; the last is the headline."""
     log.line(f"final_eval_mode:sliding_window stride:{config.eval.stride}")
-    evaluations = {label: _logged(log, label, evaluator.sliding(model, label, events))}
+    scored = evaluator.sliding(model, label, events)
+    log_result(log.line, label, scored)
+    evaluations = {label: scored}
     if config.ttt.kind != "off":
         label = f"final_{config.ttt.kind}_ttt"
-        result = evaluate_with_ttt(model, evaluator, config.ttt, label=label, events=events, log=log.line)
-        evaluations[label] = _logged(log, label, result)
+        adapted = evaluate_with_ttt(model, evaluator, config.ttt, label=label, events=events, log=log.line)
+        log_result(log.line, label, adapted)
+        evaluations[label] = adapted
     return evaluations
-
-
-def _logged(log: LineLog, label: str, result: EvalResult) -> EvalResult:
-    for text in metric_lines(label, result):
-        log.line(text)
-    return result
 
 
 def _advance_bar(log: Log, trainer: Trainer, now: Moment) -> None:

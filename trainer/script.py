@@ -48,9 +48,7 @@ def main(config: Config) -> None:
         data = open_folder(config, Path(config.data.path), Path(config.data.tokenizer_path))
         evaluator = Evaluator(data.validation, data.table, config.eval, device=device)
         model = build_model(config, device)
-        trainer = Trainer(
-            config, model, lambda: new_loader(config, data), log, validate=lambda: evaluator.full_pass(model)
-        )
+        trainer = Trainer(config, model, lambda: new_loader(config, data), log, validate=lambda: evaluator.full_pass(model))
         log_settings(log, config, data, model)
         trainer.run()
         apply_average(trainer, log)

@@ -81,7 +81,9 @@ def _calibration_tokens(config: Config, model: GPT, loader: TrainLoader) -> Cali
 def load_model(path: Path, device: torch.device, dtype: torch.dtype) -> GPT:
     """The model of an artifact, computing in `dtype`; reads nothing but that file."""
     artifact = load_artifact(path)
-    model = GPT(artifact.model).to(device)
+    model = GPT(artifact.model)
+    model.to(device)
     model.load_state_dict(artifact.state_dict())
     model.compute_dtype = dtype
-    return model.eval()
+    model.eval()
+    return model

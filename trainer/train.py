@@ -247,9 +247,8 @@ class Trainer:
         result = self._validate()
         if self.curve is not None:
             self.curve.val.append((self.step, result.val_loss, result.val_bpb))
-        self.log.line(
-            f"{self._step_text()} val_loss:{result.val_loss:.4f} val_bpb:{result.val_bpb:.4f} {self._time_text()}"
-        )
+        scores = f"val_loss:{result.val_loss:.4f} val_bpb:{result.val_bpb:.4f}"
+        self.log.line(f"step:{self.step}/{self.config.schedule.iterations} {scores} {self._time_text()}")
         if is_running:
             self._start_clock()
 
@@ -258,14 +257,15 @@ class Trainer:
             raise ValueError(f"train_loss is {train_loss} at step {self.step}: {self._last_good()}")
         if self.curve is not None:
             self.curve.train.append((self.step, train_loss))
-        self.log.line(f"{self._step_text()} train_loss:{train_loss:.4f} {self._time_text(now)}")
+        self.log.line(
+            f"step:{self.step}/{self.config.schedule.iterations} train_loss:{train_loss:.4f} {self._time_text(now)}"
+        )
 
     def _last_good(self) -> str:
-        paths = [] if self._checkpoints is None else self._checkpoints.paths()
+        if self._checkpoints is None:
+            return "there is no earlier checkpoint"
+        paths = self._checkpoints.paths()
         return f"the last good checkpoint is {paths[-1]}" if paths else "there is no earlier checkpoint"
-
-    def _step_text(self) -> str:
-        return f"step:{self.step}/{self.config.schedule.iterations}"
 
     def _time_text(self, now: Moment | None = None) -> str:
         elapsed_ms = 1000 * (now.elapsed_seconds if now else self._elapsed_before)
@@ -274,7 +274,7 @@ class Trainer:
     def _log_stop(self, reason: StopReason) -> None:
         elapsed_ms = 1000 * self._elapsed_before
         name = "stopping" if reason is StopReason.ITERATIONS else "stopping_early"
-        self.log.line(f"{name}: {reason} train_time:{elapsed_ms:.0f}ms {self._step_text()}")
+        self.log.line(f"{name}: {reason} train_time:{elapsed_ms:.0f}ms step:{self.step}/{self.config.schedule.iterations}")
         self.log.line(_peak_memory(self.device))
 
     # ---- checkpoints ----

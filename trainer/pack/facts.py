@@ -177,7 +177,9 @@ class _ParameterFinder(_CallReader):
         key = self.key_of(node)
         if key is not None:
             self.signatures[key].note(node)
-        if key is not None or (isinstance(node.func, ast.Attribute) and self.kind_of(node.func.value) in self.kinds.classes):
+        if key is not None or (
+            isinstance(node.func, ast.Attribute) and self.kind_of(node.func.value) in self.kinds.classes
+        ):
             self._understood.add(id(node.func))
         self.generic_visit(node)
         return node

@@ -175,7 +175,9 @@ def _without_constant_names(function: ast.FunctionDef) -> ast.FunctionDef:
     found: dict[str, ast.expr] = {}
     for node in walk(function):
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=value):
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=value)
+            ):
                 if value is not None and is_constant(value) and counts[name] == 1:
                     found[name] = value
     return Substitute(found).visit(function) if found else function
@@ -245,124 +247,9 @@ class Tidier(Transformer):
             return ast.If(ast.UnaryOp(ast.Not(), node.test), node.orelse, [])
         return [] if is_pure(node.test) else ast.Expr(node.test)
 
-    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.FormattedValue:
-        """A format stays as it is; only the value is folded."""
-        node.value = self.visit(node.value)
-        if node.format_spec is not None:
-            self.generic_visit(node.format_spec)
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        """Names that are bound once, to a literal, become it."""
-        super().visit_FunctionDef(node)
-        return _without_constant_names(node)
-
-
-def _decided(test: ast.expr) -> bool | None:
-    """What a condition always is; None if that depends."""
-    if is_constant(test):
-        return bool(to_value(test))
-    if isinstance(test, ast.BoolOp) and all(is_pure(value) for value in test.values) and is_constant(test.values[-1]):
-        decides = isinstance(test.op, ast.Or)
-        return decides if bool(to_value(test.values[-1])) == decides else None
-    return None
-
-
-def _evaluated(node: ast.expr, evaluate: Callable[[], object]) -> ast.expr:
-    """The literal that an expression comes to; the expression itself if it is none or raises."""
-    try:
-        return to_node(evaluate())
-    except (NotConstantError, TypeError, ValueError):
-        return node
-
-
-def _runs_over_nothing(node: ast.expr) -> bool:
-    return isinstance(node, ast.GeneratorExp) and _is_nothing(node.generators[0].iter)
-
-
-def _is_nothing(node: ast.expr) -> bool:
-    return isinstance(node, ast.Tuple) and not node.elts
-
-
-def _plain_text(part: ast.expr) -> str | None:
-    match part:
-        case ast.Constant(value=str() as text):
-            return text
-        case ast.FormattedValue(value=ast.Constant(value=str() | int() as value), conversion=-1, format_spec=None):
-            return str(value)
-    return None
-
-
-def _without_constant_names(function: ast.FunctionDef) -> ast.FunctionDef:
-    counts = Counter(stores(function.args)) + Counter(stores(*function.body))
-    found: dict[str, ast.expr] = {}
-    for node in walk(function):
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=value):
-                if value is not None and is_constant(value) and counts[name] == 1:
-                    found[name] = value
-    return Substitute(found).visit(function) if found else function
-
-
-class Substitute(Transformer):
-    """Replaces names by literals, and drops what bound them."""
-
-    def __init__(self, found: Mapping[str, ast.expr]) -> None:
-        self.found = found
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        """A name that is read."""
-        return self.found[node.id] if isinstance(node.ctx, ast.Load) and node.id in self.found else node
-
-    def visit_Assign(self, node: ast.Assign) -> ast.stmt | None:
-        """What bound it."""
-        target = node.targets[0]
-        if isinstance(target, ast.Name) and target.id in self.found:
-            return None
-        self.generic_visit(node)
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt | None:
-        """What bound it."""
-        if isinstance(node.target, ast.Name) and node.target.id in self.found:
-            return None
-        self.generic_visit(node)
-        return node
-
-
-class Tidier(Transformer):
-    """Takes decided branches apart, cuts what follows a return, and leaves no block empty."""
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Every block below a node, after what is inside it."""
-        super().generic_visit(node)
-        for name in ("body", "orelse", "finalbody"):
-            block = getattr(node, name, None)
-            if isinstance(block, list):
-                setattr(node, name, self._tidy(block, is_documented=name == "body"))
-        if isinstance(node, ast.stmt | ast.ExceptHandler) and getattr(node, "body", True) == []:
-            node.body = [ast.Pass()]  # type: ignore[attr-defined]
-        return node
-
-    @staticmethod
-    def _tidy(block: list[ast.stmt], *, is_documented: bool) -> list[ast.stmt]:
-        kept: list[ast.stmt] = []
-        for index, statement in enumerate(block):
-            is_docstring = is_documented and index == 0 and isinstance(statement, ast.Expr)
-            if isinstance(statement, ast.Pass) or (not is_docstring and _does_nothing(statement)):
-                continue
-            kept.append(statement)
-            if isinstance(statement, _TERMINAL):
-                break
-        return kept
-
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        """The branch that is taken; nothing, if both are empty."""
-        self.generic_visit(node)
-        if is_constant(node.test):
-            return node.body if to_value(node.test) else node.orelse
-        is_empty = all(isinstance(statement, ast.Pass) for statement in (*node.body, *node.orelse))
-        return ast.Expr(node.test) if is_empty else node
+    def visit_Assert(self, node: ast.Assert) -> ast.AST | None:
+        """What is always true need not be said."""
+        return None if _decided(node.test) else node
 
     def visit_For(self, node: ast.For) -> ast.AST | list[ast.stmt]:
         """A loop over nothing is what its `else` does."""

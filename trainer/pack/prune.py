@@ -27,7 +27,9 @@ def prune(tree: ast.Module, kinds: Kinds, *, for_readers: bool) -> Reached:
     kept = []
     for statement in tree.body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            statement.names = [each for each in statement.names if (each.asname or each.name.partition(".")[0]) in reached.names]
+            statement.names = [
+                each for each in statement.names if (each.asname or each.name.partition(".")[0]) in reached.names
+            ]
             kept += [statement] if statement.names else []
         elif reached.has(statement):
             kept.append(statement)

@@ -80,9 +80,7 @@ class References(KindedTransformer):
 
 def is_definition(statement: ast.stmt) -> bool:
     """Has a statement at the top of a module no effect but to bind names? Assignments there are taken to have none."""
-    return isinstance(
-        statement, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.Import | ast.ImportFrom
-    )
+    return isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.Import | ast.ImportFrom)
 
 
 def top_level_names(tree: ast.Module) -> Iterator[str]:
