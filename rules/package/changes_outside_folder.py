@@ -78,9 +78,7 @@ class ChangesOutsideFolder(Rule):
 
     def _without_folder(self, changes: Sequence[Change], ruleset: Ruleset) -> Statement:
         message = f"the pull request adds no submission folder; it {_described(changes)}"
-        return self.finding(
-            ruleset, message, basis=Basis.FILES, remedy=_NEW_FOLDER, anchor="no folder"
-        )
+        return self.finding(ruleset, message, basis=Basis.FILES, remedy=_NEW_FOLDER, anchor="no folder")
 
     def _finding(self, ruleset: Ruleset, changes: Sequence[Change], status: Status | None) -> Statement:
         return self.finding(

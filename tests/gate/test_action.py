@@ -1,7 +1,7 @@
 """The action's own steps, run as a workflow runs them: a stranger's checkout around them, nothing in the environment.
 
-What `uses:` another action (the installation of Python) is the only part that is left out. The environment is built with pip
-from this checkout, so that these tests need a package index.
+Only the step that `uses:` another action (the installation of Python) is left out. The environment is built with pip from
+this checkout, so that these tests need a package index.
 """
 
 from __future__ import annotations
@@ -79,13 +79,18 @@ def _filled_in(text: str, inputs: Mapping[str, str]) -> str:
     return re.sub(r"\$\{\{ *inputs\.([\w-]+) *\}\}", lambda match: inputs[match[1]], text)
 
 
-@pytest.fixture(scope="session")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    """A runner on which the action's first step was done: the light core installed from a copy of this checkout."""
+def need_package_index() -> None:
+    """Skip where pip could not install what the light core needs."""
     try:
         urllib.request.urlopen("https://pypi.org/simple/rich/", timeout=20).close()
     except (urllib.error.URLError, TimeoutError) as error:
         pytest.skip(f"no package index can be reached: {error}")
+
+
+@pytest.fixture(scope="session")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    """A runner on which the action's first step was done: the light core installed from a copy of this checkout."""
+    need_package_index()
     root = tmp_path_factory.mktemp("runner")
     action = root / "action"
     shutil.copytree(ROOT, action, ignore=shutil.ignore_patterns(".git", ".*_cache", ".venv", "build", "*.egg-info"))
@@ -132,7 +137,7 @@ def test_a_good_record_passes(runner: Runner, contest: Workshop) -> None:
     assert (done.status, done.outputs["exit-code"], done.outputs["verdict"]) == (0, "0", "clean"), done.log
     assert "::error" not in done.log
     assert done.log.splitlines()[-1] == "pgolf: 1 submission: 1 clean"
-    assert done.summary.startswith("### 2026-04-15\\_Good: clean") or "Good: clean" in done.summary.splitlines()[0]
+    assert "Good: clean" in done.summary.splitlines()[0]
     _check_sarif(done, {"open"})
 
 
@@ -205,14 +210,9 @@ def test_waivers_and_baseline_come_from_the_base(runner: Runner, contest: Worksh
 def test_inputs_are_never_part_of_a_command(runner: Runner, contest: Workshop, tmp_path: Path) -> None:
     good(contest)
     contest.commit("a record")
-    for spring in (
-        f"$(touch {tmp_path}/sprung)",
-        f"; touch {tmp_path}/sprung #",
-        f"`touch {tmp_path}/sprung`",
-        "--output=x",
-    ):
-        for name in ("base", "ruleset", "fail_on", "ignore", "waivers", "baseline"):
-            assert runner.step(1, contest.path, EVENT, **{name: spring}).status == 2
+    touch = f"touch {tmp_path}/sprung"
+    for name in ("base", "ruleset", "fail_on", "ignore", "waivers", "baseline"):
+        assert runner.step(1, contest.path, EVENT, **{name: f"--output=x$({touch})`{touch}`; {touch} #"}).status == 2
     assert not (tmp_path / "sprung").exists()
     assert not (contest.path / "x").exists()
 
