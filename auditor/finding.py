@@ -70,13 +70,29 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """A number that belongs to a measurement: what it is, and how much."""
+
+    name: str
+    amount: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """A measured quantity beside the limit that it is held against."""
+    """A measured quantity beside the limit that it is held against.
+
+    `subject` says whose it is where there are several (``seed 42``). `parts` add up to what was observed; `beside` are
+    numbers that a reader compares it with, such as the same code counted in another way.
+    """
 
     quantity: str
     observed: float
     limit: float | None
     unit: str
+    subject: str = ""
+    parts: tuple[Amount, ...] = ()
+    beside: tuple[Amount, ...] = ()
 
 
 class SuppressionKind(StrEnum):
@@ -137,12 +153,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Something that was looked at and found in order; what a PASS consists of."""
+    """Something that was looked at and found in order; what a PASS consists of.
+
+    `complete`: all that the rule asks about was looked at, so that this stands alone where the rule allows it.
+    """
 
     basis: Basis
     message: str
     location: Location | None = None
     measurement: Measurement | None = None
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +171,7 @@ class Unestablished:
 
     message: str
     location: Location | None = None
+    measurement: Measurement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

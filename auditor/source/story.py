@@ -91,9 +91,9 @@ def _sentence(event: Event, trace: Trace) -> str | None:
             marks = " that depend on validation tokens" if _depends(event, trace) else ""
             return f"writes weights{marks} to {event.path}"
         case Update():
-            return _change(event, trace)
+            return tell_change(event, trace)
         case Score():
-            return _score(event, trace)
+            return tell_score(event, trace)
         case Lookup():
             key = "the context and the target" if event.by_target else "the context"
             return f"asks table {event.table} under {key}"
@@ -107,7 +107,8 @@ def _sentence(event: Event, trace: Trace) -> str | None:
             return None
 
 
-def _change(update: Update, trace: Trace) -> str:
+def tell_change(update: Update, trace: Trace) -> str:
+    """What changes, with which tokens, and whether these had been scored before."""
     verb = {UpdateKind.PARAMETERS: "trains", UpdateKind.DELTA: "fits", UpdateKind.TABLE: "fills"}[update.kind]
     what = ", ".join(update.states)
     told = f"{verb} {what} ({update.how}) with {_tokens(update.tokens)}"
@@ -117,7 +118,8 @@ def _change(update: Update, trace: Trace) -> str:
     return f"{told}, scored before at line {', '.join(map(str, lines))}" if lines else f"{told}, not scored before"
 
 
-def _score(score: Score, trace: Trace) -> str:
+def tell_score(score: Score, trace: Trace) -> str:
+    """What tokens are scored with, and whose changes that carries."""
     own = [meeting for meeting in trace.meetings if meeting.score == score.number]
     told = f"scores validation tokens with {', '.join(score.states) or 'a predictor'}"
     places = sorted({line for meeting in own if (line := trace.events[meeting.update].location.line)})
