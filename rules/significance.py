@@ -1,8 +1,8 @@
 """How the seeds of one submission compare with a row of the leaderboard: the margin in bits per byte, and Welch's test.
 
 Two rulesets ask for different things: the README for a gain of 0.005 nats per token at p < 0.01, the organisers from 28
-April 2026 on for p < 0.25 without a margin. What both need stands here, for the rule that judges and for the README of a record.
-Not covered: seeds that were run and are not shown.
+April 2026 on for p < 0.25 without a margin. What both need stands here, for the rule that judges and for the README of a
+record. Not covered: seeds that were run and are not shown.
 """
 
 from __future__ import annotations

@@ -98,6 +98,7 @@ COMMANDS = {
         "--date",
         "--records",
     },
+    "demo": {"--help", "--output"},
     "completion": {"--help"},
 }
 
