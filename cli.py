@@ -106,14 +106,8 @@ def _audit(arguments: argparse.Namespace) -> int:
         print(f"pgolf: nothing to audit: the change against {arguments.base} touches no submission", file=sys.stderr)
         return 0
     ruleset = Ruleset(RulesetName(arguments.ruleset), arguments.as_of or RULES_AS_OF.value)
-    pictures = arguments.format == "html"
-    auditor = Auditor(
-        rules,
-        ruleset,
-        keep_empty=not arguments.all_prs,
-        explain_flow=arguments.explain_flow or pictures,
-        timelines=pictures,
-    )
+    explain_flow = arguments.explain_flow or arguments.format == "html"
+    auditor = Auditor(rules, ruleset, keep_empty=not arguments.all_prs, explain_flow=explain_flow)
     with progress(len(jobs)) as on_done:
         reports = audit_all(auditor, jobs, arguments.jobs, on_done)
     for report in reports:

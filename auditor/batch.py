@@ -124,14 +124,13 @@ def jobs_for_change(repository: Path, base: str) -> list[Job | Unreadable]:
 class Auditor:
     """The rules to ask and the ruleset to ask them under. `keep_empty`: what holds no submission gets an error report.
 
-    `explain_flow`: reports tell the evaluation as a story; `timelines`: they hold what a picture of it is drawn from.
+    `explain_flow`: reports tell the evaluation as a story, and hold what a picture of it is drawn from.
     """
 
     rules: Sequence[Rule]
     ruleset: Ruleset
     keep_empty: bool = True
     explain_flow: bool = False
-    timelines: bool = False
 
     def report(self, job: Job | Unreadable) -> Report | None:
         """The report on one job; None for one that holds no submission where those are passed over."""
@@ -141,7 +140,7 @@ class Auditor:
             found = job.open()
             if isinstance(found, Unreadable):
                 return error_report(found) if found.fatal or self.keep_empty else None
-            return audit(found, self.rules, self.ruleset, explain_flow=self.explain_flow, timelines=self.timelines)
+            return audit(found, self.rules, self.ruleset, explain_flow=self.explain_flow)
         except SubmissionError as error:
             return error_report(Unreadable(path=job.name, reason=str(error), fatal=True))
         except Exception as error:  # noqa: BLE001 - the isolation point: one submission never stops the others

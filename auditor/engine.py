@@ -20,18 +20,10 @@ from auditor.submission.submission import Submission
 from auditor.timeline import Timeline
 
 
-def audit(
-    submission: Submission,
-    rules: Sequence[Rule],
-    ruleset: Ruleset,
-    *,
-    explain_flow: bool = False,
-    timelines: bool = False,
-) -> Report:
+def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset, *, explain_flow: bool = False) -> Report:
     """Ask every rule about `submission` and return the report; results are in the order of `rules`.
 
-    With `explain_flow`, the report also tells the evaluation as a story; with `timelines`, it holds what a picture of it is
-    drawn from.
+    With `explain_flow`, the report also tells the evaluation as a story, and holds what a picture of it is drawn from.
     """
     excerpts = Excerpts(submission)
     results = tuple(excerpts.complete(run_rule(rule, submission, ruleset)) for rule in rules)
@@ -41,7 +33,7 @@ def audit(
         results=results,
         unreadable=submission.unreadable,
         story=_story(submission) if explain_flow else (),
-        timelines=_timelines(submission) if timelines else (),
+        timelines=_timelines(submission) if explain_flow else (),
     )
 
 

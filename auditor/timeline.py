@@ -54,12 +54,13 @@ class Timeline:
             return "No validation token is scored."
         offences = [step for step in scored if step.offence]
         if offences:
-            share = "Every score is" if len(offences) == len(scored) else f"{len(offences)} of {len(scored)} scores are"
+            verb = "is" if len(offences) == 1 else "are"
+            share = "Every score is" if len(offences) == len(scored) else f"{len(offences)} of {len(scored)} scores {verb}"
             order = f"{share} computed with a state that the same tokens had trained before."
         elif any(step.action is Action.TRAIN for step in self.steps):
             order = "Score first: no token is trained on before it has been scored."
         else:
-            order = "Validation tokens are scored, and nothing is trained on them."
+            order = "Validation tokens are scored; no step drawn here trains on them."
         return f"{order} {_effect(scored)}"
 
 

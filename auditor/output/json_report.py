@@ -40,6 +40,8 @@ from auditor.report import (
     Unreadable,
 )
 from auditor.rule import Ruleset, RulesetName
+from auditor.timeline import Action, Timeline
+from auditor.timeline import Step as TimelineStep
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -108,6 +110,7 @@ def report_to_json(report: Report) -> Json:
         "results": [_result_to_json(result) for result in report.results],
         "unreadable": [_flat(item) for item in report.unreadable],
         "story": list(report.story),
+        "timelines": [_flat(timeline) | {"reading": timeline.reading} for timeline in report.timelines],
     }
 
 
@@ -119,6 +122,7 @@ def report_from_json(data: Mapping[str, Any]) -> Report:
         results=tuple(map(_result, data["results"])),
         unreadable=tuple(_plain_fields(Unreadable, item) for item in data["unreadable"]),
         story=tuple(data.get("story", ())),
+        timelines=tuple(map(_timeline, data.get("timelines", ()))),
     )
 
 
@@ -202,6 +206,20 @@ def _finding(data: Mapping[str, Any], rule_id: str) -> Finding:
         steps=tuple(Step(location=location, text=text) for location, text in _places(data["steps"])),
         measurement=_measurement(data["measurement"]),
     )
+
+
+def _timeline(data: Mapping[str, Any]) -> Timeline:
+    steps = tuple(
+        _plain_fields(
+            TimelineStep,
+            step,
+            action=Action(step["action"]),
+            spans=tuple((low, high) for low, high in step["spans"]),
+            location=_location(step["location"]),
+        )
+        for step in data["steps"]
+    )
+    return _plain_fields(Timeline, data, basis=Basis(data["basis"]), steps=steps)
 
 
 def _places(items: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Location, str]]:

@@ -118,7 +118,7 @@ def _ways(found: Sequence[Measurement], cap: float) -> Markup:
     """What the largest artifact comes to with the code counted in each way that was in use."""
     largest = max(found, key=lambda item: item.observed)
     weights = sum(part.amount for part in largest.parts if part.name != _CODE)
-    if not weights or not largest.beside:
+    if not weights or len(largest.beside) < 2:
         return EMPTY
     rows = [
         _Row(way.name, (), (f"{way.amount:,.0f}", f"{weights + way.amount:,.0f}", _against(weights + way.amount, cap)))
