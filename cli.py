@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ from trainer.record import add_record_parser
 if TYPE_CHECKING:
     from auditor.batch import Job
     from auditor.report import Report, ReportSet, Unreadable
+    from auditor.rule import Ruleset
+    from auditor.run.observe import RunOptions
 
 FORMATS = ("text", "json", "sarif", "markdown", "github", "html")
 RULESETS = ("practice", "readme")
@@ -54,10 +57,11 @@ def parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="what a rule says, and on whose authority")
     explain.add_argument("rule", nargs="+", metavar="RULE", help="an id, a name, or the beginning of an id")
     explain.set_defaults(run=_explain)
+    _add_run_trace(commands.add_parser("run-trace", help="run a submission in a sandbox and tell what it did, in order"))
     add_train_parser(commands)
     add_eval_parser(commands)
     add_data_parser(commands)
-    add_record_parser(commands)
+    add_record_parser(commands, _compare)
     completion = commands.add_parser("completion", help="print a shell's completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     completion.set_defaults(run=_completion)
@@ -75,9 +79,12 @@ def _add_audit(audit: argparse.ArgumentParser) -> None:
     how = audit.add_argument_group("how to judge")
     how.add_argument("--ruleset", choices=RULESETS, default="practice", help="rules as practised (default) or as written")
     how.add_argument("--as-of", type=_day, metavar="DATE", help="leave out rules that came into force later")
+    how.add_argument("--split", type=Path, metavar="FILE", help="hold scores against this validation split: your own data")
+    how.add_argument("--against", metavar="ROW", help="the leaderboard row to beat; default: the one before its day")
     how.add_argument("--select", action="extend", nargs="+", default=[], metavar="RULE", help="only these rules")
     how.add_argument("--ignore", action="extend", nargs="+", default=[], metavar="RULE", help="all but these rules")
     how.add_argument("--fail-on", choices=FAIL_ON, default="violation", help="from what on the exit status is 1")
+    _add_run(audit)
     out = audit.add_argument_group("what to write")
     out.add_argument("--format", choices=FORMATS, default="text")
     out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to standard output")
@@ -86,34 +93,83 @@ def _add_audit(audit: argparse.ArgumentParser) -> None:
     audit.set_defaults(run=_audit, refuse=audit.error)
 
 
+def _add_run(audit: argparse.ArgumentParser) -> None:
+    run = audit.add_argument_group("whether to run it")
+    flag = argparse.BooleanOptionalAction
+    run.add_argument("--run", dest="is_run", action=flag, default=False, help="run the script in a sandbox as well")
+    _add_run_options(run)
+
+
+def _add_run_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--run-python", type=Path, metavar="PATH", help="a Python that has torch, numpy and sentencepiece")
+    group.add_argument("--run-timeout", type=_seconds, metavar="SECONDS", help="wall time for each run of the script (600)")
+    group.add_argument("--keep-run", type=Path, metavar="DIR", help="keep its log, its events and what they showed there")
+
+
+def _add_run_trace(trace: argparse.ArgumentParser) -> None:
+    trace.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a submission folder or a script")
+    trace.add_argument("--repo", type=Path, metavar="GITDIR", help="a clone or mirror of the contest repository")
+    trace.add_argument("--pr", type=int, metavar="N", help="a pull request of --repo")
+    _add_run_options(trace.add_argument_group("how to run it"))
+    trace.set_defaults(run=_run_trace, refuse=trace.error)
+
+
 def _audit(arguments: argparse.Namespace) -> int:
     from auditor.batch import Auditor, audit_all
     from auditor.output.progress import progress
     from auditor.registry import select_rules
     from auditor.report import FailOn, ReportSet, exit_code
-    from auditor.rule import Ruleset, RulesetName
     from auditor.submission.errors import SubmissionError
     from rules import ALL_RULES
-    from rules.limits import RULES_AS_OF
 
     _check_usage(arguments)
     try:
         rules = select_rules(ALL_RULES, _words(arguments.select), _words(arguments.ignore))
+        ruleset = _ruleset(arguments)
+        run = _run_options(arguments) if arguments.is_run else None
         jobs = _jobs(arguments)
     except (ValueError, SubmissionError) as error:
         return _failed(str(error))
     if not jobs and arguments.base is not None:
         print(f"pgolf: nothing to audit: the change against {arguments.base} touches no submission", file=sys.stderr)
         return 0
-    ruleset = Ruleset(RulesetName(arguments.ruleset), arguments.as_of or RULES_AS_OF.value)
-    explain_flow = arguments.explain_flow or arguments.format == "html"
-    auditor = Auditor(rules, ruleset, keep_empty=not arguments.all_prs, explain_flow=explain_flow)
-    with progress(len(jobs)) as on_done:
-        reports = audit_all(auditor, jobs, arguments.jobs, on_done)
+    pictures = arguments.format == "html"
+    auditor = Auditor(
+        rules,
+        ruleset,
+        keep_empty=not arguments.all_prs,
+        explain_flow=arguments.explain_flow or pictures,
+        timelines=pictures,
+        run=run,
+    )
+    with progress(len(jobs), has_phases=run is not None) as told:
+        reports = audit_all(auditor, jobs, arguments.jobs, told.on_done, told.on_phase)
     for report in reports:
         _tell_errors(report)
     done = ReportSet(tool_version=_version(), ruleset=ruleset, reports=reports)
     return _write(done, arguments) or exit_code(reports, FailOn(arguments.fail_on))
+
+
+def _ruleset(arguments: argparse.Namespace) -> Ruleset:
+    """How to judge; ValueError for a split that cannot be read and a row that is not on the leaderboard."""
+    from auditor.reference import read_split
+    from auditor.rule import Ruleset, RulesetName
+    from rules.leaderboard import find_row
+    from rules.limits import RULES_AS_OF
+
+    return Ruleset(
+        RulesetName(arguments.ruleset),
+        arguments.as_of or RULES_AS_OF.value,
+        split=read_split(arguments.split) if arguments.split else None,
+        against=find_row(arguments.against).name if arguments.against else None,
+    )
+
+
+def _compare(row: str, scores: Sequence[tuple[float, float]]) -> list[str]:
+    """Sentences for the README of a record; here since the trainer knows nothing of rules and leaderboards."""
+    from rules.significance import compare
+
+    return compare(row, scores)
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
@@ -139,6 +195,40 @@ def _jobs(arguments: argparse.Namespace) -> list[Job | Unreadable]:
     if arguments.base is not None:
         jobs += jobs_for_change(arguments.repo or Path(), arguments.base)
     return jobs
+
+
+def _run_options(arguments: argparse.Namespace) -> RunOptions:
+    """How to run submissions. ValueError if the Python for it cannot."""
+    from auditor.run.observe import RunOptions, check_python
+
+    python = arguments.run_python or Path(sys.executable)
+    check_python(python)
+    options = RunOptions(python=python, keep=arguments.keep_run)
+    return replace(options, seconds=arguments.run_timeout) if arguments.run_timeout is not None else options
+
+
+def _run_trace(arguments: argparse.Namespace) -> int:
+    from auditor.batch import PathJob, PullRequestJob
+    from auditor.output.progress import progress
+    from auditor.report import Unreadable
+    from auditor.run.observe import observe
+    from auditor.run.story import tell
+    from auditor.submission.errors import SubmissionError
+
+    if (arguments.path is None) == (arguments.pr is None or arguments.repo is None):
+        arguments.refuse("name a PATH, or --repo GITDIR and --pr N")
+    job = PullRequestJob(arguments.repo, arguments.pr) if arguments.path is None else PathJob(str(arguments.path))
+    try:
+        options = _run_options(arguments)
+        found = job.open()
+    except (ValueError, SubmissionError) as error:
+        return _failed(str(error))
+    if isinstance(found, Unreadable):
+        return _failed(f"{found.path}: {found.reason}")
+    with progress(1, has_phases=True) as told:
+        facts = observe(found, options, told.on_phase)
+    print(tell(facts))
+    return 0 if facts.failure is None else 2
 
 
 def _tell_errors(report: Report) -> None:
@@ -243,6 +333,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return value
 
 
 def _failed(reason: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from auditor.excerpts import Excerpts
 from auditor.finding import Location, NotApplicable, Statement, Statements
@@ -20,10 +21,18 @@ from auditor.submission.submission import Submission
 from auditor.timeline import Timeline
 
 
-def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset, *, explain_flow: bool = False) -> Report:
+def audit(
+    submission: Submission,
+    rules: Sequence[Rule],
+    ruleset: Ruleset,
+    *,
+    explain_flow: bool = False,
+    timelines: bool = False,
+) -> Report:
     """Ask every rule about `submission` and return the report; results are in the order of `rules`.
 
-    With `explain_flow`, the report also tells the evaluation as a story, and holds what a picture of it is drawn from.
+    With `explain_flow`, the report also tells the evaluation as a story; with `timelines`, it holds what a picture of it is
+    drawn from.
     """
     excerpts = Excerpts(submission)
     results = tuple(excerpts.complete(run_rule(rule, submission, ruleset)) for rule in rules)
@@ -33,7 +42,8 @@ def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset, *, ex
         results=results,
         unreadable=submission.unreadable,
         story=_story(submission) if explain_flow else (),
-        timelines=_timelines(submission) if explain_flow else (),
+        timelines=(*(_drawn(submission) if timelines else ()), *_recorded(submission)),
+        run=submission.run,
     )
 
 
@@ -42,14 +52,19 @@ def _story(submission: Submission) -> tuple[str, ...]:
     return tuple(tell(flow).splitlines()) if flow is not None else ("there is no source that could be read",)
 
 
-def _timelines(submission: Submission) -> tuple[Timeline, ...]:
+def _drawn(submission: Submission) -> tuple[Timeline, ...]:
     drawn = draw(submission.flow.submitted, submission.headline) if submission.flow is not None else None
     return (drawn,) if drawn is not None else ()
 
 
+def _recorded(submission: Submission) -> tuple[Timeline, ...]:
+    recorded = submission.run.timeline if submission.run is not None else None
+    return (recorded,) if recorded is not None else ()
+
+
 def run_rule(rule: Rule, submission: Submission, ruleset: Ruleset) -> RuleResult:
     """One rule's result under `ruleset`, with its outcome under the other rulesets beside it."""
-    others = (Ruleset(name, ruleset.as_of) for name in RulesetName if name is not ruleset.name)
+    others = (replace(ruleset, name=name) for name in RulesetName if name is not ruleset.name)
     return _ask(rule, submission, ruleset, tuple(_other_outcomes(rule, submission, others)))
 
 
@@ -74,6 +89,7 @@ def _ask(
         rule_id=rule.id,
         rule=rule.name,
         required=rule.required,
+        alternatives=rule.alternatives,
         findings=tuple(statements.findings),
         evidence=tuple(statements.evidence),
         unestablished=tuple(statements.unestablished),

@@ -70,5 +70,9 @@ def _effect(scored: Sequence[Step]) -> str:
     if not counted:
         return "None of these scores is known to be the submitted number."
     if not any(step.offence for step in scored):
-        return "The submitted number is made of these scores." if len(counted) == len(scored) else "Some of them make up the submitted number."
+        return (
+            "The submitted number is made of these scores."
+            if len(counted) == len(scored)
+            else "Some of them make up the submitted number."
+        )
     return f"The submitted number is made of {'such' if any(step.offence for step in counted) else 'the other'} scores."

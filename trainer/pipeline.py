@@ -33,7 +33,7 @@ from trainer.data import (
 )
 from trainer.demo_data import ensure_demo
 from trainer.distributed import barrier, is_main, process_group, rank, world_size
-from trainer.evaluate import EvalResult, Evaluator, metric_lines
+from trainer.evaluate import EvalResult, Evaluator, exact_line, rounded_line
 from trainer.events import EventLog, Read, Write
 from trainer.log import RULE, Log, silent, versions
 from trainer.model import GPT, count_parameters
@@ -281,8 +281,8 @@ def _evaluate(
 
 
 def _logged(log: Log, label: str, result: EvalResult) -> EvalResult:
-    for text in metric_lines(label, result):
-        log.line(text)
+    log.line(rounded_line(label, result))
+    log.line(exact_line(label, result))
     return result
 
 

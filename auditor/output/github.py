@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from auditor.finding import Finding, Location, Severity
 from auditor.output.sanitize import clean
-from auditor.output.summary import name, not_established, place, said, verdict_counts, verdict_reason
+from auditor.output.summary import held_against, name, not_established, place, said, verdict_counts, verdict_reason
 from auditor.report import Report, ReportSet, Verdict
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
@@ -21,6 +21,8 @@ def render_github(reports: ReportSet) -> str:
     """`reports` as annotations, errors first, and a line that counts the verdicts."""
     annotations = [line for report in reports.reports for line in _annotations(clean(report))]
     ordered = [line for command in _COMMANDS.values() for line in annotations if line.startswith(f"::{command} ")]
+    if notice := held_against(reports.ruleset):
+        ordered.insert(0, _command("warning", None, None, "not the contest's validation split", notice))
     return "\n".join([*ordered, f"pgolf: {verdict_counts(reports)}"]) + "\n"
 
 

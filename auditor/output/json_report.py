@@ -28,6 +28,8 @@ from auditor.finding import (
     Step,
     Unestablished,
 )
+from auditor.plain import from_plain, to_plain
+from auditor.reference import ReferenceSplit
 from auditor.report import (
     SCHEMA_VERSION,
     HeadlineLine,
@@ -40,8 +42,8 @@ from auditor.report import (
     Unreadable,
 )
 from auditor.rule import Ruleset, RulesetName
-from auditor.timeline import Action, Timeline
-from auditor.timeline import Step as TimelineStep
+from auditor.run.facts import RunFacts
+from auditor.timeline import Timeline
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -85,7 +87,7 @@ def _head(reports: ReportSet) -> Json:
     return {
         "schema_version": SCHEMA_VERSION,
         "tool_version": reports.tool_version,
-        "ruleset": {"name": reports.ruleset.name, "as_of": reports.ruleset.as_of.isoformat()},
+        "ruleset": _ruleset_to_json(reports.ruleset),
     }
 
 
@@ -93,11 +95,26 @@ def from_json(data: Mapping[str, Any]) -> ReportSet:
     """The reports that `to_json` wrote. ValueError for another version of the contract or a value that it does not know."""
     if data.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"schema_version is {data.get('schema_version')!r}; this version reads {SCHEMA_VERSION}")
-    ruleset = data["ruleset"]
     return ReportSet(
         tool_version=data["tool_version"],
-        ruleset=Ruleset(RulesetName(ruleset["name"]), date.fromisoformat(ruleset["as_of"])),
+        ruleset=_ruleset(data["ruleset"]),
         reports=tuple(map(report_from_json, data["reports"])),
+    )
+
+
+def _ruleset_to_json(ruleset: Ruleset) -> Json:
+    """Name and day; what the caller named instead of the contest's own only where that was done."""
+    given = {name: value for name, value in _flat(ruleset).items() if value is not None}
+    return given | {"as_of": ruleset.as_of.isoformat()}
+
+
+def _ruleset(data: Mapping[str, Any]) -> Ruleset:
+    split = data.get("split")
+    return Ruleset(
+        RulesetName(data["name"]),
+        date.fromisoformat(data["as_of"]),
+        split=ReferenceSplit(**split) if split else None,
+        against=data.get("against"),
     )
 
 
@@ -110,7 +127,8 @@ def report_to_json(report: Report) -> Json:
         "results": [_result_to_json(result) for result in report.results],
         "unreadable": [_flat(item) for item in report.unreadable],
         "story": list(report.story),
-        "timelines": [_flat(timeline) | {"reading": timeline.reading} for timeline in report.timelines],
+        "run": to_plain(report.run) if report.run else None,
+        "timelines": to_plain(report.timelines),
     }
 
 
@@ -122,7 +140,8 @@ def report_from_json(data: Mapping[str, Any]) -> Report:
         results=tuple(map(_result, data["results"])),
         unreadable=tuple(_plain_fields(Unreadable, item) for item in data["unreadable"]),
         story=tuple(data.get("story", ())),
-        timelines=tuple(map(_timeline, data.get("timelines", ()))),
+        run=from_plain(RunFacts, data["run"]) if data.get("run") else None,
+        timelines=tuple(from_plain(Timeline, item) for item in data.get("timelines", ())),
     )
 
 
@@ -163,6 +182,7 @@ def _result_to_json(result: RuleResult) -> Json:
         "outcome": result.outcome,
         "other_outcomes": {str(ruleset): outcome for ruleset, outcome in result.other_outcomes},
         "required": sorted(result.required),
+        "alternatives": sorted(result.alternatives),
         "checked": sorted(result.checked),
         "findings": [_finding_to_json(finding) for finding in result.findings],
         "evidence": [_flat(item) for item in result.evidence],
@@ -177,6 +197,7 @@ def _result(data: Mapping[str, Any]) -> RuleResult:
         rule_id=data["rule_id"],
         rule=data["rule"],
         required=frozenset(map(Basis, data["required"])),
+        alternatives=frozenset(map(Basis, data.get("alternatives", ()))),
         findings=tuple(_finding(item, data["rule_id"]) for item in data["findings"]),
         evidence=tuple(map(_evidence, data["evidence"])),
         unestablished=tuple(
@@ -208,20 +229,6 @@ def _finding(data: Mapping[str, Any], rule_id: str) -> Finding:
     )
 
 
-def _timeline(data: Mapping[str, Any]) -> Timeline:
-    steps = tuple(
-        _plain_fields(
-            TimelineStep,
-            step,
-            action=Action(step["action"]),
-            spans=tuple((low, high) for low, high in step["spans"]),
-            location=_location(step["location"]),
-        )
-        for step in data["steps"]
-    )
-    return _plain_fields(Timeline, data, basis=Basis(data["basis"]), steps=steps)
-
-
 def _places(items: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Location, str]]:
     return ((_plain_fields(Location, item["location"]), item["text"]) for item in items)
 
@@ -241,7 +248,5 @@ def _location(data: Mapping[str, Any] | None) -> Location | None:
 def _measurement(data: Mapping[str, Any] | None) -> Measurement | None:
     if not data:
         return None
-    amounts = {
-        name: tuple(_plain_fields(Amount, item) for item in data.get(name, ())) for name in ("parts", "beside")
-    }
+    amounts = {name: tuple(_plain_fields(Amount, item) for item in data.get(name, ())) for name in ("parts", "beside")}
     return _plain_fields(Measurement, data, **amounts)

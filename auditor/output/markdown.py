@@ -22,6 +22,7 @@ from auditor.output.summary import (
     detailed,
     differences,
     excerpts,
+    held_against,
     listed,
     name,
     not_established,
@@ -29,6 +30,7 @@ from auditor.output.summary import (
     place,
     printed_by,
     rows,
+    run_sentences,
     said,
     unreadable,
     verdict_counts,
@@ -47,7 +49,9 @@ _LINK = re.compile(r"://|(?<=www)\.", re.IGNORECASE)
 def render_markdown(reports: ReportSet, rules: Sequence[Rule]) -> str:
     """`reports`: one in full; several as a table, followed by those that are not clean where they are few."""
     known = by_id(rules)
-    parts = list(_table(reports)) if len(reports.reports) != 1 else []
+    notice = held_against(reports.ruleset)
+    parts = [f"> **{escape(notice)}**"] if notice else []
+    parts += _table(reports) if len(reports.reports) != 1 else ()
     for report in detailed(reports):
         parts += _report(clean(report), known)
     parts.append(
@@ -101,6 +105,7 @@ def _report(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
     for result in results:
         yield from _result(result, rules.get(result.rule_id))
     yield from _list("Notes", [f"{finding.rule_id}: {said(finding)}" for finding in notes(report)])
+    yield from _list("Run", run_sentences(report))
     yield from _list("Not established", [f"{names}: {why}" for names, why in not_established(report)])
     yield from _list("Could not be read", unreadable(report))
     for ruleset, changes in differences(report).items():

@@ -18,7 +18,7 @@ from auditor.finding import Finding, Location, Severity
 from auditor.output.describe import RuleText, describe, sentence
 from auditor.output.json_report import report_to_json
 from auditor.output.sanitize import clean, plain
-from auditor.output.summary import decisive_findings, notes, place, reasons_open, said, verdict_reason
+from auditor.output.summary import decisive_findings, held_against, notes, place, reasons_open, said, verdict_reason
 from auditor.report import Outcome, Report, ReportSet, RuleResult
 from auditor.rule import Rule, RulesetName, Status
 
@@ -57,6 +57,7 @@ def _run(reports: ReportSet, rules: Sequence[Rule]) -> Json:
         "properties": {
             "ruleset": ruleset.name,
             "asOf": ruleset.as_of.isoformat(),
+            **({"heldAgainst": notice} if (notice := held_against(ruleset)) else {}),
             "submissions": list(map(_summary, cleaned)),
         },
     }

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.finding import Basis, Confidence, Finding, Location, Severity
+from auditor.output.sanitize import plain
 from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, Verdict
-from auditor.rule import Rule, RulesetName
+from auditor.rule import Rule, Ruleset, RulesetName
+from auditor.run.story import summary
 
 OUTCOME_WORDS: Mapping[Outcome, str] = {
     Outcome.FAIL: "fails",
@@ -164,6 +166,8 @@ def _first_of(reasons: Sequence[str]) -> str:
 
 def reasons_open(result: RuleResult) -> Iterable[str]:
     """Why a rule could not be established, each reason once."""
+    if result.outcome is Outcome.PASS:  # something complete stands in for what is missing
+        return ()
     if result.unestablished:
         return dict.fromkeys(item.message for item in result.unestablished)
     if result.outcome is Outcome.OPEN:
@@ -186,6 +190,17 @@ def differences(report: Report) -> dict[RulesetName, list[str]]:
         ]
         for ruleset, changed in changes.items()
     }
+
+
+def held_against(ruleset: Ruleset) -> str | None:
+    """A sentence for the head of a report where the caller named another validation split than the contest's."""
+    split = ruleset.split
+    if split is None:
+        return None
+    return plain(
+        f"Judged against the validation split {split.name}, not the contest's, as the caller of this audit asked: "
+        f"{split.num_tokens:,} tokens, {split.num_bytes:,} bytes; {split.source}. The scores compare with no leaderboard."
+    )
 
 
 def counts(report: Report) -> str:
@@ -251,6 +266,11 @@ def excerpts(finding: Finding) -> tuple[list[tuple[Location, str]], list[Locatio
     steps = [(step.location, step.text) for step in finding.steps]
     related = [(location, label) for location, label in finding.related if label not in ("", finding.message)]
     return own + steps + related, [location for location, label in finding.related if label in ("", finding.message)]
+
+
+def run_sentences(report: Report) -> list[str]:
+    """What a run of the script showed; nothing where none was asked for."""
+    return summary(report.run) if report.run is not None else []
 
 
 def by_id(rules: Iterable[Rule]) -> dict[str, Rule]:

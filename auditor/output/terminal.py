@@ -23,6 +23,7 @@ from auditor.output.summary import (
     detailed,
     differences,
     excerpts,
+    held_against,
     listed,
     name,
     not_established,
@@ -30,6 +31,7 @@ from auditor.output.summary import (
     place,
     printed_by,
     rows,
+    run_sentences,
     said,
     unreadable,
     verdict_counts,
@@ -54,6 +56,9 @@ def render_text(reports: ReportSet, rules: Sequence[Rule], *, width: int | None 
     """`reports` for a terminal of `width` columns (by default the one at hand)."""
     page = Page(width, color=color)
     several = len(reports.reports) != 1
+    if notice := held_against(reports.ruleset):
+        page.paragraph((notice, "bold yellow"))
+        page.gap()
     if several:
         _table(page, reports)
     for number, report in enumerate(detailed(reports)):
@@ -121,6 +126,7 @@ class _Detail:
             self._headline(self.report.headline)
         self._decisive()
         self._notes()
+        self._list("Run", run_sentences(self.report))
         self._story()
         self._list("Not established", [f"{rules}: {why}" for rules, why in not_established(self.report)])
         self._list("Could not be read", unreadable(self.report))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from auditor.events import Event, Report, Role, Score, Statistics, Update, UpdateKind, roles_of, validation
 from auditor.finding import Basis
@@ -64,7 +64,7 @@ def _caption(trace: Trace, is_counted: bool, is_cut: bool) -> Iterator[str]:
 
 
 def _relevant(trace: Trace, counted: frozenset[int], offences: frozenset[int]) -> Iterator[_Touch]:
-    """The scores to show and the changes under the influence of validation tokens that are made where they matter to them."""
+    """The scores to show, and the changes by validation tokens at places that matter to them."""
     training = {loop for event in trace.events if _trains_on_training(event) for loop in event.loops}
     reported = frozenset(event.number for event in trace.scores() if not training.intersection(event.loops))
     shown = counted | offences.intersection(event.number for event in trace.scores()) if counted else reported
@@ -124,16 +124,17 @@ class _Drawing:
         later = [event for event in events if event.turns[depth] == 1] or first
         num_chunks = min(_num_chunks(first, depth, high - low), high - low)
         bounds = [low + (high - low) * number // num_chunks for number in range(num_chunks + 1)]
-        for number, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        for number, (start, end) in enumerate(pairwise(bounds)):
             yield from self.lay(later if number else first, depth + 1, start, end)
 
     def _step(self, event: _Touch, low: int, high: int) -> Step:
-        middle = (low + high) // 2
+        is_score, middle = isinstance(event, Score), (low + high) // 2
+        if event.number in self.apart:
+            low, high = (middle, high) if is_score else (low, middle)
+        spans: tuple[tuple[int, int], ...] = ((low, high),)
         if isinstance(event, Update):
-            spans = ((low, middle) if event.number in self.apart else (low, high),)
             text = tell_change(event, self.trace)
             return Step(action=Action.TRAIN, spans=spans, text=text, location=event.location)
-        spans = ((middle, high) if event.number in self.apart else (low, high),)
         if any(region.span for region in event.tokens) and high - low > _MAX_CHUNK:
             spans = tuple((start, min(start + _WINDOW, high)) for start in range(low, high, _WINDOW))
         told = tell_score(event, self.trace)
@@ -226,4 +227,3 @@ def _merged(steps: Iterable[Step]) -> list[Step]:
         else:
             merged[-1] = replace(before, text=max(before.text, step.text, key=len))
     return merged
-

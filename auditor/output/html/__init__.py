@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditor.output.html.index import index
+from auditor.output.html.markup import element
 from auditor.output.html.page import page
 from auditor.output.html.report import show
 from auditor.output.sanitize import clean
-from auditor.output.summary import by_id, name, rows
+from auditor.output.summary import by_id, held_against, name, rows
 from auditor.report import ReportSet
 from auditor.rule import Rule
 
@@ -22,8 +23,10 @@ def render_html(reports: ReportSet, rules: Sequence[Rule]) -> str:
     known = by_id(rules)
     reports = clean(reports)
     made_by = f"pgolf {reports.tool_version}, ruleset {reports.ruleset.name} as of {reports.ruleset.as_of}"
+    notice = held_against(reports.ruleset)
+    before = (element("p", element("strong", notice), class_="notice"),) if notice else ()
     shown = [show(report, known, f"r{number}-") for number, report in enumerate(reports.reports, start=1)]
     if len(shown) == 1:
         report = reports.reports[0]
-        return page(f"{name(report)}: {report.verdict} - pgolf audit", made_by, *shown)
-    return page(f"{len(shown):,} submissions - pgolf audit", made_by, index(reports, rows(reports), shown))
+        return page(f"{name(report)}: {report.verdict} - pgolf audit", made_by, *before, *shown)
+    return page(f"{len(shown):,} submissions - pgolf audit", made_by, *before, index(reports, rows(reports), shown))

@@ -46,7 +46,9 @@ PATTERNS = element(
 
 def swatch(name: str) -> Markup:
     """A small sample of a mark, for the legend."""
-    return element("svg", element("rect", width="100%", height="100%", class_=f"m-{name}"), class_="swatch", aria_hidden="true")
+    return element(
+        "svg", element("rect", width="100%", height="100%", class_=f"m-{name}"), class_="swatch", aria_hidden="true"
+    )
 
 
 def legend(kinds: set[str]) -> Markup:

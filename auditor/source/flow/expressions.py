@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from auditor.source.flow import hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.indexing import keyed, select, turned
 from auditor.source.flow.literals import Literals, is_plain
@@ -104,6 +105,9 @@ class Expressions:
                 return v.choice(self.attribute(option, name, node) for option in receiver.options if option != v.NONE)
             case v.Data():
                 return self._attribute_of_data(receiver, name)
+            case v.Optimizer() if name == "state":
+                receiver.moments = v.NO_NUMBERS  # who reaches into the moments sets them back
+                return v.Data()
             case v.File() if name in ("name", "stem", "parent", "suffix"):
                 return v.File(receiver.path, receiver.files)
             case _:
@@ -152,7 +156,10 @@ class Expressions:
     def _subscript(self, node: ast.Subscript, env: v.Environment) -> v.Value:
         receiver = self.value(node.value, env)
         index = self.index(node.slice, env)
-        return v.choice(self.item(option, index, node) for option in v.options(receiver))
+        found = v.choice(self.item(option, index, node) for option in v.options(receiver))
+        return (
+            ordering.marked(found, ordering.of_slice(receiver, node.slice)) if isinstance(node.slice, ast.Slice) else found
+        )
 
     def index(self, node: ast.expr, env: v.Environment) -> v.Value:
         """The value of an index; a slice is a sequence of its bounds."""
@@ -322,6 +329,7 @@ class Expressions:
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
             result.table_word = False
         if isinstance(result, v.Data) and result.judged:
+            result.hindsight |= hindsight.of_comparison(left, right, node, self.machine.recorder)
             result.peeks = any(self.machine.recorder.is_unscored(v.summary(side)) for side in (left, right))
         return result
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from auditor.events import View, validation
-from auditor.source.flow import files
+from auditor.source.flow import files, hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import Builtins, is_true, opened_path
 from auditor.source.flow.expressions import Expressions, merged
@@ -169,7 +169,8 @@ class LibraryCalls:
         if last in _LOSSES and len(arguments) + len(keywords) >= 2:
             return self._loss(arguments, keywords)
         if ".optim" in f".{name}" and "lr_scheduler" not in name and last[0].isupper():
-            return v.Optimizer(v.stores_in(v.Sequence([*arguments, *keywords.values()])), last)
+            given = v.stores_in(v.Sequence([*arguments, *keywords.values()]))
+            return v.Optimizer(given, last, has_moments=last != "SGD" or _has_momentum(arguments, keywords))
         if last in ("defaultdict", "OrderedDict", "Counter"):
             return v.Mapping(rest=v.Data(born=self.machine.recorder.turns))
         if last == "deque":
@@ -187,6 +188,8 @@ class LibraryCalls:
         if last in ("logaddexp", "logsumexp", "maximum"):
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
         result.counted = last in _HISTOGRAMS
+        ordering.shuffled(last, arguments, result, node)
+        hindsight.marked(result, last, arguments, node, self.machine.recorder)
         data = next((a for a in arguments if isinstance(a, v.Data)), None)
         if data is None:
             return result
@@ -393,6 +396,12 @@ class LibraryCalls:
             value.scores |= {self.machine.recorder.score(node, value, origin)}
         if value.scores:
             self.machine.recorder.report(node, label, value, is_metric, origin)
+
+
+def _has_momentum(arguments: Arguments, keywords: Keywords) -> bool:
+    """Is SGD given a momentum that may differ from zero?"""
+    momentum = keywords.get("momentum", arguments[2] if len(arguments) > 2 else v.Const(0))
+    return not isinstance(momentum, v.Const) or bool(momentum.value)
 
 
 def _compiled(arguments: list[v.Value]) -> v.Value:

@@ -110,6 +110,7 @@ class Machine:
         judged, tests = test is not None and test.judged, len(recorder.token_tests)
         recorder.conditions.append(switches)
         recorder.judgements += judged
+        recorder.choices.append(test.hindsight if test is not None else frozenset())
         if test is not None and node is not None and test.by_token and validation(test.tokens):
             recorder.token_tests.append((recorder.gate(node, ast.unparse(node)[:120]), test.tokens))
         try:
@@ -117,6 +118,7 @@ class Machine:
         finally:
             recorder.conditions.pop()
             recorder.judgements -= judged
+            recorder.choices.pop()
             del recorder.token_tests[tests:]
 
     # ---- names ----

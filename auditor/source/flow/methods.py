@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from auditor.events import validation
-from auditor.source.flow import files
+from auditor.source.flow import files, hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.containers import Containers
 from auditor.source.flow.expressions import Expressions, merged
@@ -156,7 +156,7 @@ class Methods:
             case v.Optimizer():
                 return self._of_optimizer(receiver, name, arguments, node)
             case v.Sequence():
-                return self.containers.of_sequence(receiver, name, arguments, node)
+                return self.containers.of_sequence(receiver, name, arguments, keywords, node)
             case v.Mapping():
                 return self.containers.of_mapping(receiver, name, arguments, keywords, node)
             case v.File():
@@ -192,7 +192,9 @@ class Methods:
         if name in ("append", "extend", "add", "write", "update", "put", "insert"):
             data.absorb(self._scored(v.derived(*given), node))
             return v.NONE
-        return _computed(data, given, name)
+        result = hindsight.marked(_computed(data, given, name), name, [data, *given], node, self.machine.recorder)
+        ordering.shuffled(name, arguments, result, node)
+        return result
 
     def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """A plain tensor becomes one that an optimizer can change."""
@@ -235,6 +237,7 @@ class Methods:
                 loop.carried = True  # the next turn reads what this one wrote
         quotient = combined(v.derived(place), other, op)
         place.absorb(change)
+        place.absorb(v.Data(hindsight=self.machine.recorder.written(change)))
         if isinstance(quotient, v.Data):
             place.hashed |= quotient.hashed
             place.per_byte |= quotient.per_byte
@@ -281,6 +284,7 @@ class Methods:
         """The tensor takes over the values of another."""
         if data.alias is None:
             data.absorb(value)
+            data.absorb(v.Data(hindsight=self.machine.recorder.written(value)))
             return
         store = data.alias
         if store.root in {other.root for other in value.stores} and validation(value.tokens):
@@ -358,9 +362,11 @@ class Methods:
             for closure in arguments:
                 if isinstance(closure, v.Function):
                     self.expressions.calls.apply(closure, [], {}, node)
-            self.training.step(optimizer.stores, node, optimizer.name)
+            self.training.step(optimizer, node)
         elif name == "zero_grad":
             self.training.clear(optimizer.stores)
+        elif name == "load_state_dict":
+            optimizer.moments = v.NO_NUMBERS
         elif name == "add_param_group":
             optimizer.stores |= v.stores_in(v.Sequence(arguments))
         return v.Data()
@@ -390,7 +396,7 @@ def _computed(data: v.Data, given: list[v.Data], name: str) -> v.Data:
     if name in _COPIES or name in ("minimum", "clamp", "clip", "any", "max"):
         result.table_word, result.rows = data.table_word, data.rows
     if name in _COPIES:
-        result.shift, result.mask, result.table = data.shift, data.mask, data.table
+        result.shift, result.mask, result.table, result.order = data.shift, data.mask, data.table, data.order
     return result
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from auditor.events import (
+    Choice,
     Connect,
     Event,
     Gate,
@@ -100,8 +101,11 @@ class Recorder:
     conditions: list[frozenset[str]] = field(default_factory=list)
     judgements: int = 0  # how many of them compare losses of validation tokens
     token_tests: list[tuple[int, Regions]] = field(default_factory=list)  # those of them that look up a stream token
+    choices: list[Numbers] = field(default_factory=list)  # by losses, behind the conditions around us
+    cancelled: set[int] = field(default_factory=set)  # choices that are taken out before an exponential
     problems: list[Unknown] = field(default_factory=list)
     loop_count: int = 0
+    orders: dict[int, str] = field(default_factory=dict)  # how lists of loops were put out of their order, by loop
     _picks: set[Numbers] = field(default_factory=set)
     _summed: set[int] = field(default_factory=set)
     _seen: dict[object, int] = field(default_factory=dict)
@@ -117,6 +121,11 @@ class Recorder:
     def turns(self) -> frozenset[Turn]:
         """The running turns."""
         return frozenset(loop.tag for loop in self.loops)
+
+    def put_in_order(self, loop: Loop, order: str | None) -> None:
+        """A loop begins; `order` says how its list was put out of its order."""
+        if order is not None:
+            self.orders[loop.number] = order
 
     def ended_turn(self) -> frozenset[Turn]:
         """A turn that stands for all turns of a comprehension."""
@@ -153,8 +162,9 @@ class Recorder:
 
     def score(self, node: ast.AST, losses: Data, place: Location | None = None) -> int:
         """The losses that `losses` holds enter a sum, or (at `place`) a printed text."""
-        tokens = self._current(losses.losses)
-        key = ("score", place or id(node), self.turns, tokens, losses.influences, losses.lookups, losses.gates)
+        tokens = self.current(losses.losses)
+        chosen = self.chosen(losses)
+        key = ("score", place or id(node), self.turns, tokens, losses.influences, losses.lookups, losses.gates, chosen)
         if key in self._seen:
             return self._seen[key]
         for loop in self.loops:
@@ -169,6 +179,7 @@ class Recorder:
                 influences=losses.influences,
                 lookups=losses.lookups,
                 gates=losses.gates,
+                hindsight=chosen,
                 byte_mixture=losses.mixture,
                 with_gradient=losses.gradient,
                 native=losses.native,
@@ -181,17 +192,26 @@ class Recorder:
 
     def counts_anew(self, losses: Data) -> bool:
         """Are these losses of validation tokens that no earlier score has counted with this state?"""
-        if not self._current(losses.losses):
+        if not self.current(losses.losses):
             return False
         before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
         if losses.mixture and not any(score.byte_mixture for score in before):
             return True
-        known = frozenset[int]().union(*(score.influences | score.lookups for score in before))
-        return not before or not (losses.influences | losses.lookups) <= known
+        known = frozenset[int]().union(*(score.influences | score.lookups | score.hindsight for score in before))
+        return not before or not (losses.influences | losses.lookups | self.chosen(losses)) <= known
+
+    def chosen(self, losses: Data) -> Numbers:
+        """The choices behind these losses, and around us, that were made by losses of the same tokens."""
+        numbers = losses.hindsight | self.written(losses)
+        if not numbers:
+            return numbers
+        now, active = self.current(losses.losses), self.active
+        found = [event for number in numbers if isinstance(event := self.events[number], Choice)]
+        return frozenset(e.number for e in found if any(overlap(old, new, active) for old in e.tokens for new in now))
 
     def is_unscored(self, losses: Data) -> bool:
         """Are these losses of tokens that are still to be scored in this turn?"""
-        tokens = frozenset(region for region in self._current(losses.losses) if region.view is not View.INPUT)
+        tokens = frozenset(region for region in self.current(losses.losses) if region.view is not View.INPUT)
         return bool(tokens) and not losses.scores and not self._scored_by(tokens)
 
     def met(self, influences: Numbers, key: Regions, by_byte: bool = False) -> Numbers:
@@ -201,7 +221,7 @@ class Recorder:
         gathered, the score that follows the loop can no longer tell one turn from another. With `by_byte` the bytes of
         one token follow each other within a turn, and only other turns count.
         """
-        now, active = self._current(key), self.active
+        now, active = self.current(key), self.active
         found = set()
         for number in influences:
             update = self.events[number]
@@ -214,12 +234,17 @@ class Recorder:
                 found.add(number)
         return frozenset(found)
 
-    def _current(self, regions: Regions) -> Regions:
+    def current(self, regions: Regions) -> Regions:
         """The validation tokens that this turn selects; those of another turn are memory, not what is scored now."""
         running = {loop.number: loop.turn for loop in self.loops}
         return frozenset(
             region for region in validation(regions) if all(running.get(loop, turn) == turn for loop, turn in region.turns)
         )
+
+    def selects(self, regions: Regions) -> bool:
+        """Does a turn of a running loop select some of these validation tokens, so that they are less than the split?"""
+        running = self.turns
+        return any(region.turns & running for region in self.current(regions))
 
     def is_short_lived(self, born: frozenset[Turn] | None, key: Regions) -> bool:
         """Was a table made in the very turn that selects the tokens of its key?"""
@@ -333,6 +358,19 @@ class Recorder:
         if key in self._seen:
             return self._seen[key]
         return self._add(Gate(**self._common(node), text=text), key)  # type: ignore[arg-type]
+
+    def choice(self, node: ast.AST, text: str, tokens: Regions) -> int:
+        """Losses of `tokens` decide something."""
+        key = ("choice", id(node), self.turns, tokens)
+        if key in self._seen:
+            return self._seen[key]
+        return self._add(Choice(**self._common(node), text=text, tokens=tokens), key)  # type: ignore[arg-type]
+
+    def written(self, value: Data) -> Numbers:
+        """The choices that decide whether losses are written where we are."""
+        if not self.choices or not (value.losses or value.scores):
+            return frozenset()
+        return frozenset[int]().union(*self.choices)
 
     def tests_of_entry(self, turns: frozenset[Turn]) -> Numbers:
         """The tests around us of the very token of the stream whose turn selects an entry."""

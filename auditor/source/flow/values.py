@@ -52,10 +52,10 @@ class Data:
     reach, `files` whose contents it names, `switches` that it was read from, `turns` of loops that decided it.
 
     What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
-    `lookups` and `gates` what shaped it, `tests` the tests of stream tokens that decided single entries: gates of whoever
-    takes the entry of a token to score that token; `rows` are lookups whose answers under hashed keys it still holds one by
-    one. `per_byte` is a score divided by bytes, `spread` a token's log
-    probability divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed.
+    `lookups`, `gates` and (choices by losses) `hindsight` what shaped it, `tests` the tests of stream tokens that decided
+    single entries: gates of whoever takes the entry of a token to score that token; `rows` are lookups whose answers under
+    hashed keys it still holds one by one. `per_byte` is a score divided by bytes, `spread` a token's log probability
+    divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed.
     `hashed` is a key made by bit operations, `table` something that tokens were counted into, `table_word` what that says
     about the realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a test
     of anything, `native` something that compiled code decides, `judged` one that compares losses of validation tokens,
@@ -63,7 +63,8 @@ class Data:
     backward pass through it is possible.
 
     Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
-    `index` a loop's counter, `span` the positions of a window that it is limited to.
+    `index` a loop's counter, `span` the positions of a window that it is limited to, `order` how its items were put out of
+    their order.
 
     What it belongs to: `alias` is the state whose live parameters it is, `base` the tensor that it is a view of (writes go
     there too), `born` the turns in which it was made, `name` what it was bound to, `text` and `origin` a text's known
@@ -78,6 +79,7 @@ class Data:
     losses: Regions = NO_REGIONS
     lookups: Numbers = NO_NUMBERS
     gates: Numbers = NO_NUMBERS
+    hindsight: Numbers = NO_NUMBERS
     rows: Numbers = NO_NUMBERS
     tests: Numbers = NO_NUMBERS
     files: frozenset[Role] = frozenset()
@@ -107,6 +109,7 @@ class Data:
     table_word: bool = False
     judged: bool = False
     peeks: bool = False
+    order: str | None = None
 
     def absorb(self, other: Data) -> None:
         """Write `other` into this tensor, and into the tensor that it is a view of."""
@@ -117,7 +120,19 @@ class Data:
             target, seen = target.base, seen + 1
 
 
-_SETS = ("tokens", "influences", "stores", "scores", "losses", "lookups", "gates", "tests", "files", "switches")
+_SETS = (
+    "tokens",
+    "influences",
+    "stores",
+    "scores",
+    "losses",
+    "lookups",
+    "gates",
+    "hindsight",
+    "tests",
+    "files",
+    "switches",
+)
 
 
 def merge_into(target: Data, other: Data) -> None:
@@ -156,7 +171,9 @@ def derived(*parts: Data) -> Data:
 def deciding(test: Value) -> Data | None:
     """What whatever a test decides has to remember of it; None if nothing."""
     data = summary(test)
-    return Data(gates=data.gates, native=data.native) if data.gates or data.native else None
+    if not (data.gates or data.hindsight or data.native):
+        return None
+    return Data(gates=data.gates, hindsight=data.hindsight, native=data.native)
 
 
 def coarse(regions: Regions) -> Regions:
@@ -187,6 +204,7 @@ class Sequence:
     is_tuple: bool = False
     turns: frozenset[Turn] = NO_TURNS
     base: Sequence | None = None
+    order: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -278,10 +296,12 @@ class Instance:
 
 @dataclass(slots=True, eq=False)
 class Optimizer:
-    """Anything with a `step` over parameters."""
+    """Anything with a `step` over parameters; `moments` are the steps that its running averages remember."""
 
     stores: frozenset[Store]
     name: str
+    has_moments: bool = True
+    moments: Numbers = NO_NUMBERS
 
 
 @dataclass(slots=True, eq=False)

@@ -199,7 +199,9 @@ class Samples:
             basis=Basis.SOURCE,
             num_positions=12,
             steps=(
-                TimelineStep(action=Action.SCORE, spans=((0, 4),), text=spoil("scores a chunk"), counted=True, location=here),
+                TimelineStep(
+                    action=Action.SCORE, spans=((0, 4),), text=spoil("scores a chunk"), counted=True, location=here
+                ),
                 TimelineStep(action=Action.TRAIN, spans=((0, 12),), text=spoil("trains on all")),
                 TimelineStep(action=Action.RESTORE, spans=((0, 12),), text=spoil("puts back")),
                 TimelineStep(action=Action.SCORE, spans=((4, 8), (8, 12)), text=spoil("scores the rest"), offence=True),
