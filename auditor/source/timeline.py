@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
-from auditor.events import Event, Report, Role, Score, Statistics, Update, UpdateKind, roles_of, validation
+from auditor.events import Event, Report, Role, Score, Statistics, Update, roles_of, validation
 from auditor.finding import Basis
 from auditor.headline import Headline
 from auditor.source.flow.analysis import Trace
@@ -64,20 +64,17 @@ def _caption(trace: Trace, is_counted: bool, is_cut: bool) -> Iterator[str]:
 
 
 def _relevant(trace: Trace, counted: frozenset[int], offences: frozenset[int]) -> Iterator[_Touch]:
-    """The scores to show, and the changes by validation tokens at places that matter to them."""
+    """The scores to show, and the changes by validation tokens outside the training loop or behind these scores."""
     training = {loop for event in trace.events if _trains_on_training(event) for loop in event.loops}
     reported = frozenset(event.number for event in trace.scores() if not training.intersection(event.loops))
     shown = counted | offences.intersection(event.number for event in trace.scores()) if counted else reported
     scores = {event.number: event for event in trace.scores() if event.number in shown}
     behind = frozenset[int]().union(*(score.influences for score in scores.values()))
-    places = {_place(trace.events[number]) for number in behind}
-    asks_tables = any(score.lookups for score in scores.values())
     for event in trace.events:
         if event.number in scores:
             yield scores[event.number]
         elif isinstance(event, Update) and validation(event.tokens):
-            matters = _place(event) in places or (event.kind is UpdateKind.TABLE and asks_tables)
-            if event.number in behind or (matters and not training.intersection(event.loops)):
+            if event.number in behind or not training.intersection(event.loops):
                 yield event
 
 
