@@ -18,6 +18,7 @@ from rules.budget.train_time_over_cap import TrainTimeOverCap
 from rules.budget.wrong_hardware import WrongHardware
 from rules.causality.context_slot import ContextSlot
 from rules.causality.cross_document_leak import CrossDocumentLeak
+from rules.causality.future_token_dependence import FutureTokenDependence
 from rules.causality.slot_adaptation import SlotAdaptation
 from rules.causality.target_gated_predictor import TargetGatedPredictor
 from rules.distribution.byte_level_mixture import ByteLevelMixture
@@ -63,6 +64,7 @@ ALL_RULES: tuple[Rule, ...] = (
     TrainingDataAtEvaluation(),
     NetworkAtEvaluation(),
     TrainValidationOverlap(),
+    FutureTokenDependence(),
     TargetGatedPredictor(),
     SlotAdaptation(),
     ContextSlot(),

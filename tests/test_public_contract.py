@@ -33,6 +33,7 @@ RULES = {
     "PG402": "training-data-at-evaluation",
     "PG403": "network-at-evaluation",
     "PG404": "train-validation-overlap",
+    "PG501": "future-token-dependence",
     "PG502": "target-gated-predictor",
     "PG503": "slot-adaptation",
     "PG504": "context-slot",
