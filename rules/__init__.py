@@ -24,6 +24,7 @@ from rules.causality.target_gated_predictor import TargetGatedPredictor
 from rules.distribution.byte_level_mixture import ByteLevelMixture
 from rules.distribution.hashed_target_lookup import HashedTargetLookup
 from rules.distribution.hindsight_selection import HindsightSelection
+from rules.distribution.unnormalized_distribution import UnnormalizedDistribution
 from rules.evidence.claim_log_mismatch import ClaimLogMismatch
 from rules.evidence.foreign_log import ForeignLog
 from rules.evidence.retracted_claim import RetractedClaim
@@ -70,6 +71,7 @@ ALL_RULES: tuple[Rule, ...] = (
     ContextSlot(),
     CrossDocumentLeak(),
     HashedTargetLookup(),
+    UnnormalizedDistribution(),
     ByteLevelMixture(),
     HindsightSelection(),
     TrainBeforeScore(),

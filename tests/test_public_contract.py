@@ -39,6 +39,7 @@ RULES = {
     "PG504": "context-slot",
     "PG505": "cross-document-leak",
     "PG601": "hashed-target-lookup",
+    "PG602": "unnormalized-distribution",
     "PG603": "byte-level-mixture",
     "PG604": "hindsight-selection",
     "PG701": "train-before-score",

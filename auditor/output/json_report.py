@@ -239,7 +239,5 @@ def _location(data: Mapping[str, Any] | None) -> Location | None:
 def _measurement(data: Mapping[str, Any] | None) -> Measurement | None:
     if not data:
         return None
-    amounts = {
-        name: tuple(_plain_fields(Amount, item) for item in data.get(name, ())) for name in ("parts", "beside")
-    }
+    amounts = {name: tuple(_plain_fields(Amount, item) for item in data.get(name, ())) for name in ("parts", "beside")}
     return _plain_fields(Measurement, data, **amounts)
