@@ -64,9 +64,10 @@ _UNKNOWN = Value()
 
 @dataclass(frozen=True, slots=True)
 class Logarithm:
-    """A logarithm of an entry: where the entry was made, and its mass; None if not told."""
+    """A logarithm of an entry: where and by what text the entry was made, and its mass; None if not told."""
 
     location: Location
+    text: str
     mass: Quotient | None
 
 
@@ -199,7 +200,7 @@ class _Reader:
                 return Value(mass=_ONE, base=ast.unparse(node), index=_ANY, is_log=True, made=node)
             case "exp":
                 return replace(value, is_log=False) if value.is_log else _UNKNOWN
-            case "log":
+            case "log" if isinstance(node.func, ast.Attribute) and not (is_method and node.args):
                 return self._logarithm(value, node)
             case "gather" | "take_along_dim" | "take_along_axis":
                 return self._gathered(value, rest, node)
@@ -250,7 +251,7 @@ class _Reader:
         place = Location(
             path=self.scope.module.source_path, line=line, symbol=self.scope.name, snippet=lines[line - 1].strip()[:160]
         )
-        self.found.setdefault((line, getattr(made, "col_offset", 0)), Logarithm(place, mass))
+        self.found.setdefault((line, getattr(made, "col_offset", 0)), Logarithm(place, ast.unparse(made)[:100], mass))
 
 
 def _operation(left: Value, right: Value, op: ast.operator, node: ast.AST) -> Value:
@@ -263,7 +264,8 @@ def _operation(left: Value, right: Value, op: ast.operator, node: ast.AST) -> Va
     if main is None or mass is None:
         return Value(number=number, made=node)
     base = main.base if isinstance(op, ast.Mult | ast.Div) else ""
-    return Value(mass=mass, number=number, is_weak=main.is_weak, base=base, index=main.index, made=node)
+    by_own_sum = isinstance(op, ast.Div) and mass.is_one  # who is divided by its sum is a row
+    return Value(mass, number, main.is_weak and not by_own_sum, base, main.index, made=node)
 
 
 def _mass(left: Value, right: Value, op: ast.operator) -> tuple[Value | None, Quotient | None]:

@@ -14,7 +14,7 @@ Monomial = tuple[str, ...]
 VOCABULARY = "V'"  # the vocabulary's size is two and something that is not negative
 POSITIVE = "+"  # begins the name of a quantity that is never zero or less
 _MAX_TERMS = 24  # ours: longer sums are given up
-_SMALL = 1e-15
+_SMALL = 1e-12
 _GUARD = 1e-5  # ours: what is added to a probability below this is no bonus
 
 
@@ -81,17 +81,17 @@ class Quotient:
 
     def __add__(self, other: Quotient) -> Quotient:
         if self.below == other.below:
-            return Quotient(self.above + other.above, self.below)
-        return Quotient(self.above * other.below + other.above * self.below, self.below * other.below)
+            return _reduced(self.above + other.above, self.below)
+        return _reduced(self.above * other.below + other.above * self.below, self.below * other.below)
 
     def __sub__(self, other: Quotient) -> Quotient:
         return self + Quotient(-other.above, other.below)
 
     def __mul__(self, other: Quotient) -> Quotient:
-        return Quotient(self.above * other.above, self.below * other.below)
+        return _reduced(self.above * other.above, self.below * other.below)
 
     def __truediv__(self, other: Quotient) -> Quotient:
-        return Quotient(self.above * other.below, self.below * other.above)
+        return _reduced(self.above * other.below, self.below * other.above)
 
     @property
     def names(self) -> frozenset[str]:
@@ -113,3 +113,12 @@ class Quotient:
         """Is it above one, or below one, whatever its quantities are?"""
         more = (self.above + -self.below).without_guards
         return more.is_positive or (-more).is_positive
+
+
+def _reduced(above: Polynomial, below: Polynomial) -> Quotient:
+    """The quotient; a number where one is a multiple of the other."""
+    if below.terms and above.terms.keys() == below.terms.keys():
+        ratios = [above.terms[monomial] / coefficient for monomial, coefficient in below.terms.items()]
+        if max(ratios) - min(ratios) < _SMALL * max(map(abs, ratios)) + _SMALL:
+            return Quotient(constant(ratios[0]))
+    return Quotient(above, below)

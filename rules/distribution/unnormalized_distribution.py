@@ -68,8 +68,8 @@ def _breaches(submission: Submission, trace: Trace) -> Iterator[Breach]:
             continue
         yield Breach(
             location=logarithm.location,
-            text=f"{logarithm.location.symbol} scores with `{logarithm.location.snippet}`, which does not add up to one "
-            "over the vocabulary",
+            text=f"{logarithm.location.symbol} scores with `{logarithm.text}`, which does not add up to one over the "
+            "vocabulary",
             steps=(step(score, "the negative logarithm of the realised token's share is counted"),),
             scores=frozenset((score.number,)),
             switches=score.switches,
@@ -82,7 +82,7 @@ def _open(submission: Submission, trace: Trace) -> Iterator[Unestablished]:
     for logarithm in {told.location: told for told in found}.values():
         if logarithm.mass is None or not logarithm.mass.is_never_one:
             yield Unestablished(
-                message=f"whether `{logarithm.location.snippet}` adds up to one over the vocabulary is not told",
+                message=f"whether `{logarithm.text}` adds up to one over the vocabulary is not told",
                 location=logarithm.location,
             )
 
