@@ -45,7 +45,8 @@ NEVER = [
     P + "return -(p.gather(-1, y[..., None]) + 0.05).log()",
     P + "return -(1.1 * p).gather(-1, y[..., None]).log()",
     P + "q = (counts[x] + 5 * p) / (counts[x].sum(-1, keepdim=True) + 1)\nreturn -q.gather(-1, y[..., None]).log()",
-    "q = counts[x, y] / counts[x].sum(-1)\np = torch.exp(-F.cross_entropy(logits, y))\nreturn -torch.log(0.9 * p + 0.2 * q)",
+    "q = counts[x, y] / counts[x].sum(-1)\np = torch.exp(-F.cross_entropy(logits, y))\n"
+    "return -torch.log(0.9 * p + 0.2 * q)",
     P + "p = torch.where(hint[..., None] == torch.arange(n), 1.5 * p, p)\nreturn -p.gather(-1, y[..., None]).log()",
 ]
 OPEN = [
