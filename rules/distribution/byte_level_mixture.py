@@ -10,7 +10,9 @@ from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, step
+from rules.run_facts import mixed_cheaply
 
 
 class ByteLevelMixture(Rule):
@@ -48,7 +50,8 @@ class ByteLevelMixture(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores whose loss mixes a token's probability with a predictor of bytes."""
-        yield from judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
+        found = judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
+        yield from confront(self, submission, ruleset, found, mixed_cheaply)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:
