@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from auditor.batch import Job
     from auditor.report import Report, ReportSet, Unreadable
     from auditor.rule import Ruleset
+    from auditor.run.observe import RunOptions
 
 FORMATS = ("text", "json", "sarif", "markdown", "github", "html")
 RULESETS = ("practice", "readme")
@@ -56,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="what a rule says, and on whose authority")
     explain.add_argument("rule", nargs="+", metavar="RULE", help="an id, a name, or the beginning of an id")
     explain.set_defaults(run=_explain)
+    _add_run_trace(commands.add_parser("run-trace", help="run a submission in a sandbox and tell what it did, in order"))
     add_train_parser(commands)
     add_eval_parser(commands)
     add_data_parser(commands)
@@ -83,12 +86,34 @@ def _add_audit(audit: argparse.ArgumentParser) -> None:
     how.add_argument("--select", action="extend", nargs="+", default=[], metavar="RULE", help="only these rules")
     how.add_argument("--ignore", action="extend", nargs="+", default=[], metavar="RULE", help="all but these rules")
     how.add_argument("--fail-on", choices=FAIL_ON, default="violation", help="from what on the exit status is 1")
+    _add_run(audit)
     out = audit.add_argument_group("what to write")
     out.add_argument("--format", choices=FORMATS, default="text")
     out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to standard output")
     out.add_argument("--explain-flow", action="store_true", help="tell the evaluation as a story, in program order")
     out.add_argument("--jobs", type=_positive, default=1, metavar="N", help="audit N submissions side by side")
     audit.set_defaults(run=_audit, refuse=audit.error)
+
+
+def _add_run(audit: argparse.ArgumentParser) -> None:
+    run = audit.add_argument_group("whether to run it")
+    flag = argparse.BooleanOptionalAction
+    run.add_argument("--run", dest="is_run", action=flag, default=False, help="run the script in a sandbox as well")
+    _add_run_options(run)
+
+
+def _add_run_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--run-python", type=Path, metavar="PATH", help="a Python that has torch, numpy and sentencepiece")
+    group.add_argument("--run-timeout", type=_seconds, metavar="SECONDS", help="wall time for each run of the script (600)")
+    group.add_argument("--keep-run", type=Path, metavar="DIR", help="keep its log, its events and what they showed there")
+
+
+def _add_run_trace(trace: argparse.ArgumentParser) -> None:
+    trace.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a submission folder or a script")
+    trace.add_argument("--repo", type=Path, metavar="GITDIR", help="a clone or mirror of the contest repository")
+    trace.add_argument("--pr", type=int, metavar="N", help="a pull request of --repo")
+    _add_run_options(trace.add_argument_group("how to run it"))
+    trace.set_defaults(run=_run_trace, refuse=trace.error)
 
 
 def _audit(arguments: argparse.Namespace) -> int:
@@ -103,6 +128,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     try:
         rules = select_rules(ALL_RULES, _words(arguments.select), _words(arguments.ignore))
         ruleset = _ruleset(arguments)
+        run = _run_options(arguments) if arguments.is_run else None
         jobs = _jobs(arguments)
     except (ValueError, SubmissionError) as error:
         return _failed(str(error))
@@ -116,9 +142,10 @@ def _audit(arguments: argparse.Namespace) -> int:
         keep_empty=not arguments.all_prs,
         explain_flow=arguments.explain_flow or pictures,
         timelines=pictures,
+        run=run,
     )
-    with progress(len(jobs)) as on_done:
-        reports = audit_all(auditor, jobs, arguments.jobs, on_done)
+    with progress(len(jobs), has_phases=run is not None) as told:
+        reports = audit_all(auditor, jobs, arguments.jobs, told.on_done, told.on_phase)
     for report in reports:
         _tell_errors(report)
     done = ReportSet(tool_version=_version(), ruleset=ruleset, reports=reports)
@@ -170,6 +197,40 @@ def _jobs(arguments: argparse.Namespace) -> list[Job | Unreadable]:
     if arguments.base is not None:
         jobs += jobs_for_change(arguments.repo or Path(), arguments.base)
     return jobs
+
+
+def _run_options(arguments: argparse.Namespace) -> RunOptions:
+    """How to run submissions. ValueError if the Python for it cannot."""
+    from auditor.run.observe import RunOptions, check_python
+
+    python = arguments.run_python or Path(sys.executable)
+    check_python(python)
+    options = RunOptions(python=python, keep=arguments.keep_run)
+    return replace(options, seconds=arguments.run_timeout) if arguments.run_timeout is not None else options
+
+
+def _run_trace(arguments: argparse.Namespace) -> int:
+    from auditor.batch import PathJob, PullRequestJob
+    from auditor.output.progress import progress
+    from auditor.report import Unreadable
+    from auditor.run.observe import observe
+    from auditor.run.story import tell
+    from auditor.submission.errors import SubmissionError
+
+    if (arguments.path is None) == (arguments.pr is None or arguments.repo is None):
+        arguments.refuse("name a PATH, or --repo GITDIR and --pr N")
+    job = PullRequestJob(arguments.repo, arguments.pr) if arguments.path is None else PathJob(str(arguments.path))
+    try:
+        options = _run_options(arguments)
+        found = job.open()
+    except (ValueError, SubmissionError) as error:
+        return _failed(str(error))
+    if isinstance(found, Unreadable):
+        return _failed(f"{found.path}: {found.reason}")
+    with progress(1, has_phases=True) as told:
+        facts = observe(found, options, told.on_phase)
+    print(tell(facts))
+    return 0 if facts.failure is None else 2
 
 
 def _tell_errors(report: Report) -> None:
@@ -274,6 +335,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return value
 
 
 def _failed(reason: str) -> int:

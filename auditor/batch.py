@@ -21,6 +21,8 @@ from typing import Protocol
 from auditor.engine import audit
 from auditor.report import Report, SubmissionSummary, Unreadable
 from auditor.rule import Rule, Ruleset
+from auditor.run.facts import RunFacts
+from auditor.run.observe import RunOptions, observe
 from auditor.submission.errors import SubmissionError
 from auditor.submission.locate import locate
 from auditor.submission.repository import Repository
@@ -124,7 +126,8 @@ def jobs_for_change(repository: Path, base: str) -> list[Job | Unreadable]:
 class Auditor:
     """The rules to ask and the ruleset to ask them under. `keep_empty`: what holds no submission gets an error report.
 
-    `explain_flow`: reports tell the evaluation as a story; `timelines`: they hold what a picture of it is drawn from.
+    `explain_flow`: reports tell the evaluation as a story; `timelines`: they hold what a picture of it is drawn from. `run`:
+    how submissions are run; None: they are not.
     """
 
     rules: Sequence[Rule]
@@ -132,15 +135,21 @@ class Auditor:
     keep_empty: bool = True
     explain_flow: bool = False
     timelines: bool = False
+    run: RunOptions | None = None
 
-    def report(self, job: Job | Unreadable) -> Report | None:
-        """The report on one job; None for one that holds no submission where those are passed over."""
+    def report(self, job: Job | Unreadable, on_phase: Callable[[str], None] = lambda phase: None) -> Report | None:
+        """The report on one job; None for one that holds no submission where those are passed over.
+
+        `on_phase` is told what a run is at.
+        """
         if isinstance(job, Unreadable):
             return error_report(job)
         try:
             found = job.open()
             if isinstance(found, Unreadable):
                 return error_report(found) if found.fatal or self.keep_empty else None
+            if self.run is not None:
+                found.run = _observe(found, self.run, on_phase)
             return audit(found, self.rules, self.ruleset, explain_flow=self.explain_flow, timelines=self.timelines)
         except SubmissionError as error:
             return error_report(Unreadable(path=job.name, reason=str(error), fatal=True))
@@ -148,6 +157,17 @@ class Auditor:
             where = traceback.extract_tb(error.__traceback__)[-1]
             reason = f"the auditor failed in {where.name} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno}): {error!r}"
             return error_report(Unreadable(path=job.name, reason=reason, fatal=True))
+
+
+def _observe(submission: Submission, options: RunOptions, on_phase: Callable[[str], None]) -> RunFacts:
+    """What a run shows; where running fails, only that: the audit of files, logs and source goes on."""
+    try:
+        return observe(submission, options, on_phase)
+    except SubmissionError:
+        raise  # the submission itself cannot be read
+    except Exception as error:  # noqa: BLE001 - the isolation point: a run never stops the audit
+        reason, script = f"running it failed: {type(error).__name__}: {error}", submission.script
+        return RunFacts(script=script.path if script else None, failure=reason, needed="report this as a bug")
 
 
 def error_report(reason: Unreadable) -> Report:
@@ -174,12 +194,16 @@ def audit_all(
     jobs: Sequence[Job | Unreadable],
     num_processes: int = 1,
     on_done: Callable[[str], None] = lambda name: None,
+    on_phase: Callable[[str], None] = lambda phase: None,
 ) -> tuple[Report, ...]:
-    """Reports on `jobs` in their order, with `num_processes` workers; `on_done` is told each name as it is finished."""
+    """Reports on `jobs` in their order, with `num_processes` workers; `on_done` is told each name as it is finished.
+
+    `on_phase` is told what a run is at, where jobs are done one after the other.
+    """
     if num_processes == 1 or len(jobs) < 2:
         reports = []
         for job in jobs:
-            reports.append(auditor.report(job))
+            reports.append(auditor.report(job, on_phase))
             on_done(_name(job))
     else:
         reports = _in_processes(auditor, jobs, num_processes, on_done)

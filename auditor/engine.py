@@ -42,7 +42,8 @@ def audit(
         results=results,
         unreadable=submission.unreadable,
         story=_story(submission) if explain_flow else (),
-        timelines=_timelines(submission) if timelines else (),
+        timelines=(*(_drawn(submission) if timelines else ()), *_recorded(submission)),
+        run=submission.run,
     )
 
 
@@ -51,9 +52,14 @@ def _story(submission: Submission) -> tuple[str, ...]:
     return tuple(tell(flow).splitlines()) if flow is not None else ("there is no source that could be read",)
 
 
-def _timelines(submission: Submission) -> tuple[Timeline, ...]:
+def _drawn(submission: Submission) -> tuple[Timeline, ...]:
     drawn = draw(submission.flow.submitted, submission.headline) if submission.flow is not None else None
     return (drawn,) if drawn is not None else ()
+
+
+def _recorded(submission: Submission) -> tuple[Timeline, ...]:
+    recorded = submission.run.timeline if submission.run is not None else None
+    return (recorded,) if recorded is not None else ()
 
 
 def run_rule(rule: Rule, submission: Submission, ruleset: Ruleset) -> RuleResult:
@@ -83,6 +89,7 @@ def _ask(
         rule_id=rule.id,
         rule=rule.name,
         required=rule.required,
+        alternatives=rule.alternatives,
         findings=tuple(statements.findings),
         evidence=tuple(statements.evidence),
         unestablished=tuple(statements.unestablished),

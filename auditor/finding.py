@@ -129,12 +129,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Something that was looked at and found in order; what a PASS consists of."""
+    """Something that was looked at and found in order; what a PASS consists of.
+
+    `complete`: all that the rule asks about was looked at, so that this stands alone where the rule allows it.
+    """
 
     basis: Basis
     message: str
     location: Location | None = None
     measurement: Measurement | None = None
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from auditor.finding import Basis, Evidence, Finding, Location, NotApplicable, Severity, Unestablished
 from auditor.rule import Ruleset, RulesetName
 from auditor.timeline import Timeline
+
+if TYPE_CHECKING:
+    from auditor.run.facts import RunFacts
 
 SCHEMA_VERSION = 1
 
@@ -39,11 +43,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResult:
-    """One rule's statements under the chosen ruleset, and its outcome under the others."""
+    """One rule's statements under the chosen ruleset, and its outcome under the others.
+
+    Evidence that is complete, on one of the `alternatives`, stands in for all that is `required`.
+    """
 
     rule_id: str
     rule: str
     required: frozenset[Basis]
+    alternatives: frozenset[Basis] = frozenset()
     findings: tuple[Finding, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     unestablished: tuple[Unestablished, ...] = ()
@@ -68,6 +76,8 @@ class RuleResult:
             return Outcome.REVIEW
         if self.not_applicable and not self.evidence and not self.unestablished:
             return Outcome.NOT_APPLICABLE
+        if any(item.complete and item.basis in self.alternatives for item in self.evidence):
+            return Outcome.PASS
         if self.unestablished or not self.required <= self.checked:
             return Outcome.OPEN
         return Outcome.PASS
@@ -141,7 +151,7 @@ class Report:
     """Everything the auditor says about one submission.
 
     `story` tells the evaluation in program order, line by line, and `timelines` what a picture of it is drawn from; both
-    are empty where they were not asked for.
+    are empty where they were not asked for. `run` is what a run of the script showed, None where none was asked for.
     """
 
     submission: SubmissionSummary
@@ -150,6 +160,7 @@ class Report:
     unreadable: tuple[Unreadable, ...] = ()
     story: tuple[str, ...] = ()
     timelines: tuple[Timeline, ...] = ()
+    run: RunFacts | None = None
 
     @property
     def verdict(self) -> Verdict:

@@ -79,7 +79,8 @@ class Rule:
     """One rule of the contest.
 
     Subclasses set the class attributes and implement `check`. The docstring's first line says what is wrong; it has the
-    sections ``Requirement:``, ``Detection:``, ``Limits:`` and ``Remedy:``, from which the pages are generated.
+    sections ``Requirement:``, ``Detection:``, ``Limits:`` and ``Remedy:``, from which the pages are generated. A pass needs
+    evidence on every basis of `required`, or complete evidence on one of the `alternatives`.
     """
 
     id: ClassVar[str]
@@ -88,6 +89,7 @@ class Rule:
     authority: ClassVar[tuple[Authority, ...]]
     status: ClassVar[Mapping[RulesetName, Status]]
     required: ClassVar[frozenset[Basis]]
+    alternatives: ClassVar[frozenset[Basis]] = frozenset()
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Yield statements about `submission`. A check that yields nothing leaves the rule open, never passed."""

@@ -50,21 +50,24 @@ class Timeline:
     def reading(self) -> str:
         """What one sees, in a sentence or two."""
         scored = [step for step in self.steps if step.action is Action.SCORE]
+        if not scored:
+            return "No validation token is scored."
         offences = [step for step in scored if step.offence]
         if offences:
-            return _offence(offences, scored)
-        if any(step.action is Action.TRAIN for step in self.steps):
-            return "Score first: no token is trained on before it has been scored."
-        return "Validation tokens are scored and nothing is trained on them." if scored else "No validation token is scored."
+            share = "Every score is" if len(offences) == len(scored) else f"{len(offences)} of {len(scored)} scores are"
+            order = f"{share} computed with a state that the same tokens had trained before."
+        elif any(step.action is Action.TRAIN for step in self.steps):
+            order = "Score first: no token is trained on before it has been scored."
+        else:
+            order = "Validation tokens are scored, and nothing is trained on them."
+        return f"{order} {_effect(scored)}"
 
 
-def _offence(offences: Sequence[Step], scored: Sequence[Step]) -> str:
-    share = "All" if len(offences) == len(scored) else f"{len(offences)} of {len(scored)}"
-    steps = "scoring step" if len(scored) == 1 else "scoring steps"
-    if not any(step.counted for step in scored):
-        effect = "None of the scores drawn is known to be the submitted number."
-    elif any(step.counted for step in offences):
-        effect = "The submitted number is made of such scores."
-    else:
-        effect = "The submitted number is made of the other scores."
-    return f"{share} {steps} use a state that the same tokens had trained before. {effect}"
+def _effect(scored: Sequence[Step]) -> str:
+    """What the scores have to do with the submitted number."""
+    counted = [step for step in scored if step.counted]
+    if not counted:
+        return "None of these scores is known to be the submitted number."
+    if not any(step.offence for step in scored):
+        return "The submitted number is made of these scores." if len(counted) == len(scored) else "Some of them make up the submitted number."
+    return f"The submitted number is made of {'such' if any(step.offence for step in counted) else 'the other'} scores."

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from auditor.engine import audit
 from auditor.output import render
-from auditor.output.describe import describe
+from auditor.output.describe import describe, needed
 from auditor.output.markdown import escape, fenced
-from auditor.output.summary import listed
 from auditor.report import ReportSet
 from auditor.rule import Rule, Ruleset, RulesetName
 from auditor.submission.submission import Submission
@@ -42,7 +41,7 @@ def page(rule: Rule, cases: Iterable[Case]) -> str:
         f"# {text.id} {text.name}",
         text.markdown,
         "**Status.**\n\n" + "\n".join(f"- {ruleset}: {status}" for ruleset, status in text.status.items()),
-        f"To pass, a rule needs evidence; this one from {listed(text.required)}.",
+        f"To pass, a rule needs evidence; this one from {needed(text)}.",
         *_examples([case for case in cases if case.rule_id == rule.id]),
         f"<sub>Generated from `{type(rule).__module__.replace('.', '/')}.py` by `make docs`.</sub>",
     ]

@@ -28,6 +28,7 @@ from auditor.finding import (
     Step,
     Unestablished,
 )
+from auditor.plain import from_plain, to_plain
 from auditor.reference import ReferenceSplit
 from auditor.report import (
     SCHEMA_VERSION,
@@ -41,6 +42,8 @@ from auditor.report import (
     Unreadable,
 )
 from auditor.rule import Ruleset, RulesetName
+from auditor.run.facts import RunFacts
+from auditor.timeline import Timeline
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -124,6 +127,8 @@ def report_to_json(report: Report) -> Json:
         "results": [_result_to_json(result) for result in report.results],
         "unreadable": [_flat(item) for item in report.unreadable],
         "story": list(report.story),
+        "run": to_plain(report.run) if report.run else None,
+        "timelines": to_plain(report.timelines),
     }
 
 
@@ -135,6 +140,8 @@ def report_from_json(data: Mapping[str, Any]) -> Report:
         results=tuple(map(_result, data["results"])),
         unreadable=tuple(_plain_fields(Unreadable, item) for item in data["unreadable"]),
         story=tuple(data.get("story", ())),
+        run=from_plain(RunFacts, data["run"]) if data.get("run") else None,
+        timelines=tuple(from_plain(Timeline, item) for item in data.get("timelines", ())),
     )
 
 
@@ -175,6 +182,7 @@ def _result_to_json(result: RuleResult) -> Json:
         "outcome": result.outcome,
         "other_outcomes": {str(ruleset): outcome for ruleset, outcome in result.other_outcomes},
         "required": sorted(result.required),
+        "alternatives": sorted(result.alternatives),
         "checked": sorted(result.checked),
         "findings": [_finding_to_json(finding) for finding in result.findings],
         "evidence": [_flat(item) for item in result.evidence],
@@ -189,6 +197,7 @@ def _result(data: Mapping[str, Any]) -> RuleResult:
         rule_id=data["rule_id"],
         rule=data["rule"],
         required=frozenset(map(Basis, data["required"])),
+        alternatives=frozenset(map(Basis, data.get("alternatives", ()))),
         findings=tuple(_finding(item, data["rule_id"]) for item in data["findings"]),
         evidence=tuple(map(_evidence, data["evidence"])),
         unestablished=tuple(

@@ -30,6 +30,7 @@ from auditor.output.summary import (
     place,
     printed_by,
     rows,
+    run_sentences,
     said,
     unreadable,
     verdict_counts,
@@ -104,6 +105,7 @@ def _report(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
     for result in results:
         yield from _result(result, rules.get(result.rule_id))
     yield from _list("Notes", [f"{finding.rule_id}: {said(finding)}" for finding in notes(report)])
+    yield from _list("Run", run_sentences(report))
     yield from _list("Not established", [f"{names}: {why}" for names, why in not_established(report)])
     yield from _list("Could not be read", unreadable(report))
     for ruleset, changes in differences(report).items():

@@ -14,6 +14,7 @@ from auditor.finding import Basis, Confidence, Finding, Location, Severity
 from auditor.output.sanitize import plain
 from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, Verdict
 from auditor.rule import Rule, Ruleset, RulesetName
+from auditor.run.story import summary
 
 OUTCOME_WORDS: Mapping[Outcome, str] = {
     Outcome.FAIL: "fails",
@@ -165,6 +166,8 @@ def _first_of(reasons: Sequence[str]) -> str:
 
 def reasons_open(result: RuleResult) -> Iterable[str]:
     """Why a rule could not be established, each reason once."""
+    if result.outcome is Outcome.PASS:  # something complete stands in for what is missing
+        return ()
     if result.unestablished:
         return dict.fromkeys(item.message for item in result.unestablished)
     if result.outcome is Outcome.OPEN:
@@ -263,6 +266,11 @@ def excerpts(finding: Finding) -> tuple[list[tuple[Location, str]], list[Locatio
     steps = [(step.location, step.text) for step in finding.steps]
     related = [(location, label) for location, label in finding.related if label not in ("", finding.message)]
     return own + steps + related, [location for location, label in finding.related if label in ("", finding.message)]
+
+
+def run_sentences(report: Report) -> list[str]:
+    """What a run of the script showed; nothing where none was asked for."""
+    return summary(report.run) if report.run is not None else []
 
 
 def by_id(rules: Iterable[Rule]) -> dict[str, Rule]:

@@ -31,6 +31,7 @@ from auditor.output.summary import (
     place,
     printed_by,
     rows,
+    run_sentences,
     said,
     unreadable,
     verdict_counts,
@@ -125,6 +126,7 @@ class _Detail:
             self._headline(self.report.headline)
         self._decisive()
         self._notes()
+        self._list("Run", run_sentences(self.report))
         self._story()
         self._list("Not established", [f"{rules}: {why}" for rules, why in not_established(self.report)])
         self._list("Could not be read", unreadable(self.report))

@@ -27,6 +27,7 @@ _NUM_POSITIONS = 48  # ours: divides by the numbers of chunks below
 _NUM_CHUNKS = 6  # ours: enough to see a staircase
 _NUM_OUTER, _NUM_INNER = 3, 4  # ours: of chunks within chunks, such as those of a document
 _WINDOW = 2  # ours: nominal length of a window's scored part
+_MAX_CHUNK = 16  # ours: in a shorter share of the stream windows are not told apart
 _MAX_STEPS = 60  # ours: more rows show nothing more
 
 _Touch = Score | Update
@@ -39,7 +40,8 @@ def draw(trace: Trace, headline: Headline) -> Timeline | None:
     touches = list(_relevant(trace, counted, offences))
     if not any(isinstance(event, Score) for event in touches):
         return None
-    drawing = _Drawing(trace, counted, offences)
+    label = headline.lines[0].metric.label if headline.lines else None
+    drawing = _Drawing(trace, counted, offences, label)
     steps = _merged(drawing.with_restores(drawing.lay(touches, 0, 0, _NUM_POSITIONS)))
     return Timeline(
         basis=Basis.SOURCE,
@@ -88,6 +90,7 @@ class _Drawing:
     trace: Trace
     counted: frozenset[int]
     offences: frozenset[int]
+    submitted_label: str | None
 
     def lay(self, events: Sequence[_Touch], depth: int, low: int, high: int) -> Iterator[tuple[_Touch, Step]]:
         """The steps of `events`, which share their first `depth` loops, over positions `low` to `high`."""
@@ -120,20 +123,25 @@ class _Drawing:
         if isinstance(event, Update):
             text = tell_change(event, self.trace)
             return Step(action=Action.TRAIN, spans=spans, text=text, location=event.location)
-        if any(region.span for region in event.tokens) and high - low > _WINDOW:
+        if any(region.span for region in event.tokens) and high - low > _MAX_CHUNK:
             spans = tuple((start, min(start + _WINDOW, high)) for start in range(low, high, _WINDOW))
-        labels = dict.fromkeys(
-            label_of(other) for other in self.trace.events if isinstance(other, Report) and event.number in other.scores
-        )
-        printed = f"; printed as {', '.join(filter(None, labels))}" if any(labels) else ""
+        told = tell_score(event, self.trace)
+        label = self._label(event)
         return Step(
             action=Action.SCORE,
             spans=spans,
-            text=f"{tell_score(event, self.trace)}{printed}",
+            text=f"{told}; printed as {label}" if label else told,
             counted=event.number in self.counted,
             offence=event.number in self.offences,
             location=event.location,
         )
+
+    def _label(self, score: Score) -> str | None:
+        """How the metric is printed into which a score goes: under the submitted label, else under the last one."""
+        reports = (event for event in self.trace.events if isinstance(event, Report) and event.is_metric)
+        labels = [label for event in reports if score.number in event.scores and (label := label_of(event)).strip(".")]
+        own = [label for label in labels if label == self.submitted_label]
+        return next(reversed(own or labels), None)
 
     def with_restores(self, laid: Iterable[tuple[_Touch, Step]]) -> Iterator[Step]:
         """The steps, and between them where a score of trained state carries nothing of that training any more."""
@@ -187,16 +195,29 @@ def _num_chunks(events: Sequence[_Touch], depth: int, width: int) -> int:
     return _NUM_OUTER if is_cut_again else _NUM_CHUNKS
 
 
+def _repeats(first: Step, second: Step) -> bool:
+    """Is the second what the first was? Changes of one function to several tables or groups of weights are one step."""
+    if (first.action, first.spans) != (second.action, second.spans):
+        return False
+    if first.location == second.location:
+        return True
+    return first.action is Action.TRAIN and _function(first) == _function(second) is not None
+
+
+def _function(step: Step) -> tuple[str, str] | None:
+    return (step.location.path, step.location.symbol) if step.location and step.location.symbol else None
+
+
 def _merged(steps: Iterable[Step]) -> list[Step]:
     """Steps that follow each other at one place over the same tokens are one: turns of a loop that repeats it."""
     merged: list[Step] = []
     for step in steps:
         before = merged[-1] if merged else None
-        if before is None or (before.action, before.spans, before.location) != (step.action, step.spans, step.location):
+        if before is None or not _repeats(before, step):
             merged.append(step)
         else:
             merged[-1] = replace(
-                step, counted=before.counted or step.counted, offence=before.offence or step.offence, text=_longer(before, step)
+                before, counted=before.counted or step.counted, offence=before.offence or step.offence, text=_longer(before, step)
             )
     return merged
 

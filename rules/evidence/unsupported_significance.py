@@ -7,6 +7,7 @@ from datetime import date
 from typing import ClassVar
 
 from auditor.finding import (
+    Amount,
     Basis,
     Confidence,
     Evidence,
@@ -26,6 +27,8 @@ from rules.leaderboard import Row, find_row, leader_before
 from rules.limits import LAUNCH, MIN_IMPROVEMENT_NATS, PRACTICE_P_VALUE, README_P_VALUE
 from rules.metric.identity import bytes_per_token
 from rules.significance import described, nats_per_token_to_bpb
+
+_BPB = "bits per byte"
 
 
 class UnsupportedSignificance(Rule):
@@ -86,7 +89,7 @@ class UnsupportedSignificance(Rule):
             return self._not_shown(message, val_bpb, row, day, location, ruleset)
         if len(values) < 2 or row.sample.size < 2:
             message = f"{len(values)} logged seed(s) against {described(row)}: no test is possible with fewer than two"
-            return Unestablished(message=message, location=location)
+            return Unestablished(message=message, location=location, measurement=_against_row(val_bpb, row))
         margin = self._margin_bpb(headline, ruleset)
         if margin is None:
             return Unestablished(message="the log does not give bytes per token, so 0.005 nats cannot be put into bpb")
@@ -95,7 +98,7 @@ class UnsupportedSignificance(Rule):
         limit = (PRACTICE_P_VALUE if ruleset.name is RulesetName.PRACTICE else README_P_VALUE).value
         by = f" by {MIN_IMPROVEMENT_NATS.value} nats ({margin:.5f} bpb)" if margin else ""
         message = f"mean {sample.mean:.5f} of {sample.size} seeds beats {described(row)}{by} at p = {p_value:.3g}"
-        measurement = Measurement(quantity="one-sided p-value", observed=p_value, limit=limit, unit="")
+        measurement = Measurement(quantity="one-sided p-value", observed=p_value, limit=limit, unit="", beside=_beside(row))
         if p_value < limit:
             return Evidence(basis=Basis.LOG, message=message, location=location, measurement=measurement)
         message = f"{message}, where p < {limit} is asked"
@@ -119,8 +122,7 @@ class UnsupportedSignificance(Rule):
             status=Status.NOTE if loosely else None,
             confidence=Confidence.MEDIUM,
             location=location,
-            measurement=measurement
-            or Measurement(quantity="val_bpb", observed=val_bpb, limit=row.sample.mean, unit="bits per byte"),
+            measurement=measurement or _against_row(val_bpb, row),
             remedy="run more seeds, or submit to the non-record track",
             anchor="significance",
         )
@@ -144,6 +146,15 @@ def claims_record(submission: Submission) -> bool:
     track = (submission.metadata.track if submission.metadata else None) or ""
     where = f"{submission.path} {track}".lower().replace("-", "_")
     return "non_record" not in where and ("10min" in where or "track_record" in where)
+
+
+def _against_row(val_bpb: float, row: Row) -> Measurement:
+    limit = row.sample.mean
+    return Measurement(quantity="val_bpb", observed=val_bpb, limit=limit, unit=_BPB, beside=_beside(row))
+
+
+def _beside(row: Row) -> tuple[Amount, ...]:
+    return (Amount(name=f"{row.name}, listed {row.day}", amount=row.sample.mean, unit=_BPB),)
 
 
 def _location(headline: Headline) -> Location | None:

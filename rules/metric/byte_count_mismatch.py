@@ -9,10 +9,12 @@ from typing import ClassVar
 from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, NotApplicable, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.limits import LAUNCH
 from rules.metric.identity import ScoredLine, scored_lines
 from rules.metric.judgement import Judgement, Verdict, judge
 from rules.metric.split import Split, split_of
+from rules.run_facts import bytes_counted
 
 
 class ByteCountMismatch(Rule):
@@ -53,6 +55,9 @@ class ByteCountMismatch(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Judge every line of the headline; one statement per verdict, with the other lines as related places."""
+        yield from confront(self, submission, ruleset, self._by_logs(submission, ruleset), bytes_counted)
+
+    def _by_logs(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         if submission.headline.kind == "none":
             yield NotApplicable(reason="no val_bpb is claimed")
             return

@@ -20,9 +20,11 @@ from auditor.finding import (
 )
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.limits import CLEARLY_PARTIAL, LAUNCH, MAX_BYTES_PER_TOKEN, SUBSET_10K_TOKENS
 from rules.metric.identity import ScoredLine, scored_lines
 from rules.metric.split import Split, shown_bytes, split_of
+from rules.run_facts import part_scored
 
 _LIMIT_NAME = re.compile(r"(max_val_tokens|val_max_tokens|val_tokens?_limit|val_token_cap|max_eval_tokens|eval_max_tokens)")
 _FULL_CLAIM = re.compile(r"full[_ -]?(fineweb[_ -]?)?val", re.IGNORECASE)
@@ -62,6 +64,9 @@ class PartialValidation(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Hold every line of the headline against the size of the split; alike findings are stated once."""
+        yield from confront(self, submission, ruleset, self._by_logs(submission, ruleset), part_scored)
+
+    def _by_logs(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         if submission.headline.kind == "none":
             yield NotApplicable(reason="no val_bpb is claimed")
             return

@@ -15,13 +15,15 @@ from auditor.report import HeadlineLine, Report
 from auditor.stats import Sample
 
 _ARTIFACT = "artifact"  # the quantity of measurements that the size bars show
+_CODE = "code"  # the part of a size that is counted in several ways
 _BPB = "bits per byte"  # the unit of amounts that the seeds plot shows
+_NEAR = 0.01  # ours: of the cap, shown around it; a submission leaves a thousandth
 _ROOM = 0.06  # ours: of a scale's length is left free at its ends
 
 
 def drawing(label: str, *marks: Markup) -> Markup:
     """A drawing as wide as its cell, with a name for those who do not see it."""
-    return element("svg", element("title", label), *marks, class_="bar", role="img", aria_label=label)
+    return element("svg", *marks, class_="bar", role="img", aria_label=label)
 
 
 def percent(share: float) -> str:
@@ -35,7 +37,7 @@ def box(start: float, end: float, kind: str, title: str = "", top: str = "15%", 
     return element("rect", **attributes) if not title else element("g", element("title", title), element("rect", **attributes))
 
 
-def line(place: float, kind: str) -> Markup:
+def upright(place: float, kind: str) -> Markup:
     """A line from top to bottom at `place`, a share of the width."""
     return element("line", x1=percent(place), x2=percent(place), y1="0", y2="100%", class_=f"l-{kind}")
 
@@ -56,52 +58,74 @@ def size_bars(report: Report) -> Markup:
     found = [item for item in measurements(report) if item.quantity == _ARTIFACT and item.limit]
     if not found:
         return EMPTY
-    longest = max(max(item.observed, item.limit or 0) for item in found) * (1 + _ROOM)
-    heads = ("", "Artifact", *_part_names(found), "Total", "Against the cap")
-    rows = [_size_row(item, longest, _part_names(found)) for item in found]
-    caption = f"Bytes of code and weights against the cap of {found[0].limit:,.0f} bytes"
-    return join((_table(caption, heads, rows), _legend(found), _otherwise(found)))
+    cap = found[0].limit or 0.0
+    names = list(dict.fromkeys(part.name for item in found for part in item.parts))
+    views = [_View("Artifact", 0.0, max(cap, *(item.observed for item in found)) * (1 + _ROOM))]
+    near = _View("Around the cap", cap * (1 - _NEAR), cap * (1 + _NEAR))
+    if any(near.low < item.observed < near.high for item in found):
+        views.append(near)
+    heads = (*names, "total", "against the cap")
+    rows = [_size_row(item, cap, views, names) for item in found]
+    caption = f"Bytes against the cap of {cap:,.0f}" + ("; the second column shows one percent around it" if len(views) > 1 else "")
+    return join((_table(caption, [view.title for view in views], heads, rows), _legend(names or ["total"]), _ways(found, cap)))
 
 
-def _part_names(found: Sequence[Measurement]) -> list[str]:
-    return list(dict.fromkeys(part.name for item in found for part in item.parts))
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A stretch of an axis that a column shows."""
+
+    title: str
+    low: float
+    high: float
+
+    def share(self, value: float) -> float:
+        return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
 
-def _size_row(item: Measurement, longest: float, names: Sequence[str]) -> Markup:
-    cap = item.limit or 0.0
-    spare = cap - item.observed
-    verdict = f"{spare:,.0f} under" if spare >= 0 else f"{-spare:,.0f} over"
-    marks, start = [], 0.0
-    for part in item.parts or (Amount(name="total", amount=item.observed, unit=item.unit),):
-        told = f"{part.name}: {part.amount:,.0f} {part.unit}"
-        marks.append(box(start, start + part.amount / longest, part.name, told))
-        start += part.amount / longest
-    if spare < 0:
-        marks.append(box(cap / longest, item.observed / longest, "excess", f"{-spare:,.0f} over the cap", "0", "100%"))
-    marks.append(line(cap / longest, "cap"))
+def _size_row(item: Measurement, cap: float, views: Sequence[_View], names: Sequence[str]) -> _Row:
+    parts = item.parts or (Amount(name="total", amount=item.observed, unit=item.unit),)
     amounts = {part.name: f"{part.amount:,.0f}" for part in item.parts}
-    cells = [amounts.get(name, "") for name in names] + [f"{item.observed:,.0f}", verdict]
-    shown = drawing(f"{item.observed:,.0f} of {cap:,.0f} bytes", *marks)
-    return _row(item.subject or _ARTIFACT, shown, cells, "over" if spare < 0 else None)
+    cells = [amounts.get(name, "") for name in names] + [f"{item.observed:,.0f}", _against(item.observed, cap)]
+    told = f"{item.observed:,.0f} of {cap:,.0f} bytes"
+    drawings = [drawing(told, *_bars(parts, cap, view)) for view in views]
+    return _Row(item.subject or _ARTIFACT, drawings, cells, "over" if item.observed > cap else None)
 
 
-def _legend(found: Sequence[Measurement]) -> Markup:
-    samples = [
-        join((element("svg", box(0, 1, name, "", "0", "100%"), class_="swatch", aria_hidden="true"), " ", name))
-        for name in _part_names(found)
-    ]
-    cap = join((element("svg", line(0.5, "cap"), class_="swatch", aria_hidden="true"), " the cap"))
-    return element("ul", *(element("li", entry) for entry in (*samples, cap)), class_="legend")
+def _bars(parts: Iterable[Amount], cap: float, view: _View) -> Iterator[Markup]:
+    start = 0.0
+    for part in parts:
+        end = start + part.amount
+        yield box(view.share(start), view.share(end), part.name, f"{part.name}: {part.amount:,.0f} {part.unit}")
+        start = end
+    if start > cap:
+        yield box(view.share(cap), view.share(start), "excess", f"{start - cap:,.0f} over the cap", "0", "100%")
+    yield upright(view.share(cap), "cap")
 
 
-def _otherwise(found: Sequence[Measurement]) -> Markup:
-    """The code counted in other ways, once for all seeds where they agree."""
-    told = dict.fromkeys(
-        f"{amount.name}: {amount.amount:,.0f} {amount.unit}" for item in found for amount in item.beside
+def _against(num_bytes: float, cap: float) -> str:
+    return f"{cap - num_bytes:,.0f} under" if num_bytes <= cap else f"{num_bytes - cap:,.0f} over"
+
+
+def _legend(names: Iterable[str]) -> Markup:
+    samples = [(box(0, 1, name, "", "0", "100%"), name) for name in names] + [(upright(0.5, "cap"), "the cap")]
+    entries = (
+        element("li", element("svg", mark, class_="swatch", aria_hidden="true"), " ", name) for mark, name in samples
     )
-    if not told:
+    return element("ul", *entries, class_="legend")
+
+
+def _ways(found: Sequence[Measurement], cap: float) -> Markup:
+    """What the largest artifact comes to with the code counted in each way that was in use."""
+    largest = max(found, key=lambda item: item.observed)
+    weights = sum(part.amount for part in largest.parts if part.name != _CODE)
+    if not weights or not largest.beside:
         return EMPTY
-    return join((element("p", "The code, counted in each way that was in use:"), element("ul", *(element("li", each) for each in told))))
+    rows = [
+        _Row(way.name, (), (f"{way.amount:,.0f}", f"{weights + way.amount:,.0f}", _against(weights + way.amount, cap)))
+        for way in largest.beside
+    ]
+    caption = f"The code counted in each way that was in use, with the weights of {largest.subject or 'the artifact'}"
+    return _table(caption, (), ("code", "total", "against the cap"), rows)
 
 
 # ---- seeds ----
@@ -126,19 +150,10 @@ def seeds_plot(report: Report) -> Markup:
     low = min(entry.val_bpb - entry.spread for entry in entries)
     high = max(entry.val_bpb + entry.spread for entry in entries)
     room = (high - low or 0.001) * _ROOM
-    scale = _Scale(low - room, high + room)
+    scale = _View("val_bpb", low - room, high + room)
     mean = next((entry.val_bpb for entry in entries if entry.kind == "mean"), None)
     rows = [_seed_row(entry, scale, mean) for entry in entries]
-    return _table("val_bpb on one scale; lower is better", ("", "val_bpb", "Value", "From"), rows)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    low: float
-    high: float
-
-    def share(self, value: float) -> float:
-        return (value - self.low) / (self.high - self.low)
+    return _table("val_bpb on one scale; lower is better", (scale.title,), ("value", "from"), rows)
 
 
 def _entries(report: Report) -> Iterator[_Entry]:
@@ -163,14 +178,14 @@ def _seed_name(carrier: HeadlineLine) -> str:
     return "logged" if carrier.seed is None else f"seed {carrier.seed}"
 
 
-def _seed_row(entry: _Entry, scale: _Scale, mean: float | None) -> Markup:
-    marks = [line(scale.share(mean), "mean")] if mean is not None else []
+def _seed_row(entry: _Entry, scale: _View, mean: float | None) -> _Row:
+    marks = [upright(scale.share(mean), "mean")] if mean is not None else []
     if entry.spread:
         low, high = (scale.share(entry.val_bpb + sign * entry.spread) for sign in (-1, 1))
         marks.append(box(low, high, "spread", "", "40%", "20%"))
     marks.append(_dot(scale.share(entry.val_bpb), entry.kind))
     shown = drawing(f"{entry.name} {entry.val_bpb:.5f}", *marks)
-    return _row(entry.name, shown, (f"{entry.val_bpb:.5f}", entry.where), None)
+    return _Row(entry.name, (shown,), (f"{entry.val_bpb:.5f}", entry.where))
 
 
 def _dot(place: float, kind: str) -> Markup:
@@ -184,13 +199,25 @@ def _dot(place: float, kind: str) -> Markup:
 # ---- tables ----
 
 
-def _table(caption: str, heads: Iterable[str], rows: Iterable[Markup]) -> Markup:
-    head = element("tr", *(element("th", word, scope="col") if word else element("td") for word in heads))
-    return element(
-        "table", element("caption", caption), element("thead", head), element("tbody", *rows), class_="chart"
-    )
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of a chart: its name, a drawing for each view, and a text for each of the other columns."""
+
+    name: str
+    drawings: Sequence[Markup]
+    cells: Sequence[str]
+    kind: str | None = None
 
 
-def _row(name: str, shown: Markup, cells: Iterable[str], kind: str | None) -> Markup:
-    drawn = element("td", shown, class_="drawn")
-    return element("tr", element("th", name, scope="row"), drawn, *(element("td", cell) for cell in cells), class_=kind)
+def _table(caption: str, views: Sequence[str], heads: Sequence[str], rows: Iterable[_Row]) -> Markup:
+    columns = (element("th", word, scope="col") for word in (*views, *heads))
+    head = element("thead", element("tr", element("td"), *columns))
+    body = element("tbody", *(_line(row, heads) for row in rows))
+    return element("table", element("caption", caption), head, body, class_="chart")
+
+
+def _line(row: _Row, heads: Sequence[str]) -> Markup:
+    """One row; on a narrow screen, where the heads are not shown, each text stands behind its head's word."""
+    drawn = (element("td", each, class_="drawn") for each in row.drawings)
+    told = (element("td", cell, data_head=head) for cell, head in zip(row.cells, heads, strict=True))
+    return element("tr", element("th", row.name, scope="row"), *drawn, *told, class_=row.kind)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape as escape_html
 
-_VOID = frozenset({"meta", "link", "input", "rect", "line", "circle", "path", "use", "br"})
+_VOID = frozenset({"meta", "link", "input"})
 
 Attribute = str | int | bool | None
 

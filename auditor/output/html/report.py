@@ -38,19 +38,18 @@ MARKS: Mapping[str, str] = {
 _PLACE = re.compile(r"(\S+:\d+) (.+)")
 
 
-def show(report: Report, rules: Mapping[str, Rule], prefix: str, heading: int = 1) -> Markup:
+def show(report: Report, rules: Mapping[str, Rule], prefix: str) -> Markup:
     """`report` (with plain texts) as an article; `prefix` keeps its ids apart from those of other reports."""
-    return element("article", join(_Article(report, rules, prefix, heading).parts()), class_="report")
+    return element("article", join(_Article(report, rules, prefix).parts()), class_="report")
 
 
 class _Article:
-    """One report in full. `level` is that of its title's heading."""
+    """One report in full."""
 
-    def __init__(self, report: Report, rules: Mapping[str, Rule], prefix: str, level: int) -> None:
+    def __init__(self, report: Report, rules: Mapping[str, Rule], prefix: str) -> None:
         self.report = report
         self.rules = rules
         self.prefix = prefix
-        self.level = level
 
     def parts(self) -> Iterator[Markup]:
         report = self.report
@@ -72,7 +71,7 @@ class _Article:
         if not body:
             return EMPTY
         own = f"{self.prefix}{key}"
-        head = element(f"h{self.level + 1}", title, id=own)
+        head = element("h2", title, id=own)
         return element("section", head, element("div", body, class_="body"), aria_labelledby=own)
 
     def _verdict(self) -> Markup:
@@ -80,7 +79,7 @@ class _Article:
         verdict = element(
             "span", element("span", MARKS[report.verdict], aria_hidden="true"), f" {report.verdict}", class_="verdict"
         )
-        title = element(f"h{self.level}", verdict, " ", element("bdi", name(report)), class_=f"is-{report.verdict}")
+        title = element("h1", verdict, " ", element("bdi", name(report)), class_=f"title is-{report.verdict}", tabindex="-1")
         reason = element("p", f"{sentence(verdict_reason(report))}.", class_="lead")
         return element("header", title, reason, self._facts(), class_="head")
 
@@ -104,7 +103,7 @@ class _Article:
 
     def _result(self, result: RuleResult) -> Markup:
         title = element(
-            f"h{self.level + 2}",
+            "h3",
             element("span", result.rule_id, class_="id"),
             " ",
             result.rule,
@@ -127,7 +126,7 @@ class _Article:
 
     def _evaluation(self) -> Markup:
         pictures = [
-            picture(timeline, f"{self.prefix}t{number}-") for number, timeline in enumerate(self.report.timelines, start=1)
+            picture(timeline, f"{self.prefix}t{number}") for number, timeline in enumerate(self.report.timelines, start=1)
         ]
         return join((*pictures, _story(self.report.story)))
 
