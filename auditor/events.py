@@ -98,8 +98,8 @@ class Score(Event):
     `reported` becomes true when the sum reaches a printed score. `lookups` and `gates` number the table lookups and the
     target-dependent choices that shaped the loss; `native` says that compiled code took part in it. `byte_mixture` is
     where a token's probability was mixed with a predictor of its bytes. `hindsight` numbers the choices by losses of these
-    very tokens. `by_training` says that training tokens shaped it other than by the weights or by a file that the script
-    wrote.
+    very tokens, `blends` the inputs into which they were mixed. `by_training` says that training tokens shaped it other
+    than by the weights or by a file that the script wrote.
     """
 
     tokens: frozenset[Region]
@@ -108,6 +108,7 @@ class Score(Event):
     lookups: frozenset[int] = frozenset()
     gates: frozenset[int] = frozenset()
     hindsight: frozenset[int] = frozenset()
+    blends: frozenset[int] = frozenset()
     byte_mixture: Location | None = None
     with_gradient: bool = False
     native: bool = False
@@ -155,6 +156,13 @@ class Choice(Event):
     text: str
     tokens: frozenset[Region]
     cancels: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blend(Event):
+    """Tokens that are predicted and tokens before them are picked from, position by position, into one tensor."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,7 +120,7 @@ def tell_change(update: Update, trace: Trace) -> str:
 
 def tell_score(score: Score, trace: Trace) -> str:
     """What tokens are scored with, and whose changes that carries."""
-    own = [meeting for meeting in trace.meetings if meeting.score == score.number]
+    own = [meeting for meeting in trace.offending() if meeting.score == score.number]
     told = f"scores validation tokens with {', '.join(score.states) or 'a predictor'}"
     places = sorted({line for meeting in own if (line := trace.events[meeting.update].location.line)})
     if places:

@@ -52,7 +52,8 @@ class CodeBytes:
     @property
     def ways(self) -> Mapping[str, int]:
         """The bytes in each way of counting that is known, the largest text first."""
-        known = {"readable source": self.source, "as shipped": self.shipped}
+        known = {"readable source": self.source} if self.source != self.shipped else {}
+        known["as shipped"] = self.shipped
         if self.helpers:
             known["as shipped, with helpers"] = self.with_helpers
         return known if self.compressed is None else known | {"as a compressed wrapper": self.compressed}

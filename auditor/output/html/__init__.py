@@ -23,10 +23,10 @@ def render_html(reports: ReportSet, rules: Sequence[Rule]) -> str:
     known = by_id(rules)
     reports = clean(reports)
     made_by = f"pgolf {reports.tool_version}, ruleset {reports.ruleset.name} as of {reports.ruleset.as_of}"
+    told = [notice for notice in (held_against(reports.ruleset), *reports.notices) if notice]
+    before = [element("p", element("strong", notice), class_="notice") for notice in told]
     shown = [show(report, known, f"r{number}-") for number, report in enumerate(reports.reports, start=1)]
-    notice = held_against(reports.ruleset)
-    head = [element("p", element("strong", notice), role="note")] if notice else []
     if len(shown) == 1:
         report = reports.reports[0]
-        return page(f"{name(report)}: {report.verdict} - pgolf audit", made_by, *head, *shown)
-    return page(f"{len(shown):,} submissions - pgolf audit", made_by, *head, index(reports, rows(reports), shown))
+        return page(f"{name(report)}: {report.verdict} - pgolf audit", made_by, *before, *shown)
+    return page(f"{len(shown):,} submissions - pgolf audit", made_by, *before, index(reports, rows(reports), shown))

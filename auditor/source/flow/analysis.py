@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from auditor.events import Choice, Event, Lookup, Report, Score, Unknown
+from auditor.events import Choice, Event, Lookup, Report, Score, Unknown, Update, UpdateKind
 from auditor.source.flow.calls import Calls
 from auditor.source.flow.machine import BudgetError, DeadArm, Machine
 from auditor.source.flow.recorder import Meeting
@@ -31,6 +31,17 @@ class Trace:
     def scores(self) -> list[Score]:
         """Every score of validation tokens that reaches a reported metric."""
         return [event for event in self.events if isinstance(event, Score) and event.reported]
+
+    def offending(self) -> list[Meeting]:
+        """The meetings in which a score's own tokens had a part in its state.
+
+        An update that kept to earlier positions of the window is none, unless overlapping windows share what it fitted.
+        """
+        return [meeting for meeting in self.meetings if not meeting.is_apart or self._is_shared(meeting.update)]
+
+    def _is_shared(self, number: int) -> bool:
+        update = self.events[number]
+        return isinstance(update, Update) and update.kind is UpdateKind.DELTA and update.shared_by_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

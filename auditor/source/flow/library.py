@@ -368,6 +368,8 @@ class LibraryCalls:
             inside = [v.summary(argument) for argument in arguments[1:]]
             result.shift = next((data.shift for data in inside if data.shift is not None), None)
             result.mask = all(data.mask for data in inside)
+            if _blends(inside):
+                result.blends |= {self.machine.recorder.blend(node, ast.unparse(node)[:120])}
         return result
 
     def _tells_target(self, condition: v.Data) -> bool:
@@ -396,6 +398,13 @@ class LibraryCalls:
             value.scores |= {self.machine.recorder.score(node, value, origin)}
         if value.scores:
             self.machine.recorder.report(node, label, value, is_metric, origin)
+
+
+def _blends(parts: list[v.Data]) -> bool:
+    """Are some of the parts validation tokens to be predicted, and others tokens before them, and nothing more?"""
+    plain = [data for data in parts if not (data.losses or data.scores or data.stores or data.by_token or data.mask)]
+    views = [{region.view for region in validation(data.tokens)} for data in plain]
+    return {View.TARGET} in views and any(seen and View.TARGET not in seen for seen in views)
 
 
 def _has_momentum(arguments: Arguments, keywords: Keywords) -> bool:

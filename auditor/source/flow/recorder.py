@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from auditor.events import (
+    Blend,
     Choice,
     Connect,
     Event,
@@ -180,6 +181,7 @@ class Recorder:
                 lookups=losses.lookups,
                 gates=losses.gates,
                 hindsight=chosen,
+                blends=losses.blends,
                 byte_mixture=losses.mixture,
                 with_gradient=losses.gradient,
                 native=losses.native,
@@ -365,6 +367,13 @@ class Recorder:
         if key in self._seen:
             return self._seen[key]
         return self._add(Choice(**self._common(node), text=text, tokens=tokens), key)  # type: ignore[arg-type]
+
+    def blend(self, node: ast.AST, text: str) -> int:
+        """Targets and inputs are picked from, position by position."""
+        key = ("blend", id(node))
+        if key in self._seen:
+            return self._seen[key]
+        return self._add(Blend(**self._common(node), text=text), key)  # type: ignore[arg-type]
 
     def written(self, value: Data) -> Numbers:
         """The choices that decide whether losses are written where we are."""

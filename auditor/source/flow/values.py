@@ -52,15 +52,15 @@ class Data:
     reach, `files` whose contents it names, `switches` that it was read from, `turns` of loops that decided it.
 
     What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
-    `lookups`, `gates` and (choices by losses) `hindsight` what shaped it, `tests` the tests of stream tokens that decided
-    single entries: gates of whoever takes the entry of a token to score that token; `rows` are lookups whose answers under
-    hashed keys it still holds one by one. `per_byte` is a score divided by bytes, `spread` a token's log probability
-    divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed.
-    `hashed` is a key made by bit operations, `table` something that tokens were counted into, `table_word` what that says
-    about the realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a test
-    of anything, `native` something that compiled code decides, `judged` one that compares losses of validation tokens,
-    `peeks` one that does so before they are scored, `weights` something computed from parameters, `gradient` whether a
-    backward pass through it is possible.
+    `lookups`, `gates`, (choices by losses) `hindsight` and (targets among inputs) `blends` what shaped it, `tests` the
+    tests of stream tokens that decided single entries: gates of whoever takes the entry of a token to score that token;
+    `rows` are lookups whose answers under hashed keys it still holds one by one. `per_byte` is a score divided by bytes,
+    `spread` a token's log probability divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture`
+    where the two were mixed. `hashed` is a key made by bit operations, `table` something that tokens were counted into,
+    `table_word` what that says about the realised token, `by_token` an entry of a fixed array that a token picks,
+    `counted` a histogram, `mask` a test of anything, `native` something that compiled code decides, `judged` one that
+    compares losses of validation tokens, `peeks` one that does so before they are scored, `weights` something computed
+    from parameters, `gradient` whether a backward pass through it is possible.
 
     Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
     `index` a loop's counter, `span` the positions of a window that it is limited to, `order` how its items were put out of
@@ -80,6 +80,7 @@ class Data:
     lookups: Numbers = NO_NUMBERS
     gates: Numbers = NO_NUMBERS
     hindsight: Numbers = NO_NUMBERS
+    blends: Numbers = NO_NUMBERS
     rows: Numbers = NO_NUMBERS
     tests: Numbers = NO_NUMBERS
     files: frozenset[Role] = frozenset()
@@ -129,6 +130,7 @@ _SETS = (
     "lookups",
     "gates",
     "hindsight",
+    "blends",
     "tests",
     "files",
     "switches",
