@@ -10,6 +10,7 @@ from typing import ClassVar
 from auditor.finding import Basis, Confidence, Evidence, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.lookback import LookBack, find_look_backs
+from auditor.source.parse import children, walk
 from auditor.source.scopes import Scope
 from auditor.submission.submission import Submission
 from rules.flow_facts import remedy_of
@@ -86,7 +87,7 @@ def _is_off(submission: Submission, mix: LookBack) -> bool:
     """Is the look-back off in the submitted configuration, by a condition around it or around all objects of its class?"""
     tree = mix.scope.module.tree
     assert tree is not None
-    around = {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
+    around = {child: parent for parent in walk(tree) for child in children(parent)}
     if _is_skipped(submission, mix.scope, mix.node, around):
         return True
     owner = around.get(mix.scope.node) if mix.scope.node else None

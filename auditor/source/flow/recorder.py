@@ -10,7 +10,6 @@ import ast
 import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from auditor.events import (
     Connect,
@@ -36,6 +35,7 @@ from auditor.events import (
 )
 from auditor.finding import Location
 from auditor.source.flow.values import Data, Numbers, Regions, Store
+from auditor.source.parse import lines_of
 from auditor.submission.script import Module
 
 _MAX_EVENTS = 4000  # ours: beyond it a trace is cut, and says so
@@ -410,14 +410,9 @@ def targets(tokens: Iterable[Region]) -> Regions:
     return exact or frozenset(region for region in regions if region.view is View.STREAM)
 
 
-@lru_cache(maxsize=32)
-def _lines(source: str) -> tuple[str, ...]:
-    return tuple(source.split("\n"))
-
-
 def _place(frame: Frame, node: ast.AST | None) -> Location:
     module, line = frame.module, getattr(node, "lineno", None)
-    lines = _lines(module.source) if line else ()
+    lines = lines_of(module.source) if line else ()
     snippet = lines[line - 1].strip()[:160] if line and len(lines) >= line else None
     outer = module.path if module.source_path != module.path else None
     return Location(path=module.source_path, line=line, symbol=frame.name, snippet=snippet, outer_path=outer)

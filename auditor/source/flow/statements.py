@@ -18,6 +18,7 @@ from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions, truth
 from auditor.source.flow.machine import DeadArm, Machine
 from auditor.source.flow.recorder import Loop
+from auditor.source.parse import walk
 
 _ENDINGS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 _UNROLLED = 6  # ours: loops over so many known items run item by item
@@ -346,7 +347,7 @@ def _counters(body: Statements[ast.stmt]) -> set[str]:
     return {
         node.target.id
         for statement in body
-        for node in ast.walk(statement)
+        for node in walk(statement)
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
     }
 
