@@ -167,6 +167,8 @@ def effect_on_headline(submission: Submission, trace: Trace, scores: frozenset[i
     site = lines[0].print_site
     if any(_prints(event, label, site) for event in affected):
         return f"the submitted number (`{label}`) is affected"
+    if lines[0].printable is False:
+        return f"it reaches {told or 'no print'}; the submitted number (`{label}`) is on a line that the script cannot print"
     return f"the submitted number (`{label}`) is not among the prints that it reaches ({told or 'none'})"
 
 
@@ -177,11 +179,15 @@ def is_footnote(submission: Submission, trace: Trace, scores: frozenset[int]) ->
 
 
 def _label(event: Report) -> str:
-    return event.label.split(" ", 1)[0].rstrip(":")
+    return _first_word(event.label)
+
+
+def _first_word(text: str) -> str:
+    return text.split(" ", 1)[0].rstrip(":")
 
 
 def _prints(event: Report, label: str | None, site: Location | None) -> bool:
-    if label and _label(event) == label:
+    if label and _label(event) == _first_word(label):
         return True
     if site is None or site.line is None or event.location.line is None or event.label[:2] != "..":
         return False

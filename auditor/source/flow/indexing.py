@@ -94,6 +94,7 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     result.hashed = False
     if not table.table:
         result.by_token = True
+        result.of_bytes |= key.by_token  # a flat array, entered where another says that the token's part begins
         return
     result.influences = recorder.met(table.influences, key.tokens, key.of_bytes) | (result.influences - table.influences)
     by_target = asks_for_target(key)

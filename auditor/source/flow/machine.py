@@ -9,7 +9,7 @@ the script could do, and what it shows beyond the submitted run is dead code.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -93,10 +93,10 @@ class Machine:
             self.recorder.frames.pop()
 
     @contextmanager
-    def loop(self, is_while: bool = False) -> Iterator[Loop]:
+    def loop(self, body: Sequence[ast.stmt], is_while: bool = False) -> Iterator[Loop]:
         """Evaluate inside a loop."""
         self.recorder.loop_count += 1
-        loop = Loop(self.recorder.loop_count, is_while=is_while)
+        loop = Loop(self.recorder.loop_count, is_while=is_while, body=body, depth=len(self.recorder.frames))
         self.recorder.loops.append(loop)
         try:
             yield loop

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from auditor.events import (
@@ -43,7 +43,10 @@ _MAX_EVENTS = 4000  # ours: beyond it a trace is cut, and says so
 
 @dataclass(slots=True)
 class Loop:
-    """One execution of a loop: its number, the turn that is running, and what happened in it so far."""
+    """One execution of a loop: its number, the turn that is running, and what happened in it so far.
+
+    `body` are its statements, `depth` is the number of frames around it.
+    """
 
     number: int
     turn: int = 0
@@ -52,6 +55,8 @@ class Loop:
     updated: bool = False
     used: bool = False
     carried: bool = False
+    body: Sequence[ast.stmt] = ()
+    depth: int = 0
 
     @property
     def tag(self) -> Turn:

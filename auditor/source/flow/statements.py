@@ -8,11 +8,12 @@ afterwards; variables that differ are joined.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Statements
 from dataclasses import dataclass, field
 from enum import Enum
 
+from auditor.events import Turn
 from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions, truth
@@ -227,7 +228,7 @@ class StatementEvaluator:
             return self._item_by_item(node, items, env)
         if _is_empty(iterated):
             return self.block(node.orelse, env)
-        with self.machine.loop() as loop:
+        with self.machine.loop(node.body) as loop:
             for turn in (0, 1):
                 loop.turn = turn
                 before = dict(env.names)
@@ -277,7 +278,7 @@ class StatementEvaluator:
         if truth(value) is False and not (_switches(value) and self.machine.explore):
             return self.block(node.orelse, env)
         counters = [name for name in _counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
-        with self.machine.loop(is_while=True) as loop:
+        with self.machine.loop(node.body, is_while=True) as loop:
             for turn in (0, 1):
                 loop.turn = turn
                 before = dict(env.names)
@@ -295,7 +296,14 @@ class StatementEvaluator:
         if (isinstance(known, v.Const) and isinstance(known.value, int | float) and not isinstance(known.value, bool)) or (
             isinstance(known, v.Data) and not (known.tokens or known.scores or known.stores)
         ):
-            env.names[name] = v.Data(turns=frozenset((loop.tag,)))
+            env.names[name] = v.Data(turns=frozenset((loop.tag, *self._carried_through(name))))
+
+    def _carried_through(self, name: str) -> Iterator[Turn]:
+        """The loops around a while loop that never set its counter anew: each of their turns goes on where the last ended."""
+        recorder = self.machine.recorder
+        for around in recorder.loops[:-1]:
+            if around.depth == len(recorder.frames) and name not in _assigned(around.body):
+                yield around.tag
 
     def _runs_again(self, loop: Loop, ended: Outcome) -> bool:
         """Does a later turn show anything that the first did not?"""
@@ -350,6 +358,18 @@ def _counters(body: Statements[ast.stmt]) -> set[str]:
         for node in walk(statement)
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
     }
+
+
+def _assigned(body: Statements[ast.stmt]) -> set[str]:
+    """The names that plain assignments in a block bind."""
+    targets = [
+        target
+        for statement in body
+        for node in walk(statement)
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.For)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+    return {node.id for target in targets for node in walk(target) if isinstance(node, ast.Name)}
 
 
 def _join(ends: list[dict[str, v.Value]], decided_by: v.Data | None, before: dict[str, v.Value]) -> dict[str, v.Value]:

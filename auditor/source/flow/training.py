@@ -22,8 +22,9 @@ class Training:
     machine: Machine
 
     def backward(self, loss: v.Data) -> None:
-        """``loss.backward()``."""
-        tokens = within(loss.tokens, loss.span)
+        """``loss.backward()``; the tokens behind what the weights were before (a quantiser's statistics) are no batch."""
+        before = frozenset[Region]().union(*(store.tokens for store in loss.stores))
+        tokens = within(loss.tokens - before, loss.span)
         for store in loss.stores:
             store.gradient |= tokens
 
