@@ -127,13 +127,15 @@ class Update(Event):
 class Lookup(Event):
     """A table was asked under a key; `by_target` says that the key depends on the token being predicted.
 
-    `picked`: it was asked for many tokens, the realised one's entry was taken, and nothing summed the entries up.
+    `picked`: it was asked for many tokens, the realised one's entry was taken, and nothing summed the entries up;
+    `over_alphabet` then says that every token of the alphabet was hashed with the context, so that they share buckets.
     """
 
     table: str
     key: frozenset[Region]
     by_target: bool
     hashed: bool
+    over_alphabet: bool = False
     picked: bool = False
 
 

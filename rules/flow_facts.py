@@ -168,7 +168,9 @@ def effect_on_headline(submission: Submission, trace: Trace, scores: frozenset[i
     if any(_prints(event, label, site) for event in affected):
         return f"the submitted number (`{label}`) is affected"
     if lines[0].printable is False:
-        return f"it reaches {told or 'no print'}; the submitted number (`{label}`) is on a line that the script cannot print"
+        return (
+            f"it reaches {told or 'no print'}; the submitted number (`{label}`) is on a line that the script cannot print"
+        )
     return f"the submitted number (`{label}`) is not among the prints that it reaches ({told or 'none'})"
 
 

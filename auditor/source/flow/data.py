@@ -40,11 +40,12 @@ class Data:
     takes the entry of a token to score that token; `rows` are lookups whose answers under hashed keys it still holds one by
     one. `per_byte` is a score divided by bytes, `spread` a token's log
     probability divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed.
-    `hashed` is a key made by bit operations, `table` something that tokens were counted into, `table_word` what that says
-    about the realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a test
-    of anything, `native` something that compiled code decides, `judged` one that compares losses of validation tokens,
-    `peeks` one that does so before they are scored, `weights` something computed from parameters, `gradient` whether a
-    backward pass through it is possible.
+    `hashed` is a key made by bit operations, `all_of` something computed for every number of a range, `table` something
+    that tokens were counted into, `table_word` what that says about the realised token, `by_token` an entry of a fixed
+    array that a token picks, `counted` a histogram, `mask` a test of anything, `hit` whether the realised token is another one,
+    `native` something that compiled code decides, `judged` one that compares losses of validation tokens, `peeks` one that
+    does so before they are scored, `weights` something computed from parameters, `gradient` whether a backward pass through
+    it is possible.
 
     Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
     `index` a loop's counter, `span` the positions of a window that it is limited to.
@@ -67,6 +68,8 @@ class Data:
     files: frozenset[Role] = frozenset()
     switches: frozenset[str] = NO_NAMES
     hashed: bool = False
+    all_of: bool = False
+    hit: bool = False
     per_byte: bool = False
     spread: bool = False
     of_bytes: bool = False
@@ -140,6 +143,8 @@ def _merge_regions(target: Data, other: Data) -> None:
 
 def _merge_marks(target: Data, other: Data) -> None:
     target.hashed |= other.hashed
+    target.all_of |= other.all_of
+    target.hit |= other.hit
     target.per_byte |= other.per_byte
     target.spread |= other.spread
     target.of_bytes |= other.of_bytes

@@ -88,11 +88,12 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     for loop in recorder.loops:
         loop.used = True  # what is empty in the first turn may have been filled by the next
     result.rows = v.NO_NUMBERS
-    if key.hashed and not table.table:
+    is_counted = table.table or _is_count_under(table, key)
+    if key.hashed and not is_counted:
         return  # nothing has been counted yet
     v.merge_into(result, key)
-    result.hashed = False
-    if not table.table:
+    result.hashed = result.all_of = False
+    if not is_counted:
         result.by_token = True
         result.of_bytes |= key.by_token  # a flat array, entered where another says that the token's part begins
         return
@@ -104,6 +105,17 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     result.table_word = by_target
     if key.hashed and not by_target:
         result.rows = frozenset((number,))
+
+
+def _is_count_under(table: v.Data, key: v.Data) -> bool:
+    """Is an array that nothing here has counted into asked under a hash of context and target: counts from a file?"""
+    return (
+        key.hashed
+        and asks_for_target(key)
+        and len({region.view for region in validation(key.tokens)}) > 1
+        and table.alias is None
+        and not table.tokens
+    )
 
 
 def keyed(value: v.Value, key: v.Data, recorder: Recorder) -> v.Value:

@@ -93,6 +93,7 @@ _NETWORK_CALLS = re.compile(
 )
 _SHELLS = re.compile(r"^(?:subprocess\.\w+|os\.(?:system|popen|exec\w+))$")
 
+_RENAMES = frozenset({"os.replace", "os.rename", "shutil.move", "shutil.copy", "shutil.copyfile"})
 _COMPILED = "compiled library"
 _LOADERS = re.compile(r"(?:^|\.)(?:CDLL|PyDLL|LoadLibrary|load_library|load_inline|dlopen|cpp_extension\.load)$")
 _POINTERS = frozenset({"c_void_p", "cast", "byref", "pointer", "addressof", "from_buffer", "as_ctypes"})
@@ -117,10 +118,10 @@ class LibraryCalls:
             "iglob": self._glob,
             "Path": self._path,
             "getenv": lambda args, keywords, node: self.environment(args[0], args[1] if len(args) > 1 else None),
-            "save": self._save,
-            "dump": self._save,
-            "savez": self._save,
-            "savez_compressed": self._save,
+            "save": self.save,
+            "dump": self.save,
+            "savez": self.save,
+            "savez_compressed": self.save,
             "partial": self._partial,
             "deepcopy": self._deepcopy,
             "copy": lambda args, keywords, node: args[0] if args else v.Data(),
@@ -155,6 +156,8 @@ class LibraryCalls:
         if _NETWORK_CALLS.search(name):
             self.machine.recorder.connect(node, name)
             return v.Data()
+        if name in _RENAMES and len(arguments) > 1:
+            return self._moved(arguments, node)
         if _SHELLS.match(name):
             return self.processes.shell(name, arguments, keywords, node)
         return self._by_last_name(name, last, arguments, keywords, node)
@@ -211,6 +214,7 @@ class LibraryCalls:
             result = v.derived(*map(v.summary, values), v.Data(turns=result.turns))
         result.born = self.machine.recorder.turns
         result.index = v.Index(v.POSITIONS, 0, 0) if last == "arange" else None
+        result.all_of = last == "arange"
         return self._new(result, arguments, keywords)
 
     def _new(self, result: v.Data, arguments: Arguments, keywords: Keywords) -> v.Value:
@@ -283,7 +287,14 @@ class LibraryCalls:
         opened = opened_path(source, "rb")
         return files.read(self.machine, opened, node) if isinstance(opened, v.File) else v.Data()
 
-    def _save(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _moved(self, arguments: Arguments, node: ast.AST) -> v.Value:
+        source, target = (opened_path(argument, "r") for argument in arguments[:2])
+        if isinstance(source, v.File) and isinstance(target, v.File):
+            files.move(self.machine, source, target)
+        return v.NONE
+
+    def save(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        """A library writes values into a file or buffer."""
         places = [a for a in arguments if isinstance(a, v.File) or (isinstance(a, v.Const) and isinstance(a.value, str))]
         values = merged([a for a in arguments if a not in places] + list(keywords.values()))
         if places:
@@ -396,8 +407,13 @@ class LibraryCalls:
 
 
 def _compiled(arguments: list[v.Value]) -> v.Value:
-    """A call into compiled code: what it returns, and what it writes into its arguments, is not read here."""
+    """A call into compiled code: what it returns, and what it writes into its arguments, is not read here.
+
+    What it makes of losses are losses still, whatever it does to them.
+    """
+    given = [v.summary(argument) for argument in arguments]
+    result = v.derived(*(data for data in given if data.losses), v.Data(native=True))
     for argument in arguments:
         if isinstance(argument, v.Data) and not argument.tokens:
-            argument.absorb(v.Data(native=True))
-    return v.Data(native=True)
+            argument.absorb(result)
+    return result

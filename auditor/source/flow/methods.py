@@ -138,6 +138,7 @@ class Methods:
             "named_modules": lambda data, args, keywords, node: _named(data),
             "requires_grad_": self._free,
             "state_dict": self._state_dict,
+            "tofile": self._to_file,
             "load_state_dict": self._load_into_data,
             "register_forward_hook": self._hook,
             "register_forward_pre_hook": self._hook,
@@ -227,6 +228,8 @@ class Methods:
             self.expressions.calls.assignments.write_table(place, other, v.Data(), node)
             return
         change = other
+        if isinstance(op, ast.Mult):
+            self._weighted(place, place, other, node)
         if isinstance(op, ast.Add | ast.Sub) and self.machine.recorder.counts_anew(other):
             change = v.derived(other)
             change.scores |= {self.machine.recorder.score(node, other)}
@@ -242,6 +245,8 @@ class Methods:
     def added(self, left: v.Value, right: v.Value, node: ast.BinOp) -> v.Value:
         """``left op right``, where a sum takes in losses."""
         result = combined(left, right, node.op)
+        if isinstance(result, v.Data) and isinstance(node.op, ast.Mult):
+            self._weighted(result, v.summary(left), v.summary(right), node)
         if not isinstance(result, v.Data) or not isinstance(node.op, ast.Add | ast.Sub):
             return result
         self.training.mixture(result, (v.summary(left), v.summary(right)), node)
@@ -251,6 +256,12 @@ class Methods:
                 if self.machine.recorder.counts_anew(data) and (rest.scores or _is_zero(other)):
                     result.scores |= {self.machine.recorder.score(node, data)}
         return result
+
+    def _weighted(self, result: v.Data, left: v.Data, right: v.Data, node: ast.AST) -> None:
+        """A loss that is multiplied by whether the realised token is the expected one is no logarithm of a distribution."""
+        for loss, weight in ((left, right), (right, left)):
+            if weight.hit and not weight.losses and validation(loss.losses):
+                result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
 
     def _scatter(self, data: v.Data, key: v.Data, source: v.Data, node: ast.AST) -> v.Value:
         if validation(key.tokens):
@@ -311,6 +322,9 @@ class Methods:
         if data.weights:
             self.machine.recorder.selection(node)
         return data
+
+    def _to_file(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        return self.expressions.calls.library.save([*arguments, data], keywords, node)
 
     def _load_into_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         for store in data.stores:

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from auditor.events import validation
+from auditor.events import View, validation
 from auditor.source.flow import values as v
 
 _MAX_POWER = 4096
@@ -186,8 +186,16 @@ def compared(left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value:
         if found is not None:
             return v.Const(found is isinstance(op, ast.In))
     result = _test_of(v.summary(left), v.summary(right))
+    result.hit = isinstance(op, ast.Eq | ast.NotEq) and _compares_target(left, right)
     result.judged = isinstance(op, _ORDERS) and any(_tells_losses(v.summary(side)) for side in (left, right))
     return result
+
+
+def _compares_target(left: v.Value, right: v.Value) -> bool:
+    """Is the token being predicted held against another one that is not constant?"""
+    sides = [side for side in (left, right) if not isinstance(side, v.Const)]
+    views = [{region.view for region in validation(v.summary(side).tokens)} for side in sides]
+    return len(sides) == 2 and any(View.TARGET in found for found in views)
 
 
 def _tells_losses(data: v.Data) -> bool:

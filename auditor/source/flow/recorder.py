@@ -191,6 +191,8 @@ class Recorder:
         before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
         if losses.mixture and not any(score.byte_mixture for score in before):
             return True
+        if losses.native and not any(score.native for score in before):
+            return True
         known = frozenset[int]().union(*(score.influences | score.lookups for score in before))
         return not before or not (losses.influences | losses.lookups) <= known
 
@@ -314,6 +316,7 @@ class Recorder:
                 key=key_data.tokens,
                 by_target=by_target,
                 hashed=key_data.hashed,
+                over_alphabet=key_data.all_of and not by_target,
             ),
             key,
         )

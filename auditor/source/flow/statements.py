@@ -299,7 +299,7 @@ class StatementEvaluator:
             env.names[name] = v.Data(turns=frozenset((loop.tag, *self._carried_through(name))))
 
     def _carried_through(self, name: str) -> Iterator[Turn]:
-        """The loops around a while loop that never set its counter anew: each of their turns goes on where the last ended."""
+        """Loops around a while loop that do not set its counter anew: each of their turns goes on where the last ended."""
         recorder = self.machine.recorder
         for around in recorder.loops[:-1]:
             if around.depth == len(recorder.frames) and name not in _assigned(around.body):
