@@ -35,16 +35,18 @@ class Data:
     Where it comes from: `tokens` and `influences` (updates) that it depends on, `stores` that a gradient through it would
     reach, `files` whose contents it names, `switches` that it was read from, `turns` of loops that decided it.
 
+    `spelled` are the loops over a token's bytes that tell of the bytes before.
+
     What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
-    `lookups` and `gates` what shaped it, `tests` the tests of stream tokens that decided single entries: gates of whoever
-    takes the entry of a token to score that token; `rows` are lookups whose answers under hashed keys it still holds one by
-    one. `per_byte` is a score divided by bytes, `spread` a token's log
-    probability divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed.
-    `hashed` is a key made by bit operations, `all_of` something computed for every number of a range, `table` something
-    that tokens were counted into, `table_word` what that says about the realised token, `by_token` an entry of a fixed
-    array that a token picks, `counted` a histogram, `mask` a test of anything, `hit` whether the realised token is another one,
-    `native` something that compiled code decides, `judged` one that compares losses of validation tokens, `peeks` one that
-    does so before they are scored, `weights` something computed from parameters, `gradient` whether a backward pass through
+    `lookups` and `gates` what shaped it, `tests` the tests of stream tokens that decided single entries: gates of
+    whoever takes the entry of a token to score that token; `rows` are lookups whose answers under hashed keys it still
+    holds one by one. `per_byte` is a score divided by bytes, `spread` a token's log probability divided over its bytes,
+    `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed. `hashed` is a key made by bit
+    operations, `all_of` something computed for every number of a range, `table` something that tokens were counted
+    into, `table_word` what that says about the realised token, `by_token` an entry of a fixed array that a token picks,
+    `counted` a histogram, `mask` a test of anything, `hit` whether the realised token is another one, `native`
+    something that compiled code decides, `judged` one that compares losses of validation tokens, `peeks` one that does
+    so before they are scored, `weights` something computed from parameters, `gradient` whether a backward pass through
     it is possible.
 
     Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
@@ -73,6 +75,7 @@ class Data:
     per_byte: bool = False
     spread: bool = False
     of_bytes: bool = False
+    spelled: Numbers = NO_NUMBERS
     gradient: bool = False
     weights: bool = False
     native: bool = False
@@ -126,6 +129,8 @@ def merge_into(target: Data, other: Data) -> None:
         target.lookups |= other.lookups
         target.gates |= other.gates
         target.tests |= other.tests
+    if other.spelled:
+        target.spelled |= other.spelled
     if other.files or other.switches:
         target.files |= other.files
         target.switches |= other.switches

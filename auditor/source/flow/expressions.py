@@ -199,6 +199,9 @@ class Expressions:
         if key.tokens and not key.mask:
             return select(v.summary(sequence), index, node.slice, self.machine.recorder)
         turns = key.turns | sequence.turns
+        held = v.summary(sequence)
+        if held.of_bytes:
+            self.machine.recorder.spells(key.turns, held.tokens)
         return v.choice(turned(item, turns) for item in sequence.items) if sequence.items else v.Data(turns=turns)
 
     def _item_of_mapping(self, mapping: v.Mapping, index: v.Value, node: ast.Subscript) -> v.Value:
@@ -230,7 +233,9 @@ class Expressions:
                 if loop and iterated.index is not None:
                     result.index = v.Index(loop.number, loop.turn, iterated.index.start)
                 result.span = None
-                result.of_bytes |= iterated.by_token
+                if iterated.by_token:
+                    result.of_bytes = True
+                    self.machine.recorder.spells(turns, iterated.tokens)
                 return result
             case v.Choice():
                 return v.choice(self.element(option, loop) for option in iterated.options)

@@ -95,9 +95,13 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     result.hashed = result.all_of = False
     if not is_counted:
         result.by_token = True
-        result.of_bytes |= key.by_token  # a flat array, entered where another says that the token's part begins
+        if key.by_token:  # a flat array, entered where another says that the token's part begins
+            result.of_bytes = True
+            recorder.spells(key.turns, key.tokens)
         return
     result.influences = recorder.met(table.influences, key.tokens, key.of_bytes) | (result.influences - table.influences)
+    if key.of_bytes:
+        result.spelled |= recorder.spelled(table.influences, key.tokens)
     by_target = asks_for_target(key)
     name = table.name or (table.base.name if table.base else None) or "table"
     number = recorder.lookup(node, name, key, by_target)
@@ -124,6 +128,8 @@ def keyed(value: v.Value, key: v.Data, recorder: Recorder) -> v.Value:
         return value
     rest = view_of(value.rest, v.NO_TURNS)
     rest.influences = recorder.met(value.rest.influences, key.tokens, key.of_bytes)
+    if key.of_bytes:
+        rest.spelled |= recorder.spelled(value.rest.influences, key.tokens)
     return v.Mapping(value.entries, rest, value.others)
 
 

@@ -258,9 +258,13 @@ class Methods:
         return result
 
     def _weighted(self, result: v.Data, left: v.Data, right: v.Data, node: ast.AST) -> None:
-        """A loss that is multiplied by whether the realised token is the expected one is no logarithm of a distribution."""
+        """A loss or probability that is multiplied by what the realised token says of itself.
+
+        That is whether it is the expected one, or what a table says along all of its bytes, once the loop over them ended.
+        """
         for loss, weight in ((left, right), (right, left)):
-            if weight.hit and not weight.losses and validation(loss.losses):
+            tells = weight.hit or not weight.spelled <= set(self.machine.recorder.active)
+            if tells and not weight.losses and validation(loss.losses):
                 result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
 
     def _scatter(self, data: v.Data, key: v.Data, source: v.Data, node: ast.AST) -> v.Value:

@@ -107,6 +107,7 @@ class Recorder:
     token_tests: list[tuple[int, Regions]] = field(default_factory=list)  # those of them that look up a stream token
     problems: list[Unknown] = field(default_factory=list)
     loop_count: int = 0
+    byte_loops: set[int] = field(default_factory=set)  # loops over the bytes of one token
     _picks: set[Numbers] = field(default_factory=set)
     _summed: set[int] = field(default_factory=set)
     _seen: dict[object, int] = field(default_factory=dict)
@@ -219,6 +220,26 @@ class Recorder:
                 hits = [(old, new) for old, new in hits if not any(t in new.turns and t[0] in active for t in old.turns)]
             if update.kind is not UpdateKind.TABLE or hits:
                 found.add(number)
+        return frozenset(found)
+
+    def spells(self, turns: Iterable[Turn], token: Regions) -> None:
+        """A byte of `token` is taken: the innermost of `turns` that does not select the token counts its bytes."""
+        selecting = {turn for region in token for turn in region.turns}
+        counting = [turn for turn in turns if turn not in selecting]
+        self.byte_loops |= {loop.number for loop in self.loops if loop.tag in counting}
+
+    def spelled(self, influences: Numbers, key: Regions) -> Numbers:
+        """The running loops over a token's bytes in which a table has taken in earlier bytes of the token."""
+        running = {loop.number: loop.turn for loop in self.loops if loop.number not in self.byte_loops}
+        of_token = [r for r in validation(key) if all(running.get(loop, turn) == turn for loop, turn in r.turns)]
+        now = {turn for region in of_token for turn in region.turns if turn[0] in running}
+        found = set()
+        for number in influences:
+            update = self.events[number]
+            assert isinstance(update, Update)
+            loops = self.byte_loops.intersection(update.loops, self.active)
+            if loops and any(turn in now for region in validation(update.tokens) for turn in region.turns):
+                found |= loops
         return frozenset(found)
 
     def _current(self, regions: Regions) -> Regions:
