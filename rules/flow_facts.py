@@ -10,7 +10,7 @@ from auditor.events import Event, Report, Score, Update
 from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Severity, Statement, Step, Unestablished
 from auditor.rule import Rule, Ruleset, Status
 from auditor.source.flow.analysis import Flow, Trace
-from auditor.source.flow.recorder import Meeting
+from auditor.source.flow.record import Meeting
 from auditor.submission.submission import Submission
 
 

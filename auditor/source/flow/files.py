@@ -8,10 +8,10 @@ import re
 
 from auditor.events import Role
 from auditor.source.flow import values as v
-from auditor.source.flow.expressions import merged
 from auditor.source.flow.indexing import token_data
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import joined_path
+from auditor.source.flow.places import merged
 
 _VALIDATION = re.compile(r"(?<![a-z])val(?:id(?:ation)?)?(?![a-z])", re.IGNORECASE)
 _TRAINING = re.compile(r"(?<![a-z])train(?:ing)?(?![a-z])", re.IGNORECASE)

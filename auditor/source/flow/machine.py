@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from auditor.events import validation
-from auditor.source.flow.recorder import Frame, Loop, Recorder
+from auditor.source.flow.record import Frame, Loop
+from auditor.source.flow.recorder import Recorder
 from auditor.source.flow.settings import Settings
 from auditor.source.flow.stores import Numbers, Regions, Store
 from auditor.source.flow.values import Class, Data, Environment, Function, Instance, ModuleValue, Value

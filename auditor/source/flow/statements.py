@@ -18,7 +18,7 @@ from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions, truth
 from auditor.source.flow.machine import DeadArm, Machine
-from auditor.source.flow.recorder import Loop
+from auditor.source.flow.record import Loop
 from auditor.source.parse import walk
 
 _ENDINGS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
