@@ -165,12 +165,16 @@ class Read(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write(Event):
-    """A file was written; `tokens` and `influences` are what the written weights depend on."""
+    """A file was written; `tokens` and `influences` are what the written weights depend on.
+
+    `in_memory`: it was written into a buffer, which some scripts size and read back without ever writing a file.
+    """
 
     path: str
     weights: bool
     tokens: frozenset[Region] = frozenset()
     influences: frozenset[int] = frozenset()
+    in_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

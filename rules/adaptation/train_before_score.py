@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.events import Event, Score, Update, UpdateKind, validation
+from auditor.events import Event, Update, UpdateKind, validation
 from auditor.finding import Basis, Evidence, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
@@ -84,8 +84,11 @@ def _passed(trace: Trace) -> str:
 def _score_first(submission: Submission, trace: Trace) -> Iterator[Evidence]:
     """Updates with validation tokens that were scored before, in their own turn or as a window's context."""
     apart = {meeting.update for meeting, _, _ in reported_meetings(trace) if meeting.is_apart}
-    again = {update.location for _, update, score in reported_meetings(trace) if _counts_again(trace, update, score)}
-    updates = [e for e in trace.events if isinstance(e, Update) and _trains_parameters(e) and e.location not in again]
+    trained = [e for e in trace.events if isinstance(e, Update) and _trains_parameters(e)]
+    counted = {(e.location, trace.events[number].location) for e in trained for number in e.scored_by}
+    met = {(update.location, score.location) for _, update, score in reported_meetings(trace)}
+    again = {location for location, _ in met & counted}
+    updates = [e for e in trained if e.location not in again]  # no later epoch counts the tokens there
     found = [e for e in updates if e.number in apart or is_scored_first(trace, e)]
     for place in dict.fromkeys((e.location.path, e.location.line) for e in found):
         same = [e for e in found if (e.location.path, e.location.line) == place]
@@ -98,11 +101,6 @@ def _score_first(submission: Submission, trace: Trace) -> Iterator[Evidence]:
             f"{f' (line {lines})' if lines else ''}; {effect_on_headline(submission, trace, scores)}"
         )
         yield Evidence(basis=Basis.SOURCE, message=message, location=same[0].location)
-
-
-def _counts_again(trace: Trace, update: Update, score: Score) -> bool:
-    """Is a score taken again where the one before the update was taken: in a later epoch over the same tokens?"""
-    return any(trace.events[number].location == score.location for number in update.scored_by)
 
 
 def _trains_parameters(event: Event) -> bool:

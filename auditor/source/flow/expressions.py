@@ -145,9 +145,9 @@ class Expressions(Places):
         return v.derived(*open_) if open_ else results[0]
 
     def _compare(self, left: v.Value, right: v.Value, op: ast.cmpop, node: ast.Compare) -> v.Value:
-        first = self._first_turn(left, right, op)
-        if first is not None:
-            return first
+        told = self._first_turn(left, right, op) or self._before_last_turn(left, op, node)
+        if told is not None:
+            return told
         if isinstance(right, v.Library) and right.name == "os.environ" and isinstance(left, v.Const):
             known = self.machine.settings.environment(str(left.value))
             return v.Const(known is not None) if known is not None else v.Data(switches=frozenset((str(left.value),)))
@@ -173,6 +173,17 @@ class Expressions(Places):
             return None
         loop.asked_for_start = True
         return v.Const((left.index.turn == 0) is isinstance(op, ast.Eq))
+
+    def _before_last_turn(self, left: v.Value, op: ast.cmpop, node: ast.Compare) -> v.Value | None:
+        """``i == n - 1`` in the first of several turns of ``for i in range(n)``; of a later turn it is not told."""
+        index = left.index if isinstance(left, v.Data) else None
+        if index is None or index.turn or not isinstance(op, ast.Eq | ast.Lt | ast.NotEq):
+            return None
+        loop = next((loop for loop in self.machine.recorder.loops if loop.number == index.loop), None)
+        if loop is None or loop.last is None or loop.last != ast.unparse(node.comparators[0]):
+            return None
+        loop.asked_for_start = True
+        return v.Const(not isinstance(op, ast.Eq))
 
     def _conditional(self, node: ast.IfExp, env: v.Environment) -> v.Value:
         test = self.value(node.test, env)

@@ -33,6 +33,7 @@ _TRANSPARENT = frozenset(
         "disable",
         "allow_in_graph",
         "tqdm",
+        "as_completed",
         "wraps",
         "lru_cache",
         "cache",
@@ -215,7 +216,10 @@ class LibraryCalls(TensorFunctions):
             assert isinstance(opened, v.File)
             files.write(self.machine, opened, values, node)
         elif len(arguments) > 1 and isinstance(arguments[1], v.Data):
-            arguments[1].absorb(v.summary(arguments[0]))
+            saved = v.summary(arguments[0])
+            arguments[1].absorb(saved)
+            if saved.weights and not (saved.losses or saved.scores):
+                self.machine.recorder.write(node, "a buffer", saved, in_memory=True)
         return v.NONE
 
     # ---- objects ----

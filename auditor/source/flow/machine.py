@@ -94,10 +94,10 @@ class Machine:
             self.recorder.frames.pop()
 
     @contextmanager
-    def loop(self, body: Sequence[ast.stmt], is_while: bool = False) -> Iterator[Loop]:
+    def loop(self, body: Sequence[ast.stmt], is_while: bool = False, last: str | None = None) -> Iterator[Loop]:
         """Evaluate inside a loop."""
         self.recorder.loop_count += 1
-        loop = Loop(self.recorder.loop_count, is_while=is_while, body=body, depth=len(self.recorder.frames))
+        loop = Loop(self.recorder.loop_count, is_while=is_while, body=body, depth=len(self.recorder.frames), last=last)
         self.recorder.loops.append(loop)
         try:
             yield loop

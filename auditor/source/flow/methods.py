@@ -58,8 +58,9 @@ class Methods(Tensors):
     def call(self, method: v.Method, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """Call a method."""
         receiver, name = method.receiver, method.name
-        if name == "remove" and not arguments and self.hooked:
-            return self._remove_hooks()
+        of_handle = None if arguments else self._of_handle(receiver, name)
+        if of_handle is not None:
+            return of_handle
         match receiver:
             case v.Data():
                 return self._of_data(receiver, name, arguments, keywords, node)
@@ -81,6 +82,12 @@ class Methods(Tensors):
                 return merged([receiver, *arguments, *keywords.values()])
 
     # ---- tensors ----
+
+    def _of_handle(self, receiver: v.Value, name: str) -> v.Value | None:
+        """Of a hook's handle, ``remove()``; of a promise, ``result()``, which is what was promised."""
+        if name == "remove" and self.hooked:
+            return self._remove_hooks()
+        return receiver if name == "result" and not isinstance(receiver, v.Instance) else None
 
     # ---- modules, optimizers ----
 

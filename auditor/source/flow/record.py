@@ -25,7 +25,7 @@ _MAX_EVENTS = 4000  # ours: beyond it a trace is cut, and says so
 class Loop:
     """One execution of a loop: its number, the turn that is running, and what happened in it so far.
 
-    `body` are its statements, `depth` is the number of frames around it.
+    `body` are its statements, `depth` is the number of frames around it, `last` its counter's last value as text.
     """
 
     number: int
@@ -37,6 +37,7 @@ class Loop:
     carried: bool = False
     body: Sequence[ast.stmt] = ()
     depth: int = 0
+    last: str | None = None
 
     @property
     def tag(self) -> Turn:

@@ -155,8 +155,8 @@ class Recorder(Record):
             common["location"] = origin or common["location"]
             self._add(Report(**common, label=label, scores=value.scores, is_metric=is_metric), key)  # type: ignore[arg-type]
 
-    def write(self, node: ast.AST, path: str, value: Data) -> None:
-        """A file was written."""
+    def write(self, node: ast.AST, path: str, value: Data, in_memory: bool = False) -> None:
+        """A file or a buffer was written."""
         key = ("write", id(node), value.weights, value.influences, value.tokens)
         if key not in self._seen:
             self._add(
@@ -166,6 +166,7 @@ class Recorder(Record):
                     weights=value.weights,
                     tokens=value.tokens,
                     influences=value.influences,
+                    in_memory=in_memory,
                 ),
                 key,
             )

@@ -228,7 +228,7 @@ class StatementEvaluator:
             return self._item_by_item(node, items, env)
         if _is_empty(iterated):
             return self.block(node.orelse, env)
-        with self.machine.loop(node.body) as loop:
+        with self.machine.loop(node.body, last=None if _runs_once(iterated) else _last_value(node.iter)) as loop:
             for turn in (0, 1):
                 loop.turn = turn
                 before = dict(env.names)
@@ -321,6 +321,15 @@ def _joined_lists(node: ast.expr) -> list[ast.expr]:
             return [node] if any(isinstance(part, ast.Starred) for part in parts) else parts
         case _:
             return [node]
+
+
+def _last_value(node: ast.expr) -> str | None:
+    """What the counter of ``range(n)`` or ``range(a, n)`` is in the last turn, as text; None for any other loop."""
+    match node:
+        case ast.Call(func=ast.Name(id="range"), args=[bound] | [_, bound]):
+            return ast.unparse(ast.BinOp(bound, ast.Sub(), ast.Constant(1)))
+        case _:
+            return None
 
 
 def _runs_once(iterated: v.Value) -> bool:

@@ -99,6 +99,8 @@ class Tensors:
             "requires_grad_": self._free,
             "state_dict": self._state_dict,
             "tofile": self._to_file,
+            **dict.fromkeys(("submit", "apply_async"), self._submitted),
+            **dict.fromkeys(("map", "imap", "imap_unordered", "starmap"), self._mapped),
             "load_state_dict": self._load_into_data,
             "register_forward_hook": self._hook,
             "register_forward_pre_hook": self._hook,
@@ -262,6 +264,17 @@ class Tensors:
 
     def _to_file(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         return self.expressions.calls.library.save([*arguments, data], keywords, node)
+
+    def _submitted(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        """A pool runs a function: what it promises is what the function returns."""
+        if not arguments or not isinstance(arguments[0], v.Function | v.Choice):
+            return _computed(data, [v.summary(value) for value in (*arguments, *keywords.values())], "submit")
+        return self.expressions.calls.apply(arguments[0], arguments[1:], keywords, node)
+
+    def _mapped(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        """A pool runs a function on every element."""
+        elements = [self.expressions.element(argument, None) for argument in arguments[1:]]
+        return v.Sequence([self._submitted(data, [*arguments[:1], *elements], keywords, node)], exact=False)
 
     def _load_into_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         for store in data.stores:
