@@ -41,13 +41,13 @@ class Data:
     `lookups` and `gates` what shaped it, `tests` the tests of stream tokens that decided single entries: gates of
     whoever takes the entry of a token to score that token; `rows` are lookups whose answers under hashed keys it still
     holds one by one. `per_byte` is a score divided by bytes, `spread` a token's log probability divided over its bytes,
-    `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed. `hashed` is a key made by bit
-    operations, `all_of` something computed for every number of a range, `table` something that tokens were counted
-    into, `table_word` what that says about the realised token, `by_token` an entry of a fixed array that a token picks,
-    `counted` a histogram, `mask` a test of anything, `hit` whether the realised token is another one, `native`
-    something that compiled code decides, `judged` one that compares losses of validation tokens, `peeks` one that does
-    so before they are scored, `weights` something computed from parameters, `gradient` whether a backward pass through
-    it is possible.
+    `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed. `hashed` are the tokens that bit
+    operations have mixed into a key, `all_of` something computed for every number of a range, `table` something that
+    tokens were counted into, `table_word` what that says about the realised token, `by_token` an entry of a fixed array
+    that a token picks, `counted` a histogram, `mask` a test of anything, `hit` whether the realised token is another
+    one, `native` something that compiled code decides, `judged` one that compares losses of validation tokens, `peeks`
+    one that does so before they are scored, `weights` something computed from parameters, `gradient` whether a backward
+    pass through it is possible.
 
     Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
     `index` a loop's counter, `span` the positions of a window that it is limited to.
@@ -69,7 +69,7 @@ class Data:
     tests: Numbers = NO_NUMBERS
     files: frozenset[Role] = frozenset()
     switches: frozenset[str] = NO_NAMES
-    hashed: bool = False
+    hashed: Regions = NO_REGIONS
     all_of: bool = False
     hit: bool = False
     per_byte: bool = False
@@ -129,7 +129,8 @@ def merge_into(target: Data, other: Data) -> None:
         target.lookups |= other.lookups
         target.gates |= other.gates
         target.tests |= other.tests
-    if other.spelled:
+    if other.hashed or other.spelled:
+        target.hashed |= other.hashed
         target.spelled |= other.spelled
     if other.files or other.switches:
         target.files |= other.files
@@ -147,7 +148,6 @@ def _merge_regions(target: Data, other: Data) -> None:
 
 
 def _merge_marks(target: Data, other: Data) -> None:
-    target.hashed |= other.hashed
     target.all_of |= other.all_of
     target.hit |= other.hit
     target.per_byte |= other.per_byte

@@ -123,7 +123,7 @@ def _data(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.
     if left.span or right.span:
         result.span = left.span or right.span
     if isinstance(op, _HASHING) and result.tokens and not result.mask:
-        result.hashed = True
+        result.hashed = result.tokens
     if isinstance(op, ast.Div | ast.Mult):
         _mark_quotients(result, left, right, op)
     return result
@@ -207,7 +207,8 @@ def _test_of(left: v.Data, right: v.Data) -> v.Data:
     result = v.derived(left, right)
     result.mask = True
     result.tokens, result.losses, result.scores, result.stores = v.NO_REGIONS, v.NO_REGIONS, v.NO_NUMBERS, v.NO_STORES
-    result.weights = result.per_byte = result.hashed = result.spread = False
+    result.weights = result.per_byte = result.spread = False
+    result.hashed = v.NO_REGIONS
     return result
 
 

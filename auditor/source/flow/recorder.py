@@ -25,6 +25,7 @@ from auditor.events import (
     UpdateKind,
     View,
     Write,
+    holds_target,
     overlap,
     roles_of,
     validation,
@@ -116,7 +117,8 @@ class Recorder(Record):
 
     def lookup(self, node: ast.AST, table: str, key_data: Data, by_target: bool) -> int:
         """A table is asked."""
-        key = ("lookup", id(node), by_target, key_data.hashed)
+        hashed = holds_target(key_data.hashed) if by_target else bool(key_data.hashed)
+        key = ("lookup", id(node), by_target, hashed)
         if key in self._seen:
             return self._seen[key]
         return self._add(
@@ -125,7 +127,7 @@ class Recorder(Record):
                 table=table,
                 key=key_data.tokens,
                 by_target=by_target,
-                hashed=key_data.hashed,
+                hashed=hashed,
                 over_alphabet=key_data.all_of and not by_target,
             ),
             key,

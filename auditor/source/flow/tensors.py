@@ -242,7 +242,7 @@ class Tensors:
         index = v.derived(*(v.summary(value) for value in (*arguments, *keywords.values())))
         result = v.derived(data, index)
         result.losses = index.tokens or data.losses
-        result.hashed, result.span = False, data.span
+        result.hashed, result.span = v.NO_REGIONS, data.span
         if index.tokens:
             self.machine.recorder.pick(data.rows)
         if data.table and index.tokens:

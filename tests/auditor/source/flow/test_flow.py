@@ -258,3 +258,57 @@ print(f"final val_bpb:{total:.4f}")
     trace = trace_of(tmp_path, head + body)
 
     assert not met(trace)
+
+
+@pytest.mark.parametrize(
+    ("key", "hashed"),
+    [
+        ("x * 36313 % 512, y", False),  # the context finds the row, the target its own entry
+        ("(x * 36313 % 512) * 1024 + y", False),  # the same in one flat array
+        ("(x * 36313 + y) % 512", True),
+        ("(x * 36313) ^ (y * 27191)", True),
+    ],
+)
+def test_a_key_is_hashed_if_its_target_is(key: str, hashed: bool, tmp_path: Path):
+    body = f"""
+counts, loss_sum = torch.zeros(512, 1024), torch.zeros(())
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    x, y = chunk[:-1], chunk[1:]
+    loss_sum += F.cross_entropy(model.forward_logits(x), y) - counts[{key}].log().sum()
+    counts[{key}] += 1
+print(f"final val_bpb:{{loss_sum:.4f}}")
+"""
+    lookups = [event for event in trace_of(tmp_path, body).events if isinstance(event, Lookup)]
+
+    assert {(lookup.by_target, lookup.hashed) for lookup in lookups} == {(True, hashed)}
+
+
+def test_what_only_the_last_epoch_counts_was_trained_on_before(tmp_path: Path):
+    body = """
+loss_sum, optimizer = torch.zeros(()), torch.optim.SGD(model.parameters(), lr=0.1)
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    for epoch in range(3):
+        loss = model(chunk[:-1], chunk[1:])
+        if epoch == 3 - 1:
+            loss_sum += loss.detach()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    found = met(trace_of(tmp_path, body))
+
+    assert found
+    assert not [update for update, _ in found if update.scored_by]
+
+
+def test_what_a_pool_runs_is_followed(tmp_path: Path):
+    body = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(4) as pool:
+    promise = pool.submit(evaluate, model)
+print(f"final val_bpb:{promise.result():.4f}")
+"""
+    assert trace_of(tmp_path, body).scores()
