@@ -87,7 +87,7 @@ def _sentence(event: Event, trace: Trace) -> str | None:
     match event:
         case Read():
             return f"reads {event.role} from {event.what}"
-        case Write() if event.weights:
+        case Write() if event.weights and not event.in_memory:
             marks = " that depend on validation tokens" if _depends(event, trace) else ""
             return f"writes weights{marks} to {event.path}"
         case Update():

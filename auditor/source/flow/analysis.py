@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from auditor.events import Choice, Event, Lookup, Report, Score, Unknown, Update, UpdateKind
 from auditor.source.flow.calls import Calls
 from auditor.source.flow.machine import BudgetError, DeadArm, Machine
-from auditor.source.flow.recorder import Meeting
+from auditor.source.flow.record import Meeting
 from auditor.source.flow.settings import Settings
 from auditor.submission.script import Script
 

@@ -9,12 +9,13 @@ the script could do, and what it shows beyond the submitted run is dead code.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from auditor.events import validation
-from auditor.source.flow.recorder import Frame, Loop, Recorder
+from auditor.source.flow.record import Frame, Loop
+from auditor.source.flow.recorder import Recorder
 from auditor.source.flow.settings import Settings
 from auditor.source.flow.stores import Numbers, Regions, Store
 from auditor.source.flow.values import Class, Data, Environment, Function, Instance, ModuleValue, Value
@@ -93,10 +94,10 @@ class Machine:
             self.recorder.frames.pop()
 
     @contextmanager
-    def loop(self, is_while: bool = False) -> Iterator[Loop]:
+    def loop(self, body: Sequence[ast.stmt], is_while: bool = False, last: str | None = None) -> Iterator[Loop]:
         """Evaluate inside a loop."""
         self.recorder.loop_count += 1
-        loop = Loop(self.recorder.loop_count, is_while=is_while)
+        loop = Loop(self.recorder.loop_count, is_while=is_while, body=body, depth=len(self.recorder.frames), last=last)
         self.recorder.loops.append(loop)
         try:
             yield loop
