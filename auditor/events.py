@@ -54,13 +54,15 @@ class Span:
 class Region:
     """Some tokens: their role and view, the loop turns that selected them, and their place within the window.
 
-    A turn of a loop that has ended stands for all of its turns. No turns at all means all tokens of the role.
+    A turn of a loop that has ended stands for all of its turns. No turns at all means all tokens of the role, or, with
+    `is_piece`, those at positions that the script's text fixes (the first 64).
     """
 
     role: Role
     view: View = View.STREAM
     turns: frozenset[Turn] = frozenset()
     span: Span | None = None
+    is_piece: bool = False
 
 
 class UpdateKind(StrEnum):
@@ -95,8 +97,9 @@ class Score(Event):
 
     `reported` becomes true when the sum reaches a printed score. `lookups` and `gates` number the table lookups and the
     target-dependent choices that shaped the loss; `native` says that compiled code took part in it. `byte_mixture` is
-    where a token's probability was mixed with a predictor of its bytes. `by_training` says that training tokens shaped
-    it other than by the weights or by a file that the script wrote.
+    where a token's probability was mixed with a predictor of its bytes. `hindsight` numbers the choices by losses of these
+    very tokens, `blends` the inputs into which they were mixed. `by_training` says that training tokens shaped it other
+    than by the weights or by a file that the script wrote.
     """
 
     tokens: frozenset[Region]
@@ -104,6 +107,8 @@ class Score(Event):
     influences: frozenset[int] = frozenset()
     lookups: frozenset[int] = frozenset()
     gates: frozenset[int] = frozenset()
+    hindsight: frozenset[int] = frozenset()
+    blends: frozenset[int] = frozenset()
     byte_mixture: Location | None = None
     with_gradient: bool = False
     native: bool = False
@@ -143,6 +148,22 @@ class Lookup(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate(Event):
     """A choice (a condition, a mask, a weight) that depends on what a table says about the realised token."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice(Event):
+    """A choice that losses of `tokens` decide; `cancels`: what was chosen is taken out again before an exponential."""
+
+    text: str
+    tokens: frozenset[Region]
+    cancels: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blend(Event):
+    """Tokens that are predicted and tokens before them are picked from, position by position, into one tensor."""
 
     text: str
 

@@ -11,6 +11,7 @@ from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Seve
 from auditor.rule import Rule, Ruleset, Status
 from auditor.source.flow.analysis import Flow, Trace
 from auditor.source.flow.record import Meeting
+from auditor.source.reach import label_of, prints
 from auditor.submission.submission import Submission
 
 
@@ -158,14 +159,14 @@ def remedy_of(rule: Rule) -> str:
 def effect_on_headline(submission: Submission, trace: Trace, scores: frozenset[int]) -> str:
     """Is the submitted number among those that these scores reach?"""
     affected = [e for e in trace.events if isinstance(e, Report) and e.is_metric and e.scores & scores]
-    labels = list(dict.fromkeys(word for event in affected if (word := _label(event))))
+    labels = list(dict.fromkeys(word for event in affected if (word := label_of(event))))
     told = ", ".join(f"`{label}`" for label in labels[:3])
     lines = submission.headline.lines
     if not lines:
         return f"it reaches {told}" if told else "which printed number it reaches could not be told"
     label = lines[0].metric.label or lines[0].metric.key
     site = lines[0].print_site
-    if any(_prints(event, label, site) for event in affected):
+    if any(prints(event, label, site) for event in affected):
         return f"the submitted number (`{label}`) is affected"
     if lines[0].printable is False:
         return (
@@ -178,22 +179,6 @@ def is_footnote(submission: Submission, trace: Trace, scores: frozenset[int]) ->
     """Is the submitted number's print known, and none of those that these scores reach?"""
     lines = submission.headline.lines
     return bool(lines) and "is not among" in effect_on_headline(submission, trace, scores)
-
-
-def _label(event: Report) -> str:
-    return _first_word(event.label)
-
-
-def _first_word(text: str) -> str:
-    return text.split(" ", 1)[0].rstrip(":")
-
-
-def _prints(event: Report, label: str | None, site: Location | None) -> bool:
-    if label and _label(event) == _first_word(label):
-        return True
-    if site is None or site.line is None or event.location.line is None or event.label[:2] != "..":
-        return False
-    return site.path == event.location.path and abs(site.line - event.location.line) <= 3
 
 
 def way_to(event: Event, other: Event) -> Location:

@@ -57,12 +57,10 @@ class EvalResult:
         return self.sum_nats / (math.log(2.0) * self.num_bytes)
 
 
-def metric_lines(label: str, result: EvalResult) -> list[str]:
-    """The two log lines of a final result, in the reference's format: rounded with the time taken, and exact."""
-    return [
-        f"{label} val_loss:{result.val_loss:.4f} val_bpb:{result.val_bpb:.4f} eval_time:{1000 * result.seconds:.0f}ms",
-        f"{label}_exact val_loss:{result.val_loss:.8f} val_bpb:{result.val_bpb:.8f}",
-    ]
+def log_result(log: Callable[[str], None], label: str, result: EvalResult) -> None:
+    """Log a final result in two lines of the reference's format: rounded with the time taken, and exact."""
+    log(f"{label} val_loss:{result.val_loss:.4f} val_bpb:{result.val_bpb:.4f} eval_time:{1000 * result.seconds:.0f}ms")
+    log(f"{label}_exact val_loss:{result.val_loss:.8f} val_bpb:{result.val_bpb:.8f}")
 
 
 class Evaluator:

@@ -11,7 +11,9 @@ from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, artifact_writes, judge, step, way_to
+from rules.run_facts import training_data_late
 
 
 class TrainingDataAtEvaluation(Rule):
@@ -50,7 +52,8 @@ class TrainingDataAtEvaluation(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for training tokens that are used after the first reported score of the written weights."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        found = judge(self, submission, ruleset, _breaches, _passed)
+        yield from confront(self, submission, ruleset, found, training_data_late)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:

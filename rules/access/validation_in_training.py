@@ -12,7 +12,9 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, 
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.access.stated_validation import stated_validation_use
+from rules.confront import confront
 from rules.flow_facts import Breach, artifact_writes, judge, remedy_of, step, way_to
+from rules.run_facts import trained_at_all
 
 
 class ValidationInTraining(Rule):
@@ -44,7 +46,8 @@ class ValidationInTraining(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for weights that are written after validation tokens had influenced them, and for what is said about it."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        found = judge(self, submission, ruleset, _breaches, _passed)
+        yield from confront(self, submission, ruleset, found, trained_at_all)
         stated = list(stated_validation_use(submission))
         for what, place in stated[:1]:
             yield self.finding(

@@ -11,7 +11,9 @@ from auditor.finding import Basis, Evidence, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, effect_on_headline, is_scored_first, judge, reported_meetings, steps_of
+from rules.run_facts import trained_before_score
 
 
 class TrainBeforeScore(Rule):
@@ -50,10 +52,12 @@ class TrainBeforeScore(Rule):
         RulesetName.README: Status.VIOLATION,
     }
     required = frozenset({Basis.SOURCE})
+    alternatives = frozenset({Basis.RUN})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores computed with parameters that their own tokens had changed."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        found = judge(self, submission, ruleset, _breaches, _passed)
+        yield from confront(self, submission, ruleset, found, trained_before_score)
         if submission.flow is not None:
             yield from _score_first(submission, submission.flow.submitted)
 

@@ -13,8 +13,10 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, 
 from auditor.source.compiled import find_gates
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, remedy_of, step
 from rules.headline_runs import judged_runs
+from rules.run_facts import corrected_by_token
 
 _WORD_GATES = re.compile(r"\b(?:within|word)_gate=(\d+)")  # does the realised token continue a word, or begin one?
 
@@ -51,7 +53,8 @@ class TargetGatedPredictor(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores that a test of the realised token shaped."""
-        yield from judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
+        found = judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
+        yield from confront(self, submission, ruleset, found, corrected_by_token)
         scores = submission.flow.submitted.scores() if submission.flow else ()
         if any(score.native for score in scores):
             yield from self._in_compiled_code(submission, ruleset)

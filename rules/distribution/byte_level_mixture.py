@@ -12,7 +12,9 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, 
 from auditor.source.compiled import find_spreads
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, effect_on_headline, judge, remedy_of, step
+from rules.run_facts import mixed_cheaply
 
 
 class ByteLevelMixture(Rule):
@@ -53,7 +55,8 @@ class ByteLevelMixture(Rule):
         """Look for scores whose loss mixes a token's probability with a predictor of bytes."""
         scores = [score for score in submission.flow.submitted.scores() if score.native] if submission.flow else []
         yield from self._in_compiled_code(submission, ruleset, scores)
-        yield from judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
+        found = judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
+        yield from confront(self, submission, ruleset, found, mixed_cheaply)
 
     def _in_compiled_code(self, submission: Submission, ruleset: Ruleset, scores: list[Score]) -> Iterator[Statement]:
         """Code in C that divides the losses it is given over counts, where a reported score depends on compiled code."""

@@ -11,7 +11,9 @@ from auditor.finding import Basis, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, step
+from rules.run_facts import corrected_by_lookup
 
 
 class HashedTargetLookup(Rule):
@@ -50,7 +52,8 @@ class HashedTargetLookup(Rule):
         """Look for scores that a lookup keyed by the realised token shaped."""
         if submission.flow is not None:
             yield from _picked(submission.flow.submitted)
-        yield from judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
+        found = judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
+        yield from confront(self, submission, ruleset, found, corrected_by_lookup)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:

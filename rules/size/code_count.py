@@ -11,6 +11,7 @@ Not covered: code inside packages, and what a helper would weigh compressed.
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -48,6 +49,15 @@ class CodeBytes:
     def with_helpers(self) -> int:
         """The shipped files and every helper: the README's words."""
         return self.shipped + sum(size for _, size in self.helpers)
+
+    @property
+    def ways(self) -> Mapping[str, int]:
+        """The bytes in each way of counting that is known, the largest text first."""
+        known = {"readable source": self.source} if self.source != self.shipped else {}
+        known["as shipped"] = self.shipped
+        if self.helpers:
+            known["as shipped, with helpers"] = self.with_helpers
+        return known if self.compressed is None else known | {"as a compressed wrapper": self.compressed}
 
     @property
     def may_be_compressed(self) -> bool:

@@ -72,6 +72,8 @@ class Assignments:
                         value.store.join(receiver.store)
                 case v.Class():
                     receiver.attributes[target.attr] = value
+                case v.Optimizer() if target.attr == "state":
+                    receiver.moments = v.NO_NUMBERS
                 case v.Data() if target.attr == "data":
                     self.expressions.methods.copied(receiver, v.summary(value), target)
                 case v.Data() if target.attr in ("requires_grad", "grad"):
@@ -109,7 +111,7 @@ class Assignments:
                 return
 
     def _put_aside(self, value: v.Value, node: ast.AST) -> v.Value:
-        """Losses that a list keeps, alone or beside their counts, are scored when they are put there."""
+        """Losses that a container keeps, alone or beside their counts, are scored when they are put there."""
         if isinstance(value, v.Sequence):
             items = [self._put_aside(item, node) for item in value.items]
             changed = any(new is not old for new, old in zip(items, value.items, strict=True))
@@ -148,6 +150,7 @@ class Assignments:
                 return
             return
         key = v.summary(index)
+        value = self._put_aside(value, node)
         if validation(key.tokens):
             self.write_table(mapping.rest, key, v.summary(value), node)
         if not isinstance(value, v.Const):

@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from auditor.events import validation
+from auditor.source.flow import ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.indexing import ask, keyed, view_of
@@ -44,7 +45,9 @@ class Containers:
             merged_items = v.choice(sequence.items)
             sequence.items = list(v.options(merged_items))
 
-    def of_sequence(self, sequence: v.Sequence, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
+    def of_sequence(
+        self, sequence: v.Sequence, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
+    ) -> v.Value:
         """A method of a list, tuple, set or queue."""
         if name in ("append", "add", "appendleft", "insert") and arguments:
             item = arguments[-1]
@@ -63,6 +66,7 @@ class Containers:
             return v.Sequence(list(sequence.items), sequence.exact, sequence.is_tuple, sequence.turns)
         if name in ("clear",):
             sequence.items, sequence.exact = [], True
+        ordering.sorted_in_place(sequence, name, keywords, node)
         return v.NONE if name in ("sort", "reverse", "clear", "remove") else v.Data()
 
     def update_mapping(self, mapping: v.Mapping, value: v.Value) -> None:

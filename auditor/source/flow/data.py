@@ -38,19 +38,20 @@ class Data:
     `spelled` are the loops over a token's bytes that tell of the bytes before.
 
     What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
-    `lookups` and `gates` what shaped it, `tests` the tests of stream tokens that decided single entries: gates of
-    whoever takes the entry of a token to score that token; `rows` are lookups whose answers under hashed keys it still
-    holds one by one. `per_byte` is a score divided by bytes, `spread` a token's log probability divided over its bytes,
-    `of_bytes` what single bytes of a token decide, `mixture` where the two were mixed. `hashed` are the tokens that bit
-    operations have mixed into a key, `all_of` something computed for every number of a range, `table` something that
-    tokens were counted into, `table_word` what that says about the realised token, `by_token` an entry of a fixed array
-    that a token picks, `counted` a histogram, `mask` a test of anything, `hit` whether the realised token is another
-    one, `native` something that compiled code decides, `judged` one that compares losses of validation tokens, `peeks`
-    one that does so before they are scored, `weights` something computed from parameters, `gradient` whether a backward
-    pass through it is possible.
+    `lookups`, `gates`, (choices by losses) `hindsight` and (targets among inputs) `blends` what shaped it, `tests` the
+    tests of stream tokens that decided single entries: gates of whoever takes the entry of a token to score that token;
+    `rows` are lookups whose answers under hashed keys it still holds one by one. `per_byte` is a score divided by
+    bytes, `spread` a token's log probability divided over its bytes, `of_bytes` what single bytes of a token decide,
+    `mixture` where the two were mixed. `hashed` are the tokens that bit operations have mixed into a key, `all_of`
+    something computed for every number of a range, `table` something that tokens were counted into, `table_word` what
+    that says about the realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram,
+    `mask` a test of anything, `hit` whether the realised token is another one, `native` something that compiled code
+    decides, `judged` one that compares losses of validation tokens, `peeks` one that does so before they are scored,
+    `weights` something computed from parameters, `gradient` whether a backward pass through it is possible.
 
-    Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
-    `index` a loop's counter, `span` the positions of a window that it is limited to.
+    Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a
+    distance, `index` a loop's counter, `span` the positions of a window that it is limited to, `order` how its items
+    were put out of their order.
 
     What it belongs to: `alias` is the state whose live parameters it is, `base` the tensor that it is a view of (writes go
     there too), `born` the turns in which it was made, `name` what it was bound to, `text` and `origin` a text's known
@@ -65,6 +66,8 @@ class Data:
     losses: Regions = NO_REGIONS
     lookups: Numbers = NO_NUMBERS
     gates: Numbers = NO_NUMBERS
+    hindsight: Numbers = NO_NUMBERS
+    blends: Numbers = NO_NUMBERS
     rows: Numbers = NO_NUMBERS
     tests: Numbers = NO_NUMBERS
     files: frozenset[Role] = frozenset()
@@ -97,6 +100,7 @@ class Data:
     table_word: bool = False
     judged: bool = False
     peeks: bool = False
+    order: str | None = None
 
     def absorb(self, other: Data) -> None:
         """Write `other` into this tensor, and into the tensor that it is a view of."""
@@ -125,10 +129,7 @@ def merge_into(target: Data, other: Data) -> None:
         target.turns |= other.turns
     if other.scores:
         target.scores |= other.scores
-    if other.lookups or other.gates or other.tests:
-        target.lookups |= other.lookups
-        target.gates |= other.gates
-        target.tests |= other.tests
+    _merge_answers(target, other)
     if other.hashed or other.spelled:
         target.hashed |= other.hashed
         target.spelled |= other.spelled
@@ -145,6 +146,16 @@ def _merge_regions(target: Data, other: Data) -> None:
         target.tokens = coarse(target.tokens)
     if len(target.losses) > _MAX_REGIONS:
         target.losses = coarse(target.losses)
+
+
+def _merge_answers(target: Data, other: Data) -> None:
+    if other.lookups or other.gates or other.tests:
+        target.lookups |= other.lookups
+        target.gates |= other.gates
+        target.tests |= other.tests
+    if other.hindsight or other.blends:
+        target.hindsight |= other.hindsight
+        target.blends |= other.blends
 
 
 def _merge_marks(target: Data, other: Data) -> None:

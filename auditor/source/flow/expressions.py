@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from auditor.source.flow import hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.literals import Literals
 from auditor.source.flow.machine import Machine
@@ -81,7 +82,10 @@ class Expressions(Places):
     def _subscript(self, node: ast.Subscript, env: v.Environment) -> v.Value:
         receiver = self.value(node.value, env)
         index = self.index(node.slice, env)
-        return v.choice(self.item(option, index, node) for option in v.options(receiver))
+        found = v.choice(self.item(option, index, node) for option in v.options(receiver))
+        return (
+            ordering.marked(found, ordering.of_slice(receiver, node.slice)) if isinstance(node.slice, ast.Slice) else found
+        )
 
     def index(self, node: ast.expr, env: v.Environment) -> v.Value:
         """The value of an index; a slice is a sequence of its bounds."""
@@ -159,6 +163,7 @@ class Expressions(Places):
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
             result.table_word = False
         if isinstance(result, v.Data) and result.judged:
+            result.hindsight |= hindsight.of_comparison(left, right, node, self.machine.recorder)
             result.peeks = any(self.machine.recorder.is_unscored(v.summary(side)) for side in (left, right))
         return result
 

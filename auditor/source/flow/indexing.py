@@ -7,6 +7,7 @@ asks a table, if tokens were written into it, or a fixed lookup array."""
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 from auditor.events import Region, Role, Span, Turn, View, holds_target, validation
 from auditor.source.flow import values as v
@@ -22,7 +23,7 @@ def with_turns(region: Region, turns: frozenset[Turn]) -> Region:
     known = {loop for loop, _ in region.turns}
     latest = dict(sorted(turns))  # a value that is carried from turn to turn counts for the last
     new = frozenset(turn for turn in latest.items() if turn[0] not in known)
-    return Region(region.role, region.view, region.turns | new, region.span) if new else region
+    return Region(region.role, region.view, region.turns | new, region.span) if new else region  # no piece any more
 
 
 def turned(value: v.Value, turns: frozenset[Turn]) -> v.Value:
@@ -63,8 +64,12 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     """``data[index]``; `node` is the syntax of the index."""
     key = v.summary(index)
     result = view_of(data, key.turns)
+    if index == v.NONE:
+        result.index = data.index  # another axis, the same positions
     if _set_view(result, index, node) is View.TARGET:
         result.gates |= data.tests
+    if not key.turns and _is_fixed(index, node):
+        result.tokens = frozenset(_piece(region) for region in result.tokens)
     limits = limits_of_index(node)
     in_window = data.losses or any(region.view is not View.STREAM for region in data.tokens)
     if limits is not None and (isinstance(node, ast.Tuple) or in_window):
@@ -79,8 +84,24 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     if key.mask and key.span:
         result.tokens, result.losses = _within(result.tokens, key.span), _within(result.losses, key.span)
     result.gates |= key.gates
+    result.hindsight |= key.hindsight
     result.native |= key.native
     return result
+
+
+def _piece(region: Region) -> Region:
+    """Of the whole validation stream, the positions that the script's text fixes."""
+    if region.role is not Role.VALIDATION or region.turns:
+        return region
+    return replace(region, is_piece=True)
+
+
+def _is_fixed(index: v.Value, node: ast.expr) -> bool:
+    """Does an index name a piece of the stream by a constant: a slice that ends there, positions counted from zero?"""
+    if isinstance(node, ast.Slice) and isinstance(index, v.Sequence) and len(index.items) > 1:
+        end = index.items[1]
+        return isinstance(end, v.Const) and isinstance(end.value, int) and end.value > 0
+    return isinstance(index, v.Data) and index.index is not None and index.index.loop == v.POSITIONS
 
 
 def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Recorder) -> None:
@@ -134,7 +155,7 @@ def keyed(value: v.Value, key: v.Data, recorder: Recorder) -> v.Value:
 
 def _within(regions: v.Regions, limits: Limits) -> v.Regions:
     span = Span(*limits)
-    return frozenset(Region(region.role, region.view, region.turns, region.span or span) for region in regions)
+    return frozenset(replace(region, span=region.span or span) for region in regions)
 
 
 def _set_view(result: v.Data, index: v.Value, node: ast.expr) -> View | None:
@@ -148,7 +169,7 @@ def _set_view(result: v.Data, index: v.Value, node: ast.expr) -> View | None:
         view = None if not shift else View.TARGET if shift >= 1 else View.INPUT
     if view is not None:
         result.tokens = frozenset(
-            Region(region.role, view, region.turns, region.span)
+            replace(region, view=view)
             if region.view is View.STREAM or (view is View.TARGET and isinstance(last, ast.Slice))
             else region
             for region in result.tokens

@@ -142,7 +142,8 @@ class LibraryCalls(TensorFunctions):
         if last in _LOSSES and len(arguments) + len(keywords) >= 2:
             return self._loss(arguments, keywords)
         if ".optim" in f".{name}" and "lr_scheduler" not in name and last[0].isupper():
-            return v.Optimizer(v.stores_in(v.Sequence([*arguments, *keywords.values()])), last)
+            given = v.stores_in(v.Sequence([*arguments, *keywords.values()]))
+            return v.Optimizer(given, last, has_moments=last != "SGD" or _has_momentum(arguments, keywords))
         if last in ("defaultdict", "OrderedDict", "Counter"):
             return v.Mapping(rest=v.Data(born=self.machine.recorder.turns))
         if last == "deque":
@@ -274,6 +275,12 @@ class LibraryCalls(TensorFunctions):
             value.scores |= {self.machine.recorder.score(node, value, origin)}
         if value.scores:
             self.machine.recorder.report(node, label, value, is_metric, origin)
+
+
+def _has_momentum(arguments: Arguments, keywords: Keywords) -> bool:
+    """Is SGD given a momentum that may differ from zero?"""
+    momentum = keywords.get("momentum", arguments[2] if len(arguments) > 2 else v.Const(0))
+    return not isinstance(momentum, v.Const) or bool(momentum.value)
 
 
 def _compiled(arguments: list[v.Value]) -> v.Value:

@@ -69,7 +69,7 @@ class Methods(Tensors):
             case v.Optimizer():
                 return self._of_optimizer(receiver, name, arguments, node)
             case v.Sequence():
-                return self.containers.of_sequence(receiver, name, arguments, node)
+                return self.containers.of_sequence(receiver, name, arguments, keywords, node)
             case v.Mapping():
                 return self.containers.of_mapping(receiver, name, arguments, keywords, node)
             case v.File():
@@ -117,9 +117,11 @@ class Methods(Tensors):
             for closure in arguments:
                 if isinstance(closure, v.Function):
                     self.expressions.calls.apply(closure, [], {}, node)
-            self.training.step(optimizer.stores, node, optimizer.name)
+            self.training.step(optimizer, node)
         elif name == "zero_grad":
             self.training.clear(optimizer.stores)
+        elif name == "load_state_dict":
+            optimizer.moments = v.NO_NUMBERS
         elif name == "add_param_group":
             optimizer.stores |= v.stores_in(v.Sequence(arguments))
         return v.Data()

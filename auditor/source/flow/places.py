@@ -48,6 +48,9 @@ class Places:
                 return v.choice(self.attribute(option, name, node) for option in receiver.options if option != v.NONE)
             case v.Data():
                 return self._attribute_of_data(receiver, name)
+            case v.Optimizer() if name == "state":
+                receiver.moments = v.NO_NUMBERS  # who reaches into the moments sets them back
+                return v.Data()
             case v.File() if name in ("name", "stem", "parent", "suffix"):
                 return v.File(receiver.path, receiver.files)
             case _:

@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from auditor.events import Event, Read, Score, Turn, Unknown, Update, UpdateKind, View, overlap, validation
+from auditor.events import Choice, Event, Read, Score, Turn, Unknown, Update, UpdateKind, View, overlap, validation
 from auditor.finding import Location
 from auditor.source.flow.values import Data, Numbers, Regions
 from auditor.source.parse import lines_of
@@ -86,9 +86,13 @@ class Record:
     conditions: list[frozenset[str]] = field(default_factory=list)
     judgements: int = 0  # how many of them compare losses of validation tokens
     token_tests: list[tuple[int, Regions]] = field(default_factory=list)  # those of them that look up a stream token
+    choices: list[Numbers] = field(default_factory=list)  # by losses, behind the conditions around us
+    cancelled: set[int] = field(default_factory=set)  # choices that are taken out before an exponential
     problems: list[Unknown] = field(default_factory=list)
     loop_count: int = 0
     byte_loops: set[int] = field(default_factory=set)  # loops over the bytes of one token
+    orders: dict[int, str] = field(default_factory=dict)  # how lists of loops were put out of their order, by loop
+    headings: dict[int, tuple[Location, str]] = field(default_factory=dict)  # where a loop begins, and its first line
     _picks: set[Numbers] = field(default_factory=set)
     _summed: set[int] = field(default_factory=set)
     _seen: dict[object, int] = field(default_factory=dict)
@@ -102,6 +106,11 @@ class Record:
     def turns(self) -> frozenset[Turn]:
         """The running turns."""
         return frozenset(loop.tag for loop in self.loops)
+
+    def put_in_order(self, loop: Loop, order: str | None) -> None:
+        """A loop begins; `order` says how its list was put out of its order."""
+        if order is not None:
+            self.orders[loop.number] = order
 
     def ended_turn(self) -> frozenset[Turn]:
         """A turn that stands for all turns of a comprehension."""
@@ -136,19 +145,28 @@ class Record:
 
     def counts_anew(self, losses: Data) -> bool:
         """Are these losses of validation tokens that no earlier score has counted with this state?"""
-        if not self._current(losses.losses):
+        if not self.current(losses.losses):
             return False
         before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
         if losses.mixture and not any(score.byte_mixture for score in before):
             return True
         if losses.native and not any(score.native for score in before):
             return True
-        known = frozenset[int]().union(*(score.influences | score.lookups for score in before))
-        return not before or not (losses.influences | losses.lookups) <= known
+        known = frozenset[int]().union(*(score.influences | score.lookups | score.hindsight for score in before))
+        return not before or not (losses.influences | losses.lookups | self.chosen(losses)) <= known
+
+    def chosen(self, losses: Data) -> Numbers:
+        """The choices behind these losses, and around us, that were made by losses of the same tokens."""
+        numbers = losses.hindsight | self.written(losses)
+        if not numbers:
+            return numbers
+        now, active = self.current(losses.losses), self.active
+        found = [event for number in numbers if isinstance(event := self.events[number], Choice)]
+        return frozenset(e.number for e in found if any(overlap(old, new, active) for old in e.tokens for new in now))
 
     def is_unscored(self, losses: Data) -> bool:
         """Are these losses of tokens that are still to be scored in this turn?"""
-        tokens = frozenset(region for region in self._current(losses.losses) if region.view is not View.INPUT)
+        tokens = frozenset(region for region in self.current(losses.losses) if region.view is not View.INPUT)
         return bool(tokens) and not losses.scores and not self._scored_by(tokens)
 
     def met(self, influences: Numbers, key: Regions, by_byte: bool = False) -> Numbers:
@@ -158,7 +176,7 @@ class Record:
         gathered, the score that follows the loop can no longer tell one turn from another. With `by_byte` the bytes of
         one token follow each other within a turn, and only other turns count.
         """
-        now, active = self._current(key), self.active
+        now, active = self.current(key), self.active
         found = set()
         for number in influences:
             update = self.events[number]
@@ -191,12 +209,17 @@ class Record:
                 found |= loops
         return frozenset(found)
 
-    def _current(self, regions: Regions) -> Regions:
+    def current(self, regions: Regions) -> Regions:
         """The validation tokens that this turn selects; those of another turn are memory, not what is scored now."""
         running = {loop.number: loop.turn for loop in self.loops}
         return frozenset(
             region for region in validation(regions) if all(running.get(loop, turn) == turn for loop, turn in region.turns)
         )
+
+    def selects(self, regions: Regions) -> bool:
+        """Does a turn of a running loop select some of these validation tokens, so that they are less than the split?"""
+        running = self.turns
+        return any(region.turns & running for region in self.current(regions))
 
     def is_short_lived(self, born: frozenset[Turn] | None, key: Regions) -> bool:
         """Was a table made in the very turn that selects the tokens of its key?"""
@@ -231,6 +254,12 @@ class Record:
     def picked(self) -> Numbers:
         """Lookups of which an entry was taken, nothing that was taken with it being summed anywhere."""
         return frozenset[int]().union(*(rows for rows in self._picks if not rows & self._summed))
+
+    def written(self, value: Data) -> Numbers:
+        """The choices that decide whether losses are written where we are."""
+        if not self.choices or not (value.losses or value.scores):
+            return frozenset()
+        return frozenset[int]().union(*self.choices)
 
     def tests_of_entry(self, turns: frozenset[Turn]) -> Numbers:
         """The tests around us of the very token of the stream whose turn selects an entry."""

@@ -10,6 +10,8 @@ import ast
 from collections.abc import Iterable
 
 from auditor.events import (
+    Blend,
+    Choice,
     Connect,
     Gate,
     Lookup,
@@ -42,8 +44,9 @@ class Recorder(Record):
 
     def score(self, node: ast.AST, losses: Data, place: Location | None = None) -> int:
         """The losses that `losses` holds enter a sum, or (at `place`) a printed text."""
-        tokens = self._current(losses.losses)
-        key = ("score", place or id(node), self.turns, tokens, losses.influences, losses.lookups, losses.gates)
+        tokens = self.current(losses.losses)
+        chosen = self.chosen(losses)
+        key = ("score", place or id(node), self.turns, tokens, losses.influences, losses.lookups, losses.gates, chosen)
         if key in self._seen:
             return self._seen[key]
         for loop in self.loops:
@@ -58,6 +61,8 @@ class Recorder(Record):
                 influences=losses.influences,
                 lookups=losses.lookups,
                 gates=losses.gates,
+                hindsight=chosen,
+                blends=losses.blends,
                 byte_mixture=losses.mixture,
                 with_gradient=losses.gradient,
                 native=losses.native,
@@ -148,6 +153,20 @@ class Recorder(Record):
         if key in self._seen:
             return self._seen[key]
         return self._add(Gate(**self._common(node), text=text), key)  # type: ignore[arg-type]
+
+    def choice(self, node: ast.AST, text: str, tokens: Regions) -> int:
+        """Losses of `tokens` decide something."""
+        key = ("choice", id(node), self.turns, tokens)
+        if key in self._seen:
+            return self._seen[key]
+        return self._add(Choice(**self._common(node), text=text, tokens=tokens), key)  # type: ignore[arg-type]
+
+    def blend(self, node: ast.AST, text: str) -> int:
+        """Targets and inputs are picked from, position by position."""
+        key = ("blend", id(node))
+        if key in self._seen:
+            return self._seen[key]
+        return self._add(Blend(**self._common(node), text=text), key)  # type: ignore[arg-type]
 
     def report(self, node: ast.AST, label: str, value: Data, is_metric: bool, origin: Location | None) -> None:
         """A number was printed; `origin` is where its text was put together."""

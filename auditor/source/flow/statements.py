@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from auditor.events import Turn
+from auditor.source.flow import ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions, truth
@@ -214,21 +215,23 @@ class StatementEvaluator:
     def _for(self, node: ast.For | ast.AsyncFor, env: v.Environment) -> Outcome:
         """A loop over lists that are joined is a loop over each: the second may come back to the tokens of the first."""
         *before, last = _joined_lists(node.iter)
+        order = ordering.of_strides([*before, last], node.iter)
         for part in before:
             loop = ast.For(target=node.target, iter=part, body=node.body, orelse=[])
-            if self._over(ast.copy_location(loop, node), env) is Outcome.LEAVE:
+            if self._over(ast.copy_location(loop, node), env, order) is Outcome.LEAVE:
                 return Outcome.LEAVE
         loop = ast.For(target=node.target, iter=last, body=node.body, orelse=node.orelse)
-        return self._over(ast.copy_location(loop, node) if before else node, env)
+        return self._over(ast.copy_location(loop, node) if before else node, env, order)
 
-    def _over(self, node: ast.For | ast.AsyncFor, env: v.Environment) -> Outcome:
+    def _over(self, node: ast.For | ast.AsyncFor, env: v.Environment, order: str | None = None) -> Outcome:
         iterated = self.expressions.value(node.iter, env)
         items = self._positions(node.iter, env) or self._known_items(iterated)
         if items is not None:
             return self._item_by_item(node, items, env)
         if _is_empty(iterated):
             return self.block(node.orelse, env)
-        with self.machine.loop(node.body, last=None if _runs_once(iterated) else _last_value(node.iter)) as loop:
+        with self.machine.loop(node, last=None if _runs_once(iterated) else _last_value(node.iter)) as loop:
+            self.machine.recorder.put_in_order(loop, order or ordering.of(iterated))
             for turn in (0, 1):
                 loop.turn = turn
                 before = dict(env.names)
@@ -278,7 +281,7 @@ class StatementEvaluator:
         if truth(value) is False and not (_switches(value) and self.machine.explore):
             return self.block(node.orelse, env)
         counters = [name for name in _counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
-        with self.machine.loop(node.body, is_while=True) as loop:
+        with self.machine.loop(node) as loop:
             for turn in (0, 1):
                 loop.turn = turn
                 before = dict(env.names)

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from auditor.events import View, validation
+from auditor.source.flow import hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import is_true
 from auditor.source.flow.expressions import Expressions
@@ -65,6 +66,8 @@ class TensorFunctions:
         if last in ("logaddexp", "logsumexp", "maximum"):
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
         result.counted = last in _HISTOGRAMS
+        ordering.shuffled(last, arguments, result, node)
+        hindsight.marked(result, last, arguments, node, self.machine.recorder)
         data = next((a for a in arguments if isinstance(a, v.Data)), None)
         if data is None:
             return result
@@ -148,6 +151,8 @@ class TensorFunctions:
             inside = [v.summary(argument) for argument in arguments[1:]]
             result.shift = next((data.shift for data in inside if data.shift is not None), None)
             result.mask = all(data.mask for data in inside)
+            if _blends(inside):
+                result.blends |= {self.machine.recorder.blend(node, ast.unparse(node)[:120])}
         return result
 
     def _tells_target(self, condition: v.Data) -> bool:
@@ -160,3 +165,10 @@ class TensorFunctions:
         if isinstance(table, v.Data) and validation(key.tokens):
             self.calls.assignments.write_table(table, key, merged(arguments[2:]), node)
         return v.NONE
+
+
+def _blends(parts: list[v.Data]) -> bool:
+    """Are some of the parts validation tokens to be predicted, and others tokens before them, and nothing more?"""
+    plain = [data for data in parts if not (data.losses or data.scores or data.stores or data.by_token or data.mask)]
+    views = [{region.view for region in validation(data.tokens)} for data in plain]
+    return {View.TARGET} in views and any(seen and View.TARGET not in seen for seen in views)

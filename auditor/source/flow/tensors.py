@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Mapping
 
 from auditor.events import validation
+from auditor.source.flow import hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.containers import Containers
 from auditor.source.flow.expressions import Expressions
@@ -128,7 +129,9 @@ class Tensors:
         if name in ("append", "extend", "add", "write", "update", "put", "insert"):
             data.absorb(self._scored(v.derived(*given), node))
             return v.NONE
-        return _computed(data, given, name)
+        result = hindsight.marked(_computed(data, given, name), name, [data, *given], node, self.machine.recorder)
+        ordering.shuffled(name, arguments, result, node)
+        return result
 
     def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """A plain tensor becomes one that an optimizer can change."""
@@ -173,6 +176,7 @@ class Tensors:
                 loop.carried = True  # the next turn reads what this one wrote
         quotient = combined(v.derived(place), other, op)
         place.absorb(change)
+        place.absorb(v.Data(hindsight=self.machine.recorder.written(change)))
         if isinstance(quotient, v.Data):
             place.hashed |= quotient.hashed
             place.per_byte |= quotient.per_byte
@@ -231,6 +235,7 @@ class Tensors:
         """The tensor takes over the values of another."""
         if data.alias is None:
             data.absorb(value)
+            data.absorb(v.Data(hindsight=self.machine.recorder.written(value)))
             return
         store = data.alias
         if store.root in {other.root for other in value.stores} and validation(value.tokens):
@@ -311,7 +316,7 @@ def _computed(data: v.Data, given: list[v.Data], name: str) -> v.Data:
     if name in _COPIES or name in ("minimum", "clamp", "clip", "any", "max"):
         result.table_word, result.rows = data.table_word, data.rows
     if name in _COPIES:
-        result.shift, result.mask, result.table = data.shift, data.mask, data.table
+        result.shift, result.mask, result.table, result.order = data.shift, data.mask, data.table, data.order
     return result
 
 

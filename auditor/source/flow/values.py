@@ -53,6 +53,7 @@ class Sequence:
     is_tuple: bool = False
     turns: frozenset[Turn] = NO_TURNS
     base: Sequence | None = None
+    order: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -144,10 +145,12 @@ class Instance:
 
 @dataclass(slots=True, eq=False)
 class Optimizer:
-    """Anything with a `step` over parameters."""
+    """Anything with a `step` over parameters; `moments` are the steps that its running averages remember."""
 
     stores: frozenset[Store]
     name: str
+    has_moments: bool = True
+    moments: Numbers = NO_NUMBERS
 
 
 @dataclass(slots=True, eq=False)
@@ -250,7 +253,9 @@ def _same(first: Value, second: Value) -> bool:
 def deciding(test: Value) -> Data | None:
     """What whatever a test decides has to remember of it; None if nothing."""
     data = summary(test)
-    return Data(gates=data.gates, native=data.native) if data.gates or data.native else None
+    if not (data.gates or data.hindsight or data.native):
+        return None
+    return Data(gates=data.gates, hindsight=data.hindsight, native=data.native)
 
 
 def summary(value: Value, depth: int = 0) -> Data:
