@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from itertools import chain
 from typing import ClassVar
 
 from auditor.events import Score
@@ -55,8 +54,8 @@ class ByteLevelMixture(Rule):
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores whose loss mixes a token's probability with a predictor of bytes."""
         scores = [score for score in submission.flow.submitted.scores() if score.native] if submission.flow else []
-        compiled = self._in_compiled_code(submission, ruleset, scores)
-        found = chain(compiled, judge(self, submission, ruleset, _breaches, _passed, reads_native=False))
+        yield from self._in_compiled_code(submission, ruleset, scores)
+        found = judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
         yield from confront(self, submission, ruleset, found, mixed_cheaply)
 
     def _in_compiled_code(self, submission: Submission, ruleset: Ruleset, scores: list[Score]) -> Iterator[Statement]:

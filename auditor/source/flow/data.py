@@ -40,18 +40,18 @@ class Data:
     What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
     `lookups`, `gates`, (choices by losses) `hindsight` and (targets among inputs) `blends` what shaped it, `tests` the
     tests of stream tokens that decided single entries: gates of whoever takes the entry of a token to score that token;
-    `rows` are lookups whose answers under hashed keys it still holds one by one. `per_byte` is a score divided by bytes,
-    `spread` a token's log probability divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture`
-    where the two were mixed. `hashed` are the tokens that bit operations have mixed into a key, `all_of` something
-    computed for every number of a range, `table` something that tokens were counted into, `table_word` what that says
-    about the realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram, `mask` a
-    test of anything, `hit` whether the realised token is another one, `native` something that compiled code decides,
-    `judged` one that compares losses of validation tokens, `peeks` one that does so before they are scored, `weights`
-    something computed from parameters, `gradient` whether a backward pass through it is possible.
+    `rows` are lookups whose answers under hashed keys it still holds one by one. `per_byte` is a score divided by
+    bytes, `spread` a token's log probability divided over its bytes, `of_bytes` what single bytes of a token decide,
+    `mixture` where the two were mixed. `hashed` are the tokens that bit operations have mixed into a key, `all_of`
+    something computed for every number of a range, `table` something that tokens were counted into, `table_word` what
+    that says about the realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram,
+    `mask` a test of anything, `hit` whether the realised token is another one, `native` something that compiled code
+    decides, `judged` one that compares losses of validation tokens, `peeks` one that does so before they are scored,
+    `weights` something computed from parameters, `gradient` whether a backward pass through it is possible.
 
-    Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
-    `index` a loop's counter, `span` the positions of a window that it is limited to, `order` how its items were put out of
-    their order.
+    Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a
+    distance, `index` a loop's counter, `span` the positions of a window that it is limited to, `order` how its items
+    were put out of their order.
 
     What it belongs to: `alias` is the state whose live parameters it is, `base` the tensor that it is a view of (writes go
     there too), `born` the turns in which it was made, `name` what it was bound to, `text` and `origin` a text's known
@@ -129,8 +129,7 @@ def merge_into(target: Data, other: Data) -> None:
         target.turns |= other.turns
     if other.scores:
         target.scores |= other.scores
-    if other.lookups or other.gates or other.tests or other.hindsight or other.blends:
-        _merge_shapers(target, other)
+    _merge_answers(target, other)
     if other.hashed or other.spelled:
         target.hashed |= other.hashed
         target.spelled |= other.spelled
@@ -149,12 +148,14 @@ def _merge_regions(target: Data, other: Data) -> None:
         target.losses = coarse(target.losses)
 
 
-def _merge_shapers(target: Data, other: Data) -> None:
-    target.lookups |= other.lookups
-    target.gates |= other.gates
-    target.tests |= other.tests
-    target.hindsight |= other.hindsight
-    target.blends |= other.blends
+def _merge_answers(target: Data, other: Data) -> None:
+    if other.lookups or other.gates or other.tests:
+        target.lookups |= other.lookups
+        target.gates |= other.gates
+        target.tests |= other.tests
+    if other.hindsight or other.blends:
+        target.hindsight |= other.hindsight
+        target.blends |= other.blends
 
 
 def _merge_marks(target: Data, other: Data) -> None:

@@ -82,7 +82,7 @@ def write(machine: Machine, opened: v.File, value: v.Data, node: ast.AST) -> Non
     v.merge_into(machine.files.setdefault(opened.path, v.Data()), value)
     if value.weights and not (value.losses or value.scores):
         machine.recorder.selection(node)
-        machine.recorder.write(node, opened.path, value)
+        machine.recorder.write(node, opened.path.replace("\0", ".."), value)
 
 
 def method(machine: Machine, opened: v.File, name: str, arguments: list[v.Value], node: ast.AST) -> v.Value:

@@ -166,7 +166,7 @@ def _set_view(result: v.Data, index: v.Value, node: ast.expr) -> View | None:
         view = _view_of_slice(last, value)
     else:
         shift = value.shift if isinstance(value, v.Data) else None
-        view = None if shift is None else View.TARGET if shift >= 1 else View.INPUT
+        view = None if not shift else View.TARGET if shift >= 1 else View.INPUT
     if view is not None:
         result.tokens = frozenset(
             replace(region, view=view)

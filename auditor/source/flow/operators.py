@@ -153,7 +153,7 @@ def _shift(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast
         if isinstance(second, v.Const):
             behind = None if left.shift is None else -1
             return behind if number is None else (left.shift or 0) - number
-        return None if _is_distance(left, right) else -1
+        return None if _is_distance(left, right) and not (left.all_of and not right.all_of) else -1
     return None
 
 

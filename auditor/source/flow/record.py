@@ -90,8 +90,9 @@ class Record:
     cancelled: set[int] = field(default_factory=set)  # choices that are taken out before an exponential
     problems: list[Unknown] = field(default_factory=list)
     loop_count: int = 0
-    orders: dict[int, str] = field(default_factory=dict)  # how lists of loops were put out of their order, by loop
     byte_loops: set[int] = field(default_factory=set)  # loops over the bytes of one token
+    orders: dict[int, str] = field(default_factory=dict)  # how lists of loops were put out of their order, by loop
+    headings: dict[int, tuple[Location, str]] = field(default_factory=dict)  # where a loop begins, and its first line
     _picks: set[Numbers] = field(default_factory=set)
     _summed: set[int] = field(default_factory=set)
     _seen: dict[object, int] = field(default_factory=dict)
@@ -162,12 +163,6 @@ class Record:
         now, active = self.current(losses.losses), self.active
         found = [event for number in numbers if isinstance(event := self.events[number], Choice)]
         return frozenset(e.number for e in found if any(overlap(old, new, active) for old in e.tokens for new in now))
-
-    def written(self, value: Data) -> Numbers:
-        """The choices that decide whether losses are written where we are."""
-        if not self.choices or not (value.losses or value.scores):
-            return frozenset()
-        return frozenset[int]().union(*self.choices)
 
     def is_unscored(self, losses: Data) -> bool:
         """Are these losses of tokens that are still to be scored in this turn?"""
@@ -259,6 +254,12 @@ class Record:
     def picked(self) -> Numbers:
         """Lookups of which an entry was taken, nothing that was taken with it being summed anywhere."""
         return frozenset[int]().union(*(rows for rows in self._picks if not rows & self._summed))
+
+    def written(self, value: Data) -> Numbers:
+        """The choices that decide whether losses are written where we are."""
+        if not self.choices or not (value.losses or value.scores):
+            return frozenset()
+        return frozenset[int]().union(*self.choices)
 
     def tests_of_entry(self, turns: frozenset[Turn]) -> Numbers:
         """The tests around us of the very token of the stream whose turn selects an entry."""

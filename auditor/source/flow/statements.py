@@ -230,7 +230,7 @@ class StatementEvaluator:
             return self._item_by_item(node, items, env)
         if _is_empty(iterated):
             return self.block(node.orelse, env)
-        with self.machine.loop(node.body, last=None if _runs_once(iterated) else _last_value(node.iter)) as loop:
+        with self.machine.loop(node, last=None if _runs_once(iterated) else _last_value(node.iter)) as loop:
             self.machine.recorder.put_in_order(loop, order or ordering.of(iterated))
             for turn in (0, 1):
                 loop.turn = turn
@@ -281,7 +281,7 @@ class StatementEvaluator:
         if truth(value) is False and not (_switches(value) and self.machine.explore):
             return self.block(node.orelse, env)
         counters = [name for name in _counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
-        with self.machine.loop(node.body, is_while=True) as loop:
+        with self.machine.loop(node) as loop:
             for turn in (0, 1):
                 loop.turn = turn
                 before = dict(env.names)

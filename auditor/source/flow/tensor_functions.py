@@ -93,10 +93,10 @@ class TensorFunctions:
         result.born = self.machine.recorder.turns
         result.index = v.Index(v.POSITIONS, 0, 0) if last == "arange" else None
         result.all_of = last == "arange"
-        return self._new(result, arguments, keywords)
+        return self._new(last, result, arguments, keywords)
 
-    def _new(self, result: v.Data, arguments: Arguments, keywords: Keywords) -> v.Value:
-        first = arguments[0] if arguments else v.NONE
+    def _new(self, last: str, result: v.Data, arguments: Arguments, keywords: Keywords) -> v.Value:
+        first = v.NONE if last in _SIZED or not arguments else arguments[0]  # a size is no position
         if isinstance(first, v.Data):
             result.shift, result.mask = first.shift, first.mask
         elif isinstance(first, v.Const) and len(arguments) > 1 and isinstance(arguments[1], v.Data):

@@ -312,3 +312,32 @@ with ThreadPoolExecutor(4) as pool:
 print(f"final val_bpb:{promise.result():.4f}")
 """
     assert trace_of(tmp_path, body).scores()
+
+
+def test_a_story_stands_under_the_first_lines_of_its_loops(tmp_path: Path):
+    body = """
+loss_sum = torch.zeros(())
+for start in range(0, val_tokens.numel() - 1, 64):
+    x, y = val_tokens[start : start + 64], val_tokens[start + 1 : start + 65]
+    loss_sum += F.cross_entropy(model.forward_logits(x), y)
+    for epoch in range(3):
+        loss_sum += 0
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    lines = [line for line in tell(flow_of(tmp_path, body)).splitlines() if "reads" not in line]
+
+    assert [line.split(": ", 1)[1] for line in lines[1:]] == [
+        "for start in range(0, val_tokens.numel() - 1, 64):",
+        "scores validation tokens with GPT",
+        "prints final val_bpb:..",
+    ]
+    assert [len(line) - len(line.lstrip()) for line in lines[1:]] == [2, 4, 2]
+
+
+def test_a_story_says_that_no_printed_score_reads_a_warm_up(tmp_path: Path):
+    body = """
+spare = GPT()
+train(spare, val_tokens)
+print(f"final val_bpb:{evaluate(model):.4f}")
+"""
+    assert "not scored before; no printed score reads the result" in tell(flow_of(tmp_path, body))
