@@ -4,7 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 REPO ?= $(PGOLF_CORPUS)
 
-.PHONY: demo test check types lint docs docs-site bench corpus clean
+.PHONY: demo browser test check types lint docs docs-site bench corpus clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -14,7 +14,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed  ## data, two short seeds, their record, its audit, and the audit of a submission that cheats
 	$(PY) cli.py demo
 
-test: check  ## static checks, then every test that needs no corpus
+browser: $(VENV)/.installed  ## fetch a headless Chromium for the tests of the HTML report, unless there is one
+	$(PY) -m tools.get_browser
+
+test: check browser  ## static checks, then every test that needs no corpus
 	$(PY) -m pytest -q -n 2
 
 check: lint types  ## style, types, import direction, generated pages
