@@ -38,24 +38,16 @@ def constant_results(tree: ast.Module) -> dict[str, object]:
     return found
 
 
-def constant_attributes(tree: ast.Module, kinds: Kinds) -> dict[Key, object]:
-    """Attributes that are set once in the whole program, to a literal, by the constructor of their class."""
-    targets = Counter(_set_attributes(tree))
-    return {
-        (name, attr): to_value(value)
-        for name, attr, value in _set_by_constructors(kinds)
-        if targets[attr] == 1 and is_constant(value)
-    }
+def constructed_attributes(tree: ast.Module, kinds: Kinds) -> tuple[dict[Key, object], set[Key]]:
+    """Of the attributes that are set once in the whole program, by the constructor of their class: literals, and objects.
 
-
-def definite_attributes(tree: ast.Module, kinds: Kinds) -> set[Key]:
-    """Attributes that are set once in the whole program, by the constructor of their class, to a new object: never None."""
-    targets = Counter(_set_attributes(tree))
-    return {
-        (name, attr)
-        for name, attr, value in _set_by_constructors(kinds)
-        if targets[attr] == 1 and isinstance(value, ast.Call) and kinds.of(value, {}) in kinds.classes
-    }
+    An object is one of a class of the program, so it is never None.
+    """
+    num_set = Counter(_set_attributes(tree))
+    once = [(name, attr, value) for name, attr, value in _set_by_constructors(kinds) if num_set[attr] == 1]
+    literals = {(name, attr): to_value(value) for name, attr, value in once if is_constant(value)}
+    objects = {(name, attr) for name, attr, value in once if kinds.is_construction(value)}
+    return literals, objects
 
 
 def _set_by_constructors(kinds: Kinds) -> Iterator[tuple[str, str, ast.expr]]:
