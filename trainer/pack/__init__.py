@@ -85,6 +85,7 @@ def pack_package(package: Package, entry: str, settings: Settings, *, readable: 
     for module in modules:
         if module.name in TRUSTED and not readable:
             drop_checks(module.tree)
+    modules[-1].external.setdefault("os", "import os")  # for variables of the environment
     tree = merge(modules)
     specialise(tree, settings)
     narrow_tables(tree, settings)

@@ -28,13 +28,15 @@ Key = tuple[str, str]  # (class, method); ("", function)
 
 
 def constant_results(tree: ast.Module) -> dict[str, object]:
-    """Functions at the top that only return a literal."""
+    """Functions at the top that only return a literal, or do nothing."""
     found: dict[str, object] = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not node.decorator_list:
             match [statement for statement in node.body if not isinstance(statement, ast.Expr)]:
                 case [ast.Return(value=value)] if value is not None and is_constant(value):
                     found[node.name] = to_value(value)
+                case [ast.Pass() | ast.Return(value=None)]:
+                    found[node.name] = None
     return found
 
 
