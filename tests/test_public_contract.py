@@ -69,6 +69,7 @@ COMMANDS = {
     "train": {"--help", "--preset", "--set", "--settings", "--resume", "--overwrite", "--quiet"},
     "eval": {"--help", "--preset", "--set"},
     "data": {"--help"},
+    "pack": {"--help", "--preset", "--run", "--set", "--output", "--readable", "--self-extracting"},
     "record": {"--help", "--script", "--name", "--author", "--github-id", "--blurb", "--track", "--date", "--records"},
     "completion": {"--help"},
 }

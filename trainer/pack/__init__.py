@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from trainer.config import Config
@@ -75,6 +75,12 @@ def pack(config: Config, *, readable: bool = False) -> Packed:
 
     `readable` keeps docstrings, comments, annotations and layout, and every check.
     """
+    nobody = replace(config.run, output="", author="", github_id="")  # no script holds where, or whose, a run is
+    return _pack(replace(config, run=nobody), readable)
+
+
+@lru_cache(maxsize=8)
+def _pack(config: Config, readable: bool) -> Packed:
     return pack_package(TRAINER, ENTRY, settings_of(config), readable=readable)
 
 

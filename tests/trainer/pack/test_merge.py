@@ -26,7 +26,9 @@ SECOND = """
 
 
 def test_names_that_two_modules_define_stay_apart(tmp_path):
-    source = packed_source(tmp_path, first=FIRST, second=SECOND, main="from own.second import areas\nresult = areas()\nprint(result)")
+    source = packed_source(
+        tmp_path, first=FIRST, second=SECOND, main="from own.second import areas\nresult = areas()\nprint(result)"
+    )
     assert executed(source)["result"] == [pytest.approx(3.14159, abs=1e-5), 2]
     assert "second_Group" in source
     assert "unused" not in source
@@ -39,7 +41,10 @@ def test_a_module_that_is_named_gives_its_members(tmp_path):
 
 
 def test_what_hides_a_builtin_is_renamed(tmp_path):
-    modules = {"first": "def max(a): return 'own'", "main": "from own.first import max\nresult = max(1)\nother = min(2, 3)\nprint(result, other)"}
+    modules = {
+        "first": "def max(a): return 'own'",
+        "main": "from own.first import max\nresult = max(1)\nother = min(2, 3)\nprint(result, other)",
+    }
     names = executed(packed_source(tmp_path, **modules))
     assert (names["result"], names["other"]) == ("own", 2)
 
@@ -70,5 +75,7 @@ def test_what_cannot_be_packed_is_told(tmp_path, modules, reason):
 
 
 def test_a_module_of_which_nothing_is_needed_is_not_read(tmp_path):
-    package = make_package(tmp_path, main="from own.a import f\nfrom own.b import g\nprint(f())", a="def f(): return 1", b="not python")
+    package = make_package(
+        tmp_path, main="from own.a import f\nfrom own.b import g\nprint(f())", a="def f(): return 1", b="not python"
+    )
     assert [module.name for module in collect(package, "main")] == ["a", "main"]

@@ -54,7 +54,9 @@ MAIN = """
 def specialised(tmp_path, kind: str) -> str:
     values = {("TTTConfig", "kind"): kind, ("TTTConfig", "rank"): 3, ("TTTConfig", "lr"): 0.5}
     variables = {("TTTConfig", "lr"): "TTT_LR"}
-    settings = Settings(fixed={key: value for key, value in values.items() if key not in variables}, variables=variables, values=values)
+    settings = Settings(
+        fixed={key: value for key, value in values.items() if key not in variables}, variables=variables, values=values
+    )
     return packed_source(tmp_path, settings=settings, config=CONFIG, main=MAIN)
 
 
@@ -105,7 +107,9 @@ def test_comments_docstrings_and_annotations_are_gone(baseline):
 
 def test_equal_settings_give_equal_bytes_under_any_hash_seed(baseline, tmp_path):
     program = "import sys; from trainer.config import preset; from trainer.pack import pack; sys.stdout.buffer.write(pack(preset('baseline')).plain)"
-    other = subprocess.run([sys.executable, "-c", program], env=os.environ | {"PYTHONHASHSEED": "7"}, capture_output=True, check=True)
+    other = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"PYTHONHASHSEED": "7"}, capture_output=True, check=True
+    )
     assert other.stdout == baseline.encode()
 
 
