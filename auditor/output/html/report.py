@@ -1,4 +1,4 @@
-"""One report as a page of its own: verdict, where the number comes from, what decides it, the evaluation, sizes, the rest."""
+"""One report as an article: verdict, where the number comes from, what decides it, the evaluation, sizes, the rest."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MARKS: Mapping[str, str] = {
     Verdict.CLEAN: "✓",
     Verdict.ERROR: "!",
 }
-_PLACE = re.compile(r"(\S+:\d+) (.+)")
+_PLACE = re.compile(r"(.+?:\d+) (.+)")
 
 
 def show(report: Report, rules: Mapping[str, Rule], prefix: str) -> Markup:
@@ -61,7 +61,7 @@ class _Article:
         yield self._section("decides", "What decides it", join(map(self._result, deciding(report))))
         yield self._section("evaluation", "The evaluation", self._evaluation())
         yield self._section("size", "Size", size_bars(report))
-        yield self._section("run", "Run", _items(run_sentences(self.report)))
+        yield self._section("run", "Run", _items(run_sentences(report)))
         yield self._section("notes", "Notes", _items(f"{item.rule_id}: {said(item)}" for item in notes(report)))
         yield self._section("open", "Not established", _named(not_established(report)))
         yield self._section("unread", "Could not be read", _items(unreadable(report)))
@@ -81,7 +81,9 @@ class _Article:
         verdict = element(
             "span", element("span", MARKS[report.verdict], aria_hidden="true"), f" {report.verdict}", class_="verdict"
         )
-        title = element("h1", verdict, " ", element("bdi", name(report)), class_=f"title is-{report.verdict}", tabindex="-1")
+        title = element(
+            "h1", verdict, " ", element("bdi", name(report)), class_=f"title is-{report.verdict}", tabindex="-1"
+        )
         reason = element("p", f"{sentence(verdict_reason(report))}.", class_="lead")
         return element("header", title, reason, self._facts(), class_="head")
 
@@ -150,7 +152,9 @@ def _finding(finding: Finding) -> Markup:
 
 def _on_whose_word(rule: Rule) -> Markup:
     asks = element("p", describe(rule).sections["Requirement"])
-    return element("details", element("summary", "What the rule asks, and on whose authority"), asks, _items(authorities(rule)))
+    return element(
+        "details", element("summary", "What the rule asks, and on whose authority"), asks, _items(authorities(rule))
+    )
 
 
 def _row(result: RuleResult) -> Markup:
@@ -184,7 +188,9 @@ def _story(lines: Sequence[str]) -> Markup:
     if not lines:
         return EMPTY
     told = join(map(_told, lines))
-    return element("details", element("summary", "The same line by line, in program order"), element("ol", told, class_="story"))
+    return element(
+        "details", element("summary", "The same line by line, in program order"), element("ol", told, class_="story")
+    )
 
 
 def _told(line: str) -> Markup:
