@@ -21,7 +21,7 @@ import torch
 
 from trainer.artifact import SavedArtifact
 from trainer.checkpoint import Checkpoints
-from trainer.config import Config, from_dict
+from trainer.config import Config, RunConfig, from_dict
 from trainer.data import (
     TrainLoader,
     TrainShards,
@@ -217,13 +217,18 @@ def _pack_script(folder: Path, config: Config, log: Log) -> int:
     Where no script can be made, all modules of the trainer count.
     """
     try:
-        script = pack(config).plain
+        script = pack(_of_any_seed(config)).plain
     except ValueError as error:
         modules = list(Path(__file__).parent.rglob("*.py"))
         log.line(f"pack: no script: {error}; all {len(modules)} modules are counted")
         return sum(path.stat().st_size for path in modules)
     write_atomically(folder / SCRIPT_NAME, script)
     return len(script)
+
+
+def _of_any_seed(config: Config) -> Config:
+    """The configuration with the default seed: runs that differ by the seed alone are runs of one script."""
+    return replace(config, run=replace(config.run, seed=RunConfig().seed))
 
 
 def _finish(
