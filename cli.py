@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from trainer.command import add_eval_parser, add_train_parser
 from trainer.data_command import add_data_parser
 from trainer.demo import add_demo_parser
+from trainer.pack_command import add_pack_parser
 from trainer.record import add_record_parser
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     add_data_parser(commands)
     add_record_parser(commands, _compare)
     add_demo_parser(commands)
+    add_pack_parser(commands)
     completion = commands.add_parser("completion", help="print a shell's completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     completion.set_defaults(run=_completion)

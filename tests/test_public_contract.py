@@ -101,6 +101,7 @@ COMMANDS = {
         "--records",
     },
     "demo": {"--help", "--output"},
+    "pack": {"--help", "--preset", "--run", "--set", "--output", "--readable", "--self-extracting"},
     "completion": {"--help"},
 }
 

@@ -74,8 +74,8 @@ def _relevant(trace: Trace, counted: frozenset[int], offences: frozenset[int]) -
         if event.number in scores:
             yield scores[event.number]
         elif isinstance(event, Update) and validation(event.tokens):
-            if event.number in behind or not training.intersection(event.loops):
-                yield event
+            is_shown = event.number in behind or not training.intersection(event.loops)
+            yield from (event,) if is_shown else ()
 
 
 def _apart(trace: Trace) -> frozenset[int]:

@@ -70,6 +70,10 @@ class Kinds:
         """Is a class derived from another one of the program, or another from it?"""
         return name in self._related
 
+    def is_construction(self, node: ast.expr) -> bool:
+        """Does an expression make an object of a class of the program?"""
+        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.classes
+
     def bases_of(self, name: str) -> list[str]:
         """The bases of a class of the program as they are written."""
         return [ast.unparse(base) for base in self.classes[name].bases]

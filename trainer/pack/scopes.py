@@ -28,6 +28,8 @@ def bindings(nodes: list[ast.stmt] | list[ast.expr] | list[ast.comprehension]) -
     while pending:
         node = pending.pop()
         match node:
+            case None:  # a missing key or default
+                continue
             case ast.FunctionDef() | ast.ClassDef():
                 yield node.name
                 pending += node.decorator_list

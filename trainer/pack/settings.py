@@ -77,7 +77,7 @@ WRITTEN_WHOLE = frozenset({"ModelConfig"})  # its fields are the header of the a
 class Settings:
     """`fixed` is the value of (class, field) where it is fixed; `variables` the environment variable of the others."""
 
-    fixed: Mapping[Field, object]
+    fixed: dict[Field, object]
     variables: Mapping[Field, str]
     values: Mapping[Field, object]
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 STANDARD_LIBRARY = ("lzma", "zlib")
 WORTH_A_PACKAGE_BYTES = 64
+_DICTIONARY_BYTES = 1 << 20  # more than any script has; what the loader's decoder allows by itself is more again
 _LITERAL_CONTEXT_BITS = range(5)  # text has no alignment, so the position bits are zero
 
 
@@ -47,7 +48,8 @@ def choose(forms: dict[str, Wrapped]) -> Wrapped:
 
 def _candidates(source: bytes) -> Iterator[Wrapped]:
     for bits in _LITERAL_CONTEXT_BITS:
-        filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": bits, "lp": 0, "pb": 0}]
+        options = {"preset": 9 | lzma.PRESET_EXTREME, "dict_size": _DICTIONARY_BYTES, "lc": bits, "lp": 0, "pb": 0}
+        filters = [{"id": lzma.FILTER_LZMA2, **options}]
         data = lzma.compress(source, format=lzma.FORMAT_RAW, filters=filters)
         yield _file("lzma", "lzma.decompress({},3,None,[{{'id':33}}])", data)
     yield _file("zlib", "zlib.decompress({})", zlib.compress(source, 9))

@@ -36,7 +36,7 @@ MARKS: Mapping[str, str] = {
     Verdict.CLEAN: "✓",
     Verdict.ERROR: "!",
 }
-_PLACE = re.compile(r"(\S+:\d+) (.+)")
+_PLACE = re.compile(r"(.+?:\d+) (.+)")
 
 
 def show(report: Report, rules: Mapping[str, Rule], prefix: str) -> Markup:
