@@ -21,7 +21,7 @@ import torch
 
 from trainer.artifact import SavedArtifact
 from trainer.checkpoint import Checkpoints
-from trainer.config import Config, RunConfig, from_dict, to_dict
+from trainer.config import Config, from_dict, to_dict
 from trainer.data import (
     TrainLoader,
     TrainShards,
@@ -218,18 +218,13 @@ def _pack_script(folder: Path, config: Config, log: Log) -> int:
     """
     write_atomically(folder / CONFIG_NAME, (json.dumps(to_dict(config), indent=2) + "\n").encode())
     try:
-        script = pack(_of_any_seed(config)).plain
+        script = pack(config).plain
     except ValueError as error:
         modules = list(Path(__file__).parent.rglob("*.py"))
         log.line(f"pack: no script: {error}; all {len(modules)} modules are counted")
         return sum(path.stat().st_size for path in modules)
     write_atomically(folder / SCRIPT_NAME, script)
     return len(script)
-
-
-def _of_any_seed(config: Config) -> Config:
-    """The configuration with the default seed: runs that differ by the seed alone are runs of one script."""
-    return replace(config, run=replace(config.run, seed=RunConfig().seed))
 
 
 def _finish(
