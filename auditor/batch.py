@@ -21,10 +21,14 @@ from typing import Protocol
 from auditor.engine import audit
 from auditor.report import Report, SubmissionSummary, Unreadable
 from auditor.rule import Rule, Ruleset
+from auditor.run.facts import RunFacts
+from auditor.run.observe import RunOptions, observe
 from auditor.submission.errors import SubmissionError
 from auditor.submission.locate import locate
-from auditor.submission.repository import Repository
+from auditor.submission.repository import ChangeSet, Repository
 from auditor.submission.submission import Submission
+
+_NUM_NAMED = 3  # ours: files that a notice names
 
 
 class Job(Protocol):
@@ -77,10 +81,10 @@ class PullRequestJob:
 
 @dataclass(frozen=True, slots=True)
 class ChangeJob:
-    """One submission folder that a checkout's head adds to a base."""
+    """One submission folder that a change touches: what HEAD adds to a base, or the index to HEAD (`base` is None)."""
 
     repository: Path
-    base: str
+    base: str | None
     folder: str
 
     @property
@@ -89,11 +93,11 @@ class ChangeJob:
         return self.folder
 
     def open(self) -> Submission | Unreadable:
-        """The submission as the head has it."""
-        for submission in _repository(self.repository).change(self.base):
+        """The submission as the change has it."""
+        for submission in change_set(self.repository, self.base).submissions():
             if submission.path == self.folder:
                 return submission
-        return Unreadable(path=self.folder, reason=f"is no longer part of the change against {self.base}", fatal=True)
+        return Unreadable(path=self.folder, reason="is no longer part of the change", fatal=True)
 
 
 @lru_cache(maxsize=2)  # one repository per run; a worker keeps its git process
@@ -115,38 +119,83 @@ def jobs_for_pull_requests(repository: Path, numbers: Sequence[int], folder: str
     return [PullRequestJob(repository, number, folder) for number in numbers or _repository(repository).all_pull_requests()]
 
 
-def jobs_for_change(repository: Path, base: str) -> list[Job | Unreadable]:
-    """A job for every submission that the head adds to or changes against `base`. SubmissionError: no such commit."""
-    return [ChangeJob(repository, base, submission.path) for submission in _repository(repository).change(base)]
+def change_set(repository: Path, base: str | None) -> ChangeSet:
+    """What HEAD adds to `base`, or the index to HEAD where that is None. SubmissionError: no repository, no such commit."""
+    opened = _repository(repository)
+    return opened.staged() if base is None else opened.against(base)
+
+
+def jobs_for_change(repository: Path, base: str | None) -> list[Job | Unreadable]:
+    """A job for each submission folder that a change touches. SubmissionError as for `change_set`."""
+    return [ChangeJob(repository, base, found.path) for found in change_set(repository, base).submissions()]
+
+
+def notices_on_change(repository: Path, base: str | None) -> list[str]:
+    """What to know about a change beside its submissions: that it has none, what it removes, what is not part of it yet."""
+    change = change_set(repository, base)
+    notices = []
+    if not change.folders and not change.reduced:
+        against = "what is staged" if base is None else f"the change against {base}"
+        touched = _shortly([f"{item.kind} {item.path}" for item in change.changes]) or "no file"
+        notices.append(f"nothing to audit: {against} touches no submission folder ({touched})")
+    notices += [f"the change deletes the submission folder {folder}" for folder in change.removed]
+    uncommitted = () if base is None else _repository(repository).uncommitted()
+    if left_out := [path for path in uncommitted if path.startswith("records/")]:
+        notices.append(f"HEAD was audited, without what is not committed: {_shortly(left_out)}")
+    return notices
+
+
+def _shortly(words: Sequence[str]) -> str:
+    more = len(words) - _NUM_NAMED
+    return ", ".join([*words[:_NUM_NAMED], *([f"{more} more"] if more > 0 else [])])
 
 
 @dataclass(frozen=True, slots=True)
 class Auditor:
     """The rules to ask and the ruleset to ask them under. `keep_empty`: what holds no submission gets an error report.
 
-    `explain_flow`: reports tell the evaluation as a story.
+    `explain_flow`: reports tell the evaluation as a story; `timelines`: they hold what a picture of it is drawn from.
+    `run`: how submissions are run; None: they are not.
     """
 
     rules: Sequence[Rule]
     ruleset: Ruleset
     keep_empty: bool = True
     explain_flow: bool = False
+    timelines: bool = False
+    run: RunOptions | None = None
 
-    def report(self, job: Job | Unreadable) -> Report | None:
-        """The report on one job; None for one that holds no submission where those are passed over."""
+    def report(self, job: Job | Unreadable, on_phase: Callable[[str], None] = lambda phase: None) -> Report | None:
+        """The report on one job; None for one that holds no submission where those are passed over.
+
+        `on_phase` is told what a run is at.
+        """
         if isinstance(job, Unreadable):
             return error_report(job)
         try:
             found = job.open()
             if isinstance(found, Unreadable):
                 return error_report(found) if found.fatal or self.keep_empty else None
-            return audit(found, self.rules, self.ruleset, explain_flow=self.explain_flow)
+            if self.run is not None:
+                found.run = _observe(found, self.run, on_phase)
+            return audit(found, self.rules, self.ruleset, explain_flow=self.explain_flow, timelines=self.timelines)
         except SubmissionError as error:
             return error_report(Unreadable(path=job.name, reason=str(error), fatal=True))
         except Exception as error:  # noqa: BLE001 - the isolation point: one submission never stops the others
             where = traceback.extract_tb(error.__traceback__)[-1]
             reason = f"the auditor failed in {where.name} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno}): {error!r}"
             return error_report(Unreadable(path=job.name, reason=reason, fatal=True))
+
+
+def _observe(submission: Submission, options: RunOptions, on_phase: Callable[[str], None]) -> RunFacts:
+    """What a run shows; where running fails, only that: the audit of files, logs and source goes on."""
+    try:
+        return observe(submission, options, on_phase)
+    except SubmissionError:
+        raise  # the submission itself cannot be read
+    except Exception as error:  # noqa: BLE001 - the isolation point: a run never stops the audit
+        reason, script = f"running it failed: {type(error).__name__}: {error}", submission.script
+        return RunFacts(script=script.path if script else None, failure=reason, needed="report this as a bug")
 
 
 def error_report(reason: Unreadable) -> Report:
@@ -173,12 +222,16 @@ def audit_all(
     jobs: Sequence[Job | Unreadable],
     num_processes: int = 1,
     on_done: Callable[[str], None] = lambda name: None,
+    on_phase: Callable[[str], None] = lambda phase: None,
 ) -> tuple[Report, ...]:
-    """Reports on `jobs` in their order, with `num_processes` workers; `on_done` is told each name as it is finished."""
+    """Reports on `jobs` in their order, with `num_processes` workers; `on_done` is told each name as it is finished.
+
+    `on_phase` is told what a run is at, where jobs are done one after the other.
+    """
     if num_processes == 1 or len(jobs) < 2:
         reports = []
         for job in jobs:
-            reports.append(auditor.report(job))
+            reports.append(auditor.report(job, on_phase))
             on_done(_name(job))
     else:
         reports = _in_processes(auditor, jobs, num_processes, on_done)

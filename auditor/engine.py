@@ -8,20 +8,31 @@ cached on the submission, so that asking twice costs little.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from auditor.excerpts import Excerpts
-from auditor.finding import NotApplicable, Statement, Statements
+from auditor.finding import Location, NotApplicable, Statement, Statements
 from auditor.report import HeadlineLine, HeadlineSummary, Outcome, Report, RuleResult, SubmissionSummary
 from auditor.rule import Rule, Ruleset, RulesetName
 from auditor.source.story import tell
+from auditor.source.timeline import draw
 from auditor.submission.submission import Submission
+from auditor.timeline import Timeline
 
 
-def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset, *, explain_flow: bool = False) -> Report:
+def audit(
+    submission: Submission,
+    rules: Sequence[Rule],
+    ruleset: Ruleset,
+    *,
+    explain_flow: bool = False,
+    timelines: bool = False,
+) -> Report:
     """Ask every rule about `submission` and return the report; results are in the order of `rules`.
 
-    With `explain_flow`, the report also tells the evaluation as a story.
+    With `explain_flow`, the report also tells the evaluation as a story; with `timelines`, it holds what a picture of it is
+    drawn from. What a run recorded, if there was one, is drawn in any case.
     """
     excerpts = Excerpts(submission)
     results = tuple(excerpts.complete(run_rule(rule, submission, ruleset)) for rule in rules)
@@ -31,6 +42,8 @@ def audit(submission: Submission, rules: Sequence[Rule], ruleset: Ruleset, *, ex
         results=results,
         unreadable=submission.unreadable,
         story=_story(submission) if explain_flow else (),
+        timelines=tuple(_timelines(submission, from_source=timelines)),
+        run=submission.run,
     )
 
 
@@ -39,9 +52,18 @@ def _story(submission: Submission) -> tuple[str, ...]:
     return tuple(tell(flow).splitlines()) if flow is not None else ("there is no source that could be read",)
 
 
+def _timelines(submission: Submission, *, from_source: bool) -> Iterator[Timeline]:
+    """Pictures by the source, if asked for, and by the run, if there was one."""
+    if from_source and submission.flow is not None:
+        drawn = draw(submission.flow.submitted, submission.headline)
+        yield from (drawn,) if drawn is not None else ()
+    if submission.run is not None and submission.run.timeline is not None:
+        yield submission.run.timeline
+
+
 def run_rule(rule: Rule, submission: Submission, ruleset: Ruleset) -> RuleResult:
     """One rule's result under `ruleset`, with its outcome under the other rulesets beside it."""
-    others = (Ruleset(name, ruleset.as_of) for name in RulesetName if name is not ruleset.name)
+    others = (replace(ruleset, name=name) for name in RulesetName if name is not ruleset.name)
     return _ask(rule, submission, ruleset, tuple(_other_outcomes(rule, submission, others)))
 
 
@@ -66,6 +88,7 @@ def _ask(
         rule_id=rule.id,
         rule=rule.name,
         required=rule.required,
+        alternatives=rule.alternatives,
         findings=tuple(statements.findings),
         evidence=tuple(statements.evidence),
         unestablished=tuple(statements.unestablished),
@@ -120,6 +143,7 @@ def _headline(submission: Submission, excerpts: Excerpts) -> HeadlineSummary:
                 val_bpb=line.val_bpb,
                 val_loss=line.metric.val_loss,
                 printable_by_script=line.printable,
+                text=excerpts.locate(Location(path=line.metric.log, line=line.metric.line)).snippet,
             )
             for line in headline.lines
         ),

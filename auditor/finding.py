@@ -70,13 +70,51 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """A number that belongs to a measurement: what it is, and how much."""
+
+    name: str
+    amount: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """A measured quantity beside the limit that it is held against."""
+    """A measured quantity beside the limit that it is held against.
+
+    `subject` says whose it is where there are several (``seed 42``). `parts` add up to what was observed; `beside` are
+    numbers that a reader compares it with, such as the same code counted in another way.
+    """
 
     quantity: str
     observed: float
     limit: float | None
     unit: str
+    subject: str = ""
+    parts: tuple[Amount, ...] = ()
+    beside: tuple[Amount, ...] = ()
+
+
+class SuppressionKind(StrEnum):
+    """On what ground the maintainers set a finding aside."""
+
+    WAIVED = "waived"  # somebody answers for it, until a day
+    KNOWN = "known"  # it stood in the baseline when the gate was adopted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """Why a finding does not count towards the exit status. `by` and `until` (an ISO date) belong to waivers."""
+
+    kind: SuppressionKind
+    reason: str
+    by: str | None = None
+    until: str | None = None
+
+    def __str__(self) -> str:
+        who = f" by {self.by}" if self.by else ""
+        end = f" until {self.until}" if self.until else ""
+        return f"{self.kind}{who}{end}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +123,8 @@ class Finding:
 
     `message` is one sentence with the concrete values and no advice; the advice is `remedy`. `live` is False for code
     that the submitted configuration never reaches. `anchor` is the normalised text that identifies the finding across
-    edits (for instance a label or a file name); it goes into the fingerprint in place of a line number.
+    edits (for instance a label or a file name); it goes into the fingerprint in place of a line number. `suppression` is
+    what the maintainers decided about it; no rule sets it, and neither outcome nor verdict depends on it.
     """
 
     rule_id: str
@@ -100,6 +139,7 @@ class Finding:
     measurement: Measurement | None = None
     remedy: str | None = None
     anchor: str = ""
+    suppression: Suppression | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -113,12 +153,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Something that was looked at and found in order; what a PASS consists of."""
+    """Something that was looked at and found in order; what a PASS consists of.
+
+    `complete`: all that the rule asks about was looked at, so that this stands alone where the rule allows it.
+    """
 
     basis: Basis
     message: str
     location: Location | None = None
     measurement: Measurement | None = None
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +171,7 @@ class Unestablished:
 
     message: str
     location: Location | None = None
+    measurement: Measurement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from auditor.finding import Basis, Evidence, Finding, Location, NotApplicable, Severity, Unestablished
 from auditor.rule import Ruleset, RulesetName
 from auditor.timeline import Timeline
+
+if TYPE_CHECKING:
+    from auditor.run.facts import RunFacts
 
 SCHEMA_VERSION = 1
 
@@ -39,11 +43,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResult:
-    """One rule's statements under the chosen ruleset, and its outcome under the others."""
+    """One rule's statements under the chosen ruleset, and its outcome under the others.
+
+    Evidence that is complete, on one of the `alternatives`, stands in for all that is `required`.
+    """
 
     rule_id: str
     rule: str
     required: frozenset[Basis]
+    alternatives: frozenset[Basis] = frozenset()
     findings: tuple[Finding, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     unestablished: tuple[Unestablished, ...] = ()
@@ -68,6 +76,8 @@ class RuleResult:
             return Outcome.REVIEW
         if self.not_applicable and not self.evidence and not self.unestablished:
             return Outcome.NOT_APPLICABLE
+        if any(item.complete and item.basis in self.alternatives for item in self.evidence):
+            return Outcome.PASS
         if self.unestablished or not self.required <= self.checked:
             return Outcome.OPEN
         return Outcome.PASS
@@ -104,7 +114,7 @@ class SubmissionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadlineLine:
-    """One log line that carries the submitted number, or one seed's share of it."""
+    """One log line that carries the submitted number, or one seed's share of it; `text` is what stands there."""
 
     log: str
     line: int
@@ -113,6 +123,7 @@ class HeadlineLine:
     val_bpb: float
     val_loss: float | None
     printable_by_script: bool | None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +151,7 @@ class Report:
     """Everything the auditor says about one submission.
 
     `story` tells the evaluation in program order, line by line, and `timelines` what a picture of it is drawn from; both
-    are empty where they were not asked for.
+    are empty where they were not asked for. `run` is what a run of the script showed, None where none was asked for.
     """
 
     submission: SubmissionSummary
@@ -149,6 +160,7 @@ class Report:
     unreadable: tuple[Unreadable, ...] = ()
     story: tuple[str, ...] = ()
     timelines: tuple[Timeline, ...] = ()
+    run: RunFacts | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -168,11 +180,16 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSet:
-    """The result of one invocation: reports in input order, under one ruleset."""
+    """The result of one invocation: reports in input order, under one ruleset.
+
+    `notices` are sentences about the invocation itself: an expired waiver, what a change deletes, work that is not
+    committed.
+    """
 
     tool_version: str
     ruleset: Ruleset
     reports: tuple[Report, ...]
+    notices: tuple[str, ...] = ()
 
 
 class FailOn(StrEnum):
@@ -183,18 +200,24 @@ class FailOn(StrEnum):
     OPEN = "open"
 
 
-_BLOCKING: Mapping[FailOn, frozenset[Outcome]] = {
-    FailOn.VIOLATION: frozenset({Outcome.FAIL}),
-    FailOn.REVIEW: frozenset({Outcome.FAIL, Outcome.REVIEW}),
-    FailOn.OPEN: frozenset({Outcome.FAIL, Outcome.REVIEW, Outcome.OPEN}),
+_BLOCKING: Mapping[FailOn, frozenset[Severity]] = {
+    FailOn.VIOLATION: frozenset({Severity.ERROR}),
+    FailOn.REVIEW: frozenset({Severity.ERROR, Severity.WARNING}),
+    FailOn.OPEN: frozenset({Severity.ERROR, Severity.WARNING}),
 }
 
 
 def exit_code(reports: Iterable[Report], fail_on: FailOn) -> int:
-    """0 clean, 1 findings, 2 could not do the whole job (nothing audited, something unreadable, a crashed rule)."""
+    """0 clean, 1 findings, 2 could not do the whole job (nothing audited, something unreadable, a crashed rule).
+
+    Findings that the maintainers set aside do not count.
+    """
     reports = tuple(reports)
-    outcomes = {result.outcome for report in reports for result in report.results}
+    results = [result for report in reports for result in report.results]
+    outcomes = {result.outcome for result in results}
     broken = any(report.verdict is Verdict.ERROR or report.unreadable for report in reports)
     if not reports or broken or Outcome.CRASHED in outcomes:
         return 2
-    return 1 if outcomes & _BLOCKING[fail_on] else 0
+    counted = {finding.severity for result in results for finding in result.findings if finding.suppression is None}
+    blocked = counted & _BLOCKING[fail_on] or (fail_on is FailOn.OPEN and Outcome.OPEN in outcomes)
+    return 1 if blocked else 0

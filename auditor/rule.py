@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 from auditor.finding import Basis, Confidence, Finding, Location, Measurement, Severity, Statement, Step
+from auditor.reference import ReferenceSplit
 
 if TYPE_CHECKING:
     from auditor.submission.submission import Submission
@@ -27,10 +28,16 @@ class RulesetName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """A reading of the rules at a date. Rules that came into force after `as_of` are not applied."""
+    """A reading of the rules at a date. Rules that came into force after `as_of` are not applied.
+
+    `split` and `against` are the caller's, never a submission's: the validation split that scores are held against
+    instead of the contest's, and the leaderboard row to beat instead of the one before the submission's day.
+    """
 
     name: RulesetName
     as_of: date
+    split: ReferenceSplit | None = None
+    against: str | None = None
 
 
 class Status(StrEnum):
@@ -72,7 +79,8 @@ class Rule:
     """One rule of the contest.
 
     Subclasses set the class attributes and implement `check`. The docstring's first line says what is wrong; it has the
-    sections ``Requirement:``, ``Detection:``, ``Limits:`` and ``Remedy:``, from which the pages are generated.
+    sections ``Requirement:``, ``Detection:``, ``Limits:`` and ``Remedy:``, from which the pages are generated. A pass needs
+    evidence on every basis of `required`, or complete evidence on one of the `alternatives`.
     """
 
     id: ClassVar[str]
@@ -81,6 +89,7 @@ class Rule:
     authority: ClassVar[tuple[Authority, ...]]
     status: ClassVar[Mapping[RulesetName, Status]]
     required: ClassVar[frozenset[Basis]]
+    alternatives: ClassVar[frozenset[Basis]] = frozenset()
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Yield statements about `submission`. A check that yields nothing leaves the rule open, never passed."""

@@ -1,121 +1,95 @@
-"""Runs many submissions at toy scale and writes one line for each: ran, seconds, located, reconciled, what was seen.
+"""Runs many submissions at toy scale and keeps what each showed, so that tables can be made without running again.
 
-    python -m bench.run_corpus --repo GITDIR --python PYTHON --output TABLE (--records PATTERN | --pr N...) [--cuts 0.5]
+    python -m bench.run_corpus --repo GITDIR --python PYTHON --results DIR (--records PATTERN | --pr N... | --truth TSV)
+    python -m bench.run_corpus --results DIR --table bench/results/runs.md
 
-One after the other; lines are appended, and submissions that TABLE holds are skipped, so that a stopped one goes on.
+One after the other; each leaves ``NAME/run.json`` (the facts), its log and its events in DIR. ``--only-missing`` passes
+over those that DIR holds, so that a stopped one goes on. ``--probes`` names probes to run as well, all where none is named.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from auditor.plain import from_plain
 from auditor.report import Unreadable
-from auditor.run.__main__ import cache_folder, headline_line
-from auditor.run.judge import judge
-from auditor.run.probes import Comparison, prefix_invariance
+from auditor.run.facts import RunFacts
+from auditor.run.observe import RunOptions, check_python, kept_name, observe
+from auditor.run.probes import CUTS, KINDS
 from auditor.run.runner import Limits
-from auditor.run.session import open_session
-from auditor.run.story import tell
-from auditor.run.trace import read_trace
 from auditor.submission.git import GitTree
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
+from bench.run_table import table
 
-COLUMNS = ("name", "ran", "seconds", "computing", "located", "unlocated", "reconciled", "headline", "early", "bos",
-           "repeated", "missing", "trained", "probe", "remark")  # fmt: skip
 RECORDS = "records/track_10min_16mb/"
 
 
-def submissions(repository: Repository, pattern: str | None, numbers: Sequence[int]) -> Iterator[tuple[str, Submission]]:
+def submissions(repository: Repository, pattern: str | None, numbers: Sequence[int]) -> Iterator[Submission]:
+    """The pull requests of these numbers, and the folders of the default branch that a pattern finds."""
     for number in numbers:
         found = repository.pull_request(number)
         if not isinstance(found, Unreadable):
-            yield f"#{number}", found
+            yield found
     if pattern is not None:
         listed = repository.git.run("ls-tree", "-d", "--name-only", repository.default_branch, RECORDS).splitlines()
         for folder in listed:
             if re.search(pattern, folder):
-                yield (
-                    folder.removeprefix(RECORDS),
-                    Submission(folder, GitTree(repository.git, repository.default_branch, folder)),
-                )
+                yield Submission(folder, GitTree(repository.git, repository.default_branch, folder))
 
 
-def row(name: str, submission: Submission, arguments: argparse.Namespace, stories: Path) -> tuple[object, ...]:
-    try:
-        session = open_session(submission, cache_folder(), arguments.python, Limits(seconds=arguments.timeout))
-    except ValueError as error:
-        return name, "no", *[""] * 12, str(error)
-    outcome = session.run()
-    judgement = judge(outcome, session.world)
-    headline = headline_line(judgement, submission)
-    comparisons: list[Comparison] = []
-    if headline is not None and outcome.failure is None and arguments.cuts:
-        trace = read_trace(outcome.events, len(session.world.validation()))
-        comparisons = list(prefix_invariance(session, trace, judgement.lines, headline, arguments.cuts))
-    stories.mkdir(exist_ok=True)
-    told = tell(session, outcome, judgement, headline, comparisons)
-    (stories / f"{name.strip('#')}.txt").write_text(f"{told}\n\n{outcome.log}", encoding="utf-8")
-    results = judgement.results
-    worst = max(results, key=lambda line: len(line.early), default=None)
-    coverage = headline.coverage if headline else None
-    return (
-        name,
-        "yes" if outcome.failure is None else "no",
-        round(outcome.seconds),
-        round(outcome.cpu_seconds),
-        judgement.num_located,
-        judgement.num_unlocated,
-        f"{sum(line.sums is not None for line in results)}/{len(results)}",
-        headline.metric.label if headline else "none",
-        f"{worst.metric.label}:{len(worst.early)}@{worst.early[0]}" if worst and worst.early else 0,
-        max((line.num_early_bos for line in results), default=0),
-        coverage.num_repeated if coverage else "",
-        coverage.num_missing if coverage else "",
-        judgement.num_trained_validation,
-        probe(comparisons),
-        outcome.failure or "",
-    )
-
-
-def probe(comparisons: Sequence[Comparison]) -> str:
-    """The worst that was seen per cut."""
-    if not comparisons:
-        return "not run"
-    changed = [each for each in comparisons if each.num_changed]
-    if changed:
-        worst = max(changed, key=lambda each: each.num_changed)
-        return f"{worst.num_changed}/{worst.num_compared} changed @{worst.first_changed} ({worst.text[:24].strip()})"
-    skipped = sum(each.problem is not None for each in comparisons)
-    return f"identical ({len(comparisons) - skipped} lines, {skipped} not compared)"
+def kept_run(results: Path, submission: Submission) -> RunFacts | None:
+    """What a run of a submission showed that was kept in a folder; None if there is none."""
+    path = results / kept_name(submission) / "run.json"
+    return from_plain(RunFacts, json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def main() -> int:
+    """Run what is asked for, then write the table if one is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repo", type=Path, required=True)
+    parser.add_argument("--results", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--repo", type=Path)
     parser.add_argument("--python", type=Path, default=Path(sys.executable))
-    parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--records", metavar="PATTERN")
     parser.add_argument("--pr", type=int, nargs="*", default=[])
-    parser.add_argument("--cuts", type=float, nargs="*", default=[])
+    parser.add_argument("--truth", type=Path, metavar="TSV", help="a table whose column `pr` names pull requests")
+    parser.add_argument("--cuts", type=float, nargs="*", default=CUTS)
+    parser.add_argument("--probes", nargs="*", default=KINDS, choices=(*KINDS, []))
     parser.add_argument("--timeout", type=float, default=Limits().seconds)
+    parser.add_argument("--only-missing", action="store_true")
+    parser.add_argument("--table", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    done = (
-        {line.split("\t")[0] for line in arguments.output.read_text().splitlines()} if arguments.output.exists() else set()
-    )
-    with arguments.output.open("a", encoding="utf-8") as table:
-        if not done:
-            table.write("\t".join(COLUMNS) + "\n")
-        for name, submission in submissions(Repository(arguments.repo), arguments.records, arguments.pr):
-            if name not in done:
-                cells = row(name, submission, arguments, arguments.output.with_suffix(""))
-                table.write("\t".join(str(cell).replace("\t", " ").replace("\n", " ") for cell in cells) + "\n")
-                table.flush()
+    if arguments.repo is not None:
+        _run_all(arguments)
+    if arguments.table is not None:
+        arguments.table.write_text(table(arguments.results), encoding="utf-8")
     return 0
+
+
+def _run_all(arguments: argparse.Namespace) -> None:
+    check_python(arguments.python)
+    numbers = list(arguments.pr)
+    if arguments.truth is not None:
+        with arguments.truth.open(encoding="utf-8", newline="") as rows:
+            numbers += [int(row["pr"]) for row in csv.DictReader(rows, delimiter="\t")]
+    options = RunOptions(
+        python=arguments.python,
+        seconds=arguments.timeout,
+        keep=arguments.results,
+        cuts=arguments.cuts,
+        probes=arguments.probes,
+    )
+    for submission in submissions(Repository(arguments.repo), arguments.records, numbers):
+        if arguments.only_missing and kept_run(arguments.results, submission) is not None:
+            continue
+        facts = observe(submission, options)
+        print(f"{kept_name(submission)}: {facts.failure or 'ran'}, {facts.cpu_seconds:.0f} s computing", flush=True)
 
 
 if __name__ == "__main__":

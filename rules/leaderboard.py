@@ -84,6 +84,19 @@ ROWS = (
 )
 
 
+def find_row(name: str, rows: Iterable[Row] = ROWS) -> Row:
+    """The row of this name, or the only one whose name has it as a part, in any case. ValueError with what is near."""
+    rows = tuple(rows)
+    if exact := [row for row in rows if row.name == name]:
+        return exact[0]
+    found = [row for row in rows if name.casefold() in row.name.casefold()]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(repr(row.name) for row in found or rows[-5:])
+    problem = f"{len(found)} rows have it in their name" if found else "no row has it in its name"
+    raise ValueError(f"{name!r}: {problem} on the leaderboard: {known}{'' if found else ' are its last'}")
+
+
 def leader_before(day: date, rows: Iterable[Row] = ROWS) -> Row | None:
     """The best row listed on an earlier day than `day`; None before the first. Rows of the same day do not count."""
     return min((row for row in rows if row.day < day), key=lambda row: row.sample.mean, default=None)

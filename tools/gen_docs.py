@@ -17,17 +17,16 @@ from pathlib import Path
 
 from auditor.engine import audit
 from auditor.output import render
-from auditor.output.describe import describe
+from auditor.output.describe import describe, needed
 from auditor.output.markdown import escape, fenced
-from auditor.output.summary import listed
 from auditor.report import ReportSet
 from auditor.rule import Rule, Ruleset, RulesetName
 from auditor.submission.submission import Submission
 from auditor.submission.tree import DirectoryTree
 from rules import ALL_RULES
 from rules.limits import RULES_AS_OF
-from tools.demo import SHOWN
-from tools.lay_out_fixtures import FIXTURES, Case, find_cases, lay_out, load_case
+from tools.lay_out_fixtures import Case, find_cases, lay_out
+from trainer.demo import CHEAT
 
 ROOT = Path(__file__).resolve().parent.parent
 _REPORT_START = "<!-- report -->"
@@ -42,7 +41,7 @@ def page(rule: Rule, cases: Iterable[Case]) -> str:
         f"# {text.id} {text.name}",
         text.markdown,
         "**Status.**\n\n" + "\n".join(f"- {ruleset}: {status}" for ruleset, status in text.status.items()),
-        f"To pass, a rule needs evidence; this one from {listed(text.required)}.",
+        f"To pass, a rule needs evidence; this one from {needed(text)}.",
         *_examples([case for case in cases if case.rule_id == rule.id]),
         f"<sub>Generated from `{type(rule).__module__.replace('.', '/')}.py` by `make docs`.</sub>",
     ]
@@ -116,7 +115,7 @@ def with_report(readme: str) -> str:
 
 def _report() -> str:
     """The report on the fixture that the demo shows, as a terminal of 100 columns shows it."""
-    case = load_case(FIXTURES / SHOWN)
+    case = next(case for case in find_cases() if case.name == CHEAT)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     ruleset = Ruleset(RulesetName.PRACTICE, RULES_AS_OF.value)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,25 +1,21 @@
-"""A toy world in the challenge's layout: shards, and a SentencePiece tokenizer, small enough for a CPU.
+"""The toy world of the fixtures: shards and a SentencePiece tokenizer, smaller than what submissions are run on.
 
-``python -m tools.toy_world TARGET`` writes ``data/datasets/toy/fineweb_{train,val}_*.bin`` (256 little-endian int32
-of header, then uint16 tokens) and ``data/tokenizers/toy.model`` below TARGET. Everything follows from fixed seeds, so
-that runs can be compared. The text is nonsense with some order in it: words follow each other by habit, documents begin
-with BOS, and now and then a character stands as its bytes. The tokenizer's file is written by hand, in SentencePiece's
-own format; nothing is trained, so it decodes and tells pieces, but does not encode.
+``python -m tools.toy_world TARGET`` writes ``data/datasets/toy/fineweb_{train,val}_*.bin`` and
+``data/tokenizers/toy.model`` below TARGET. Formats are those of `auditor.run.world`; what differs is a vocabulary of 330
+pieces and documents of a few words, so that a fixture's script runs in seconds. Everything follows from fixed seeds. The
+text is nonsense with some order in it: words follow each other by habit, documents begin with BOS, and now and then a
+character stands as its bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-MAGIC, VERSION, HEADER_INTS = 20240520, 1, 256
-SPECIAL = (("<pad>", 3), ("<s>", 3), ("</s>", 3), ("<unk>", 2))  # SentencePiece's types: 2 unknown, 3 control
-NORMAL, BYTE = 1, 6
-BOS_ID = 1
-SPACE = "\u2581"
+from auditor.run.world import BOS_ID, BYTE, NORMAL, SPACE, SPECIAL, shard, tokenizer_model
+
 _SYLLABLES = ("ka", "lo", "mi", "ren", "su", "ta", "vi", "no")
 _ENDINGS = ("s", "ed", "ing", "ly", ".", ",")
 _NUM_HABITS = 3  # words that usually follow a word
@@ -53,40 +49,6 @@ def tokens(seed: int, num_documents: int) -> list[int]:
     """The tokens of so many documents."""
     generator = random.Random(seed)
     return [token for _ in range(num_documents) for token in document(generator, generator.randrange(8, 40))]
-
-
-def shard(values: Sequence[int]) -> bytes:
-    """A shard file's content."""
-    header = [MAGIC, VERSION, len(values)] + [0] * (HEADER_INTS - 3)
-    return struct.pack(f"<{HEADER_INTS}i", *header) + struct.pack(f"<{len(values)}H", *values)
-
-
-def tokenizer_model(vocabulary: Iterable[tuple[str, int]]) -> bytes:
-    """A SentencePiece model file (BPE, byte fallback) that holds the pieces."""
-    held = b"".join(_field(1, _piece(piece, -float(index), kind)) for index, (piece, kind) in enumerate(vocabulary))
-    trainer = _number(3, 2) + _number(35, 1) + _number(40, 3) + _number(41, 1) + _number(42, 2) + _number(43, 0)
-    normalizer = _field(1, b"identity") + _number(3, 1) + _number(4, 0) + _number(5, 1)
-    return held + _field(2, trainer) + _field(3, normalizer)
-
-
-def _piece(piece: str, score: float, kind: int) -> bytes:
-    return _field(1, piece.encode()) + b"\x15" + struct.pack("<f", score) + _number(3, kind)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
 
 
 def write_world(target: Path, num_train_documents: int = 240, num_val_documents: int = 40) -> None:

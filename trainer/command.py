@@ -6,6 +6,7 @@ Imports nothing heavy until a command runs, so that the audit and `--help` need 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 OK, INTERRUPTED, FAILED = 0, 1, 2
 INSTALL = "pip install 'pgolf[train]'"
+# OpenMP reads it when torch is loaded. Threads that spin while they wait for each other take the core that the other one
+# needs: on two cores with other work a step then takes ten times as long. Without other work spinning saves a quarter.
+WAITING = ("OMP_WAIT_POLICY", "PASSIVE")
 
 Commands = Any  # what add_subparsers returns has no public name
 
@@ -93,6 +97,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 def report_errors(command: str, call: Callable[[], int]) -> int:
     """What a user can mend is one line on standard error; anything else is a defect and keeps its traceback."""
+    os.environ.setdefault(*WAITING)
     try:
         return call()
     except ModuleNotFoundError as error:

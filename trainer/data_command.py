@@ -88,12 +88,19 @@ def _print_settings(data_path: Path, tokenizer_path: Path) -> None:
     print(f"data.tokenizer_path={tokenizer_path}")
 
 
+def _tell_split(folder: Path) -> None:
+    from trainer.prepare import SPLIT
+
+    _log(f"to audit a record of runs on these data: pgolf audit --split {folder / SPLIT} RECORD")
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from trainer.demo_data import ensure_demo
     from trainer.prepare import TOKENIZER
 
     folder = ensure_demo(arguments.output, _log)
     _print_settings(folder, folder / TOKENIZER)
+    _tell_split(folder)
     return OK
 
 
@@ -109,10 +116,12 @@ def _prepare(arguments: argparse.Namespace) -> int:
         shard_tokens=arguments.shard_tokens,
     )
     documents = DocumentFiles(paths=find_files(arguments.inputs), field=arguments.field, split_text=arguments.split_text)
-    manifest = prepare(documents, arguments.output, settings, force=arguments.force, log=_log)
+    source = f"text of {', '.join(map(str, arguments.inputs))}"
+    manifest = prepare(documents, arguments.output, settings, source=source, force=arguments.force, log=_log)
     if not manifest["decodes_exactly"]:
         _log("note: this tokenizer does not give back the exact text; val_bpb is per byte of what it gives back")
     _print_settings(arguments.output, arguments.output / TOKENIZER)
+    _tell_split(arguments.output)
     return OK
 
 

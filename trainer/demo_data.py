@@ -19,8 +19,8 @@ from pathlib import Path
 
 from trainer.prepare import MANIFEST, PrepareSettings, prepare
 
-DEMO_VERSION = 1  # changes with the selection of text, so that an old cache is not taken for the new
-SETTINGS = PrepareSettings(vocab_size=1024, val_fraction=0.1)
+DEMO_VERSION = 2  # changes with the text and with what is written, so that an old cache is not taken for the new
+SETTINGS = PrepareSettings(vocab_size=1024, val_fraction=0.07)
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 Log = Callable[[str], None]
@@ -29,8 +29,16 @@ Log = Callable[[str], None]
 def demo_folder() -> Path:
     """Where the data set of this Python is kept: in the user's cache folder."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    version = ".".join(map(str, sys.version_info[:3]))
-    return cache / "pgolf" / f"demo-v{DEMO_VERSION}-{sys.implementation.name}-{version}"
+    return cache / "pgolf" / f"demo-v{DEMO_VERSION}-{_python()}"
+
+
+def demo_source() -> str:
+    """Where the text is from, in words."""
+    return f"docstrings and language reference of {_python()}"
+
+
+def _python() -> str:
+    return f"{sys.implementation.name}-{'.'.join(map(str, sys.version_info[:3]))}"
 
 
 def ensure_demo(folder: Path | None = None, log: Log = lambda line: None) -> Path:
@@ -46,7 +54,7 @@ def ensure_demo(folder: Path | None = None, log: Log = lambda line: None) -> Pat
     folder.parent.mkdir(parents=True, exist_ok=True)
     own = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        prepare(list(demo_documents()), own, SETTINGS, log=log)
+        prepare(list(demo_documents()), own, SETTINGS, name=demo_folder().name, source=demo_source(), log=log)
         own.chmod(0o755)
         own.rename(folder)
     except OSError:

@@ -34,6 +34,7 @@ from trainer.data import TRAIN_GLOB, VAL_GLOB, Tokens, write_shard
 from trainer.tokens import ByteTable, byte_table, load_tokenizer
 
 MANIFEST = "manifest.json"
+SPLIT = "split.json"  # what an audit needs to know of the validation split: `pgolf audit --split`
 TOKENIZER = "tokenizer.model"
 SCHEMA_VERSION = 1
 PARTIAL_PREFIX = ".partial-"
@@ -68,11 +69,19 @@ class PrepareSettings:
 
 
 def prepare(
-    documents: Iterable[str], output: Path, settings: PrepareSettings, *, force: bool = False, log: Log = lambda line: None
+    documents: Iterable[str],
+    output: Path,
+    settings: PrepareSettings,
+    *,
+    name: str | None = None,
+    source: str = "documents of the user",
+    force: bool = False,
+    log: Log = lambda line: None,
 ) -> dict[str, Any]:
-    """Write tokenizer, shards and manifest into a folder, and return the manifest.
+    """Write tokenizer, shards, split.json and manifest into a folder, and return the manifest.
 
-    `documents` is iterated twice if a tokenizer is trained. ValueError if the folder has anything in it and `force` is
+    `name` (the folder's by default) and `source` tell an audit which data these are. `documents` is iterated twice if a
+    tokenizer is trained. ValueError if the folder has anything in it and `force` is
     off, if a split stays empty, or if the text does not make such a tokenizer.
     """
     _refuse_occupied(output, force)
@@ -85,6 +94,8 @@ def prepare(
         (partial / TOKENIZER).write_bytes(processor.serialized_model_proto())
         splits = _write_splits(documents, processor, settings, partial, log)
         manifest = _describe(processor, settings, splits, partial)
+        split = _describe_validation(manifest, splits["val"], name or output.absolute().name, source)
+        (partial / SPLIT).write_text(json.dumps(split, indent=2) + "\n", encoding="utf-8")
         _install(partial, output, manifest)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -179,6 +190,7 @@ class _Split:
     text_bytes: int = 0
     counted_bytes: int = 0
     is_exact: bool = True
+    decoded_bytes: int = 0  # of the validation split only
     shards: list[dict[str, Any]] = field(default_factory=list)
     _waiting: list[Tokens] = field(default_factory=list)
     _num_waiting: int = 0
@@ -225,7 +237,9 @@ def _write_splits(
             split = splits["val" if is_validation(text, settings.val_fraction) else "train"]
             split.add(text, np.concatenate((bos, np.array(tokens, dtype=np.uint16))), table)
             if split is splits["val"]:
-                split.is_exact &= processor.decode(tokens) == text
+                decoded = processor.decode(tokens)
+                split.is_exact &= decoded == text
+                split.decoded_bytes += len(decoded.encode())
         if time.monotonic() - last_log > PROGRESS_SECONDS:
             last_log = time.monotonic()
             log(_progress(splits))
@@ -268,6 +282,20 @@ def _describe(
             }
             for name, split in splits.items()
         },
+    }
+
+
+def _describe_validation(manifest: dict[str, Any], split: _Split, name: str, source: str) -> dict[str, Any]:
+    """The validation split as an audit is told of it. Its bytes are those of the decoded text, not of the byte table."""
+    tokenizer = {key: manifest["tokenizer"][key] for key in ("sha256", "vocab_size")}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": name,
+        "num_documents": split.num_documents,
+        "num_tokens": split.num_tokens,
+        "num_bytes": split.decoded_bytes,
+        "tokenizer": tokenizer,
+        "source": source,
     }
 
 

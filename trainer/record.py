@@ -5,9 +5,10 @@ log does not carry, or carries twice with different values, ends the matter. The
 ``final_..._exact`` line, which is the last evaluation that the run's settings asked for, never the best one. Mean and
 sample standard deviation are taken over the seeds.
 
-What is refused: runs of different settings or of the same seed, a script of another size than the logs say, a submission
-over the cap, a track whose hardware or time limits the logs do not show, numbers in the user's own words that no log
-carries, and a folder that exists. Not covered: whether the logs are honest. The auditor looks into that.
+The script is the one that each run left beside its log, unless another is named. What is refused: runs of different
+settings, scripts or the same seed, a script of another size than the logs say, a submission over the cap, a track whose
+hardware or time limits the logs do not show, numbers in the user's own words that no log carries, a comparison that the
+data do not allow, and a folder that exists. Not covered: whether the logs are honest. The auditor looks into that.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import re
 import shutil
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ TRACKS = (RECORD_TRACK, "non_record_16mb")
 # within) and ten more for the evaluation.
 CONTEST_DATASET = "fineweb"  # how the names of all its exports begin
 RECORD_WORLD_SIZE, RECORD_DEVICE, TIME_CAP_SECONDS = 8, "H100", 600.0
+# The row's name, and val_loss and val_bpb of each seed, to sentences; ValueError where they cannot be compared.
+Compare = Callable[[str, Sequence[tuple[float, float]]], list[str]]
 _FACTS = {
     "seed": r"seed:(\d+)",
     "dataset": r"train_loader:dataset:(\S+) .*",
@@ -57,12 +61,16 @@ _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLog:
-    """What one run's log says. Sizes in bytes, times in seconds; `label` is that of the line with the score."""
+    """What one run's log says. Sizes in bytes, times in seconds; `label` is that of the line with the score.
+
+    `evaluations` are label and val_bpb of every final line, in order; the last is the score.
+    """
 
     path: Path
     text: str
     seed: int
     label: str
+    evaluations: tuple[tuple[str, float], ...]
     val_loss: float
     val_bpb: float
     dataset: str
@@ -109,12 +117,14 @@ def read_log(path: Path) -> RunLog:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: the log cannot be read: {error}") from error
     facts = {name: _only_value(path, text, name, pattern) for name, pattern in _FACTS.items()}
-    score = _last_score(path, text)
+    scores = _scores(path, text)
+    score = scores[-1]
     eval_time = rf"{re.escape(score['label'])} val_loss:.*\beval_time:(\d+)ms"
     run = RunLog(
         path=path,
         text=text,
         label=score["label"],
+        evaluations=tuple((found["label"], float(found["val_bpb"])) for found in scores),
         val_loss=float(score["val_loss"]),
         val_bpb=float(score["val_bpb"]),
         dataset=facts["dataset"],
@@ -136,18 +146,28 @@ def read_log(path: Path) -> RunLog:
     return run
 
 
-def write_record(run_paths: Sequence[Path], script: Path, about: About, records: Path) -> Path:
-    """Write ``<records>/track_<track>/<date>_<name>/`` as a whole or not at all; ValueError for every refusal."""
+def write_record(
+    run_paths: Sequence[Path],
+    script: Path | None,
+    about: About,
+    records: Path,
+    compare: Callable[..., list[str]] | None = None,
+) -> Path:
+    """Write ``<records>/track_<track>/<date>_<name>/`` as a whole or not at all; ValueError for every refusal.
+
+    Without a `script` it is the one beside the logs. `compare` makes the README's sentences about a leaderboard row from
+    (val_loss, val_bpb) of each seed.
+    """
     runs = sorted((read_log(path) for path in run_paths), key=lambda run: run.seed)
-    code = _read_script(script)
     _refuse_mixed_runs(runs)
+    script, code = (script, _read_script(script)) if script else _read_own_script(runs)
     _refuse_another_script(runs, script, code)
     _refuse_oversize(runs)
     _refuse_track(runs, about)
     _refuse_unlogged_numbers(runs, about)
     folder = _folder(records, about)
     files = {
-        "README.md": render_readme(runs, about).encode(),
+        "README.md": render_readme(runs, about, _compared(runs, compare)).encode(),
         "submission.json": (json.dumps(render_submission(runs, about), indent=2) + "\n").encode(),
         SCRIPT_NAME: code,
         **{f"train_seed{run.seed}.log": run.text.encode() for run in runs},
@@ -176,11 +196,23 @@ def _only_value(path: Path, text: str, name: str, pattern: str) -> str:
     return values.pop()
 
 
-def _last_score(path: Path, text: str) -> re.Match[str]:
+def _scores(path: Path, text: str) -> list[re.Match[str]]:
     scores = [match for line in text.splitlines() if (match := _SCORE.fullmatch(line.strip()))]
     if not scores:
         raise ValueError(f"{path}: the log has no line final_..._exact val_loss:... val_bpb:...: the run was not evaluated")
-    return scores[-1]
+    return scores
+
+
+def _read_own_script(runs: Sequence[RunLog]) -> tuple[Path, bytes]:
+    """The script that every run left beside its log."""
+    paths = [run.path.parent / SCRIPT_NAME for run in runs]
+    if missing := [path for path in paths if not path.exists()]:
+        raise ValueError(f"{missing[0]}: not there; name the script that printed the logs with --script")
+    first, *others = [_read_script(path) for path in paths]
+    for path, other in zip(paths[1:], others, strict=True):
+        if other != first:
+            raise ValueError(f"{path}: another script than {paths[0]}: seeds of one record are runs of one script")
+    return paths[0], first
 
 
 def _read_script(script: Path) -> bytes:
@@ -264,6 +296,14 @@ def _is_rounding(written: str, logged: str) -> bool:
     return written == logged or ("." in written and f"{float(logged):.{decimals}f}" == written)
 
 
+def _compared(runs: Sequence[RunLog], compare: Callable[..., list[str]] | None) -> list[str]:
+    if compare is None:
+        return []
+    if not runs[0].dataset.startswith(CONTEST_DATASET):
+        raise ValueError(f"{runs[0].path}: scored on {runs[0].dataset}, which compares with no row of the leaderboard")
+    return compare([(run.val_loss, run.val_bpb) for run in runs])
+
+
 def _folder(records: Path, about: About) -> Path:
     slug = re.sub(r"[^A-Za-z0-9_.+-]+", "_", about.name).strip("_")
     if not _FOLDER_NAME.fullmatch(slug):
@@ -321,12 +361,12 @@ def _seed_result(run: RunLog) -> dict[str, float | int]:
     }
 
 
-def render_readme(runs: Sequence[RunLog], about: About) -> str:
-    """README.md: what is claimed, per seed and on average, and how to run it again."""
-    return "\n".join(_readme_lines(runs, about)) + "\n"
+def render_readme(runs: Sequence[RunLog], about: About, comparison: Sequence[str] = ()) -> str:
+    """README.md: what is claimed, per seed, on average and against a leaderboard row, and how to run it again."""
+    return "\n".join(_readme_lines(runs, about, comparison)) + "\n"
 
 
-def _readme_lines(runs: Sequence[RunLog], about: About) -> Iterator[str]:
+def _readme_lines(runs: Sequence[RunLog], about: About, comparison: Sequence[str]) -> Iterator[str]:
     first, summary = runs[0], _summary(runs)
     yield from (f"# {about.name}", "", about.blurb, "", "## Result", "")
     yield f"`{first.label}_exact` of each log:"
@@ -345,6 +385,9 @@ def _readme_lines(runs: Sequence[RunLog], about: About) -> Iterator[str]:
     if not first.dataset.startswith(CONTEST_DATASET):
         yield from ("", f"Scored on the validation split of `{first.dataset}`, which is **not** the contest's: the numbers")
         yield "compare with no other record."
+    yield from _evaluation_lines(runs)
+    if comparison:
+        yield from ("", "## Against the leaderboard", "", *comparison)
     yield from (
         "",
         f"{first.model_params:,} parameters; {first.val_tokens:,} validation tokens; {first.code_bytes:,} bytes of code;",
@@ -355,6 +398,19 @@ def _readme_lines(runs: Sequence[RunLog], about: About) -> Iterator[str]:
     yield from ("```", "", "## Files", "", f"- `{SCRIPT_NAME}`: training, quantisation and evaluation")
     yield from (f"- `train_seed{run.seed}.log`: the log of seed {run.seed}, as it was printed" for run in runs)
     yield "- `submission.json`: the numbers above"
+
+
+def _evaluation_lines(runs: Sequence[RunLog]) -> Iterator[str]:
+    """Every final evaluation of each seed, so that a reader sees what the last one gained or lost."""
+    labels = [label for label, _ in runs[0].evaluations]
+    if len(labels) < 2:
+        return
+    yield from ("", "Every final val_bpb of the logs, in their order; the last is the one that counts:", "")
+    yield f"| seed | {' | '.join(f'`{label}`' for label in labels)} | last against first |"
+    yield f"|---|{'---|' * len(labels)}---|"
+    for run in runs:
+        bpbs = [val_bpb for _, val_bpb in run.evaluations]
+        yield f"| {run.seed} | {' | '.join(f'{val_bpb:.8f}' for val_bpb in bpbs)} | {bpbs[-1] - bpbs[0]:+.8f} |"
 
 
 def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -375,22 +431,23 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 # ---- the command ----
 
 
-def add_record_parser(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
-    """The `record` command."""
+def add_record_parser(commands: Any, compare: Compare) -> None:  # noqa: ANN401 - add_subparsers returns no public type
+    """The `record` command; `compare` knows the leaderboard, which the trainer does not."""
     parser = commands.add_parser("record", help="write the record folder of finished runs, every number from their logs")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder or log file of a run, one per seed")
-    parser.add_argument("--script", required=True, type=Path, help="the script that printed these logs")
+    parser.add_argument("--script", type=Path, help=f"that printed these logs (default: {SCRIPT_NAME} beside them)")
     parser.add_argument("--name", required=True, help="name of the submission")
     parser.add_argument("--author", required=True)
     parser.add_argument("--github-id", required=True)
     parser.add_argument("--blurb", required=True, help="what it does, in your words; no result that no log carries")
     parser.add_argument("--track", choices=TRACKS, default=TRACKS[1], help="default: %(default)s")
+    parser.add_argument("--against", metavar="ROW", help="compare with this row of the leaderboard in the README")
     parser.add_argument("--date", type=date.fromisoformat, default=None, help="YYYY-MM-DD (default: today)")
     parser.add_argument("--records", type=Path, default=Path("records"), help="where records lie (default: %(default)s)")
-    parser.set_defaults(run=_record)
+    parser.set_defaults(run=lambda arguments: _record(arguments, compare))
 
 
-def _record(arguments: argparse.Namespace) -> int:
+def _record(arguments: argparse.Namespace, compare: Compare) -> int:
     about = About(
         name=arguments.name,
         author=arguments.author,
@@ -399,8 +456,9 @@ def _record(arguments: argparse.Namespace) -> int:
         track=arguments.track,
         day=arguments.date or date.today(),
     )
+    against = partial(compare, arguments.against) if arguments.against else None
     try:
-        print(write_record(arguments.runs, arguments.script, about, arguments.records))
+        print(write_record(arguments.runs, arguments.script, about, arguments.records, against))
     except ValueError as error:
         print(f"pgolf record: {error}", file=sys.stderr)
         return 2

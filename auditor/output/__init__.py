@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from auditor.report import ReportSet
 from auditor.rule import Rule
 
-FORMATS: tuple[str, ...] = ("text", "json", "sarif", "markdown", "github")
+FORMATS: tuple[str, ...] = ("text", "json", "sarif", "markdown", "github", "html")
 
 
 def render(reports: ReportSet, rules: Sequence[Rule], format: str, *, width: int | None = None, color: bool = False) -> str:
@@ -41,5 +41,9 @@ def render(reports: ReportSet, rules: Sequence[Rule], format: str, *, width: int
             from auditor.output.github import render_github
 
             return render_github(reports)
+        case "html":
+            from auditor.output.html import render_html
+
+            return render_html(reports, rules)
         case _:
             raise ValueError(f"no format is called {format!r}; there are {', '.join(FORMATS)}")

@@ -26,6 +26,7 @@ class RuleText:
     status: Mapping[RulesetName, Status]
     authorities: tuple[str, ...]
     required: tuple[str, ...]
+    alternatives: tuple[str, ...]
 
     @property
     def text(self) -> str:
@@ -57,6 +58,7 @@ def describe(rule: Rule) -> RuleText:
         status={ruleset: rule.status[ruleset] for ruleset in RulesetName},
         authorities=tuple(authorities(rule)),
         required=tuple(basis for basis in Basis if basis in rule.required),
+        alternatives=tuple(basis for basis in Basis if basis in rule.alternatives),
     )
 
 
@@ -73,3 +75,9 @@ def _one_line(text: str) -> str:
 def sentence(text: str) -> str:
     """`text` with a capital first letter, unless it begins with a name such as ``submission.json``."""
     return f"{text[:1].upper()}{text[1:]}" if text.split(maxsplit=1)[0].isalpha() else text
+
+
+def needed(text: RuleText) -> str:
+    """The evidence that a pass needs: ``source, or all of it from run``."""
+    required = " and ".join(text.required)
+    return f"{required}, or all of it from {' or '.join(text.alternatives)}" if text.alternatives else required

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from auditor.output.describe import describe
+from auditor.output.describe import describe, needed
 from auditor.output.page import Page
-from auditor.output.summary import listed
 from auditor.rule import Rule, RulesetName
 
 
@@ -28,7 +27,7 @@ def explain(rule: Rule, *, width: int | None = None, color: bool = False) -> str
     page.paragraph(("Status", "bold underline"))
     for ruleset, status in text.status.items():
         page.paragraph(f"{ruleset}: {status}", indent=2, bullet="- ")
-    page.paragraph(f"to pass, evidence is needed from: {listed(text.required)}", indent=2, bullet="- ")
+    page.paragraph(f"to pass, evidence is needed from: {needed(text)}", indent=2, bullet="- ")
     return page.text()
 
 

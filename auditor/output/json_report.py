@@ -16,6 +16,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditor.finding import (
+    Amount,
     Basis,
     Confidence,
     Evidence,
@@ -25,8 +26,12 @@ from auditor.finding import (
     NotApplicable,
     Severity,
     Step,
+    Suppression,
+    SuppressionKind,
     Unestablished,
 )
+from auditor.plain import from_plain, to_plain
+from auditor.reference import ReferenceSplit
 from auditor.report import (
     SCHEMA_VERSION,
     HeadlineLine,
@@ -39,6 +44,8 @@ from auditor.report import (
     Unreadable,
 )
 from auditor.rule import Ruleset, RulesetName
+from auditor.run.facts import RunFacts
+from auditor.timeline import Timeline
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -49,7 +56,7 @@ T = TypeVar("T", bound="DataclassInstance")
 
 def render_json(reports: ReportSet) -> str:
     """`reports` as JSON text, one line for each report and what is around them."""
-    head = json.dumps(_head(reports))
+    head = _dumps(_head(reports))
     lines = ",\n".join(_dumps(report_to_json(report)) for report in reports.reports)
     return f'{head[:-1]}, "reports": [\n{lines}\n]}}\n'.replace("##[", "#\\u0023[")
 
@@ -82,7 +89,8 @@ def _head(reports: ReportSet) -> Json:
     return {
         "schema_version": SCHEMA_VERSION,
         "tool_version": reports.tool_version,
-        "ruleset": {"name": reports.ruleset.name, "as_of": reports.ruleset.as_of.isoformat()},
+        "ruleset": _ruleset_to_json(reports.ruleset),
+        "notices": list(reports.notices),
     }
 
 
@@ -90,11 +98,27 @@ def from_json(data: Mapping[str, Any]) -> ReportSet:
     """The reports that `to_json` wrote. ValueError for another version of the contract or a value that it does not know."""
     if data.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"schema_version is {data.get('schema_version')!r}; this version reads {SCHEMA_VERSION}")
-    ruleset = data["ruleset"]
     return ReportSet(
         tool_version=data["tool_version"],
-        ruleset=Ruleset(RulesetName(ruleset["name"]), date.fromisoformat(ruleset["as_of"])),
+        ruleset=_ruleset(data["ruleset"]),
         reports=tuple(map(report_from_json, data["reports"])),
+        notices=tuple(data.get("notices", ())),
+    )
+
+
+def _ruleset_to_json(ruleset: Ruleset) -> Json:
+    """Name and day; what the caller named instead of the contest's own only where that was done."""
+    given = {name: value for name, value in _flat(ruleset).items() if value is not None}
+    return given | {"as_of": ruleset.as_of.isoformat()}
+
+
+def _ruleset(data: Mapping[str, Any]) -> Ruleset:
+    split = data.get("split")
+    return Ruleset(
+        RulesetName(data["name"]),
+        date.fromisoformat(data["as_of"]),
+        split=ReferenceSplit(**split) if split else None,
+        against=data.get("against"),
     )
 
 
@@ -107,6 +131,8 @@ def report_to_json(report: Report) -> Json:
         "results": [_result_to_json(result) for result in report.results],
         "unreadable": [_flat(item) for item in report.unreadable],
         "story": list(report.story),
+        "run": to_plain(report.run) if report.run else None,
+        "timelines": to_plain(report.timelines),
     }
 
 
@@ -118,6 +144,8 @@ def report_from_json(data: Mapping[str, Any]) -> Report:
         results=tuple(map(_result, data["results"])),
         unreadable=tuple(_plain_fields(Unreadable, item) for item in data["unreadable"]),
         story=tuple(data.get("story", ())),
+        run=from_plain(RunFacts, data["run"]) if data.get("run") else None,
+        timelines=tuple(from_plain(Timeline, item) for item in data.get("timelines", ())),
     )
 
 
@@ -132,10 +160,10 @@ def _nested(value: object) -> object:
     return _flat(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-def _plain_fields(kind: type[T], data: Mapping[str, Any], **parts: object) -> T:
+def _plain_fields(of: type[T], data: Mapping[str, Any], /, **parts: object) -> T:
     """A dataclass from an object; `parts` are the fields that are no plain values. Derived keys are passed over."""
-    known = {item.name for item in fields(kind)}
-    return kind(**{name: value for name, value in data.items() if name in known} | parts)
+    known = {item.name for item in fields(of)}
+    return of(**{name: value for name, value in data.items() if name in known} | parts)
 
 
 def _submission(data: Mapping[str, Any]) -> SubmissionSummary:
@@ -158,6 +186,7 @@ def _result_to_json(result: RuleResult) -> Json:
         "outcome": result.outcome,
         "other_outcomes": {str(ruleset): outcome for ruleset, outcome in result.other_outcomes},
         "required": sorted(result.required),
+        "alternatives": sorted(result.alternatives),
         "checked": sorted(result.checked),
         "findings": [_finding_to_json(finding) for finding in result.findings],
         "evidence": [_flat(item) for item in result.evidence],
@@ -172,10 +201,11 @@ def _result(data: Mapping[str, Any]) -> RuleResult:
         rule_id=data["rule_id"],
         rule=data["rule"],
         required=frozenset(map(Basis, data["required"])),
+        alternatives=frozenset(map(Basis, data.get("alternatives", ()))),
         findings=tuple(_finding(item, data["rule_id"]) for item in data["findings"]),
         evidence=tuple(map(_evidence, data["evidence"])),
         unestablished=tuple(
-            _plain_fields(Unestablished, item, location=_location(item["location"])) for item in data["unestablished"]
+            _plain_fields(Unestablished, item, **_location_and_measurement(item)) for item in data["unestablished"]
         ),
         not_applicable=tuple(NotApplicable(reason=reason) for reason in data["not_applicable"]),
         crash=data["crash"],
@@ -200,7 +230,12 @@ def _finding(data: Mapping[str, Any], rule_id: str) -> Finding:
         related=tuple(_places(data["related"])),
         steps=tuple(Step(location=location, text=text) for location, text in _places(data["steps"])),
         measurement=_measurement(data["measurement"]),
+        suppression=_suppression(data.get("suppression")),
     )
+
+
+def _suppression(data: Mapping[str, Any] | None) -> Suppression | None:
+    return _plain_fields(Suppression, data, kind=SuppressionKind(data["kind"])) if data else None
 
 
 def _places(items: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Location, str]]:
@@ -208,12 +243,11 @@ def _places(items: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Location, str]
 
 
 def _evidence(data: Mapping[str, Any]) -> Evidence:
-    return Evidence(
-        basis=Basis(data["basis"]),
-        message=data["message"],
-        location=_location(data["location"]),
-        measurement=_measurement(data["measurement"]),
-    )
+    return _plain_fields(Evidence, data, basis=Basis(data["basis"]), **_location_and_measurement(data))
+
+
+def _location_and_measurement(data: Mapping[str, Any]) -> dict[str, object]:
+    return {"location": _location(data["location"]), "measurement": _measurement(data.get("measurement"))}
 
 
 def _location(data: Mapping[str, Any] | None) -> Location | None:
@@ -221,4 +255,7 @@ def _location(data: Mapping[str, Any] | None) -> Location | None:
 
 
 def _measurement(data: Mapping[str, Any] | None) -> Measurement | None:
-    return _plain_fields(Measurement, data) if data else None
+    if not data:
+        return None
+    amounts = {name: tuple(_plain_fields(Amount, item) for item in data.get(name, ())) for name in ("parts", "beside")}
+    return _plain_fields(Measurement, data, **amounts)

@@ -22,6 +22,7 @@ from auditor.output.summary import (
     detailed,
     differences,
     excerpts,
+    held_against,
     listed,
     name,
     not_established,
@@ -29,6 +30,7 @@ from auditor.output.summary import (
     place,
     printed_by,
     rows,
+    run_sentences,
     said,
     unreadable,
     verdict_counts,
@@ -47,7 +49,10 @@ _LINK = re.compile(r"://|(?<=www)\.", re.IGNORECASE)
 def render_markdown(reports: ReportSet, rules: Sequence[Rule]) -> str:
     """`reports`: one in full; several as a table, followed by those that are not clean where they are few."""
     known = by_id(rules)
-    parts = list(_table(reports)) if len(reports.reports) != 1 else []
+    notice = held_against(reports.ruleset)
+    parts = [f"> **{escape(notice)}**"] if notice else []
+    parts += _table(reports) if len(reports.reports) != 1 else ()
+    parts += _list("About this audit", clean(reports.notices))
     for report in detailed(reports):
         parts += _report(clean(report), known)
     parts.append(
@@ -101,6 +106,7 @@ def _report(report: Report, rules: Mapping[str, Rule]) -> Iterator[str]:
     for result in results:
         yield from _result(result, rules.get(result.rule_id))
     yield from _list("Notes", [f"{finding.rule_id}: {said(finding)}" for finding in notes(report)])
+    yield from _list("Run", run_sentences(report))
     yield from _list("Not established", [f"{names}: {why}" for names, why in not_established(report)])
     yield from _list("Could not be read", unreadable(report))
     for ruleset, changes in differences(report).items():
@@ -142,8 +148,10 @@ def _result(result: RuleResult, rule: Rule | None) -> Iterator[str]:
         yield fenced(result.crash)
     remedies = [f"- To do: {escape(remedy)}" for remedy in dict.fromkeys(finding.remedy for finding in found) if remedy]
     cited = [f"- Authority: {escape(authority)}" for authority in authorities(rule)] if rule and found else []
-    if remedies or cited:
-        yield "\n".join(remedies + cited)
+    marks = dict.fromkeys(code(finding.fingerprint) for finding in found)
+    named = [f"- {'Fingerprint' if len(marks) == 1 else 'Fingerprints'}: {', '.join(marks)}"] if marks else []
+    if lines := remedies + cited + named:
+        yield "\n".join(lines)
 
 
 def _finding(finding: Finding) -> str:

@@ -5,19 +5,39 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What to tell: `on_done` each name as it is finished, `on_phase` what is at work meanwhile."""
+
+    on_done: Told
+    on_phase: Told
+
+
+def _silent(told: str) -> None:
+    pass
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[str], None]]:
-    """A function to be told each name as it is finished; shows a bar for two or more on a terminal."""
-    if total < 2 or not sys.stderr.isatty():
-        yield lambda name: None
+def progress(total: int, *, has_phases: bool = False) -> Iterator[Progress]:
+    """Shows a bar for two or more on a terminal, and for one whose phases will be told."""
+    if not sys.stderr.isatty() or (total < 2 and not has_phases):
+        yield Progress(_silent, _silent)
         return
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    time = TimeElapsedColumn() if has_phases else TimeRemainingColumn()
+    columns = (BarColumn(), MofNCompleteColumn(), time, TextColumn("{task.description}"))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
-        yield lambda name: bar.update(task, advance=1, description=escape(name.rsplit("/", 1)[-1]))
+        yield Progress(
+            on_done=lambda name: bar.update(task, advance=1, description=escape(name.rsplit("/", 1)[-1])),
+            on_phase=lambda phase: bar.update(task, description=escape(phase)),
+        )

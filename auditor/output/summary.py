@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.finding import Basis, Confidence, Finding, Location, Severity
+from auditor.finding import Basis, Confidence, Finding, Location, Severity, Suppression, SuppressionKind
+from auditor.output.sanitize import plain
 from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, Verdict
-from auditor.rule import Rule, RulesetName
+from auditor.rule import Rule, Ruleset, RulesetName
+from auditor.run.story import summary
 
 OUTCOME_WORDS: Mapping[Outcome, str] = {
     Outcome.FAIL: "fails",
@@ -57,7 +59,7 @@ def verdict_reason(report: Report) -> str:
     if report.unreadable:
         parts.append(f"{listed([item.path for item in report.unreadable], 2)} could not be read")
     if parts:
-        return "; ".join(parts)
+        return "; ".join(parts + suppression_counts(suppressed(report)))
     num_open = len(rules_with(report, Outcome.OPEN))
     return "the rules that could be checked found nothing" + (f"; {num_open} could not be established" if num_open else "")
 
@@ -122,10 +124,12 @@ def decisive_findings(result: RuleResult) -> list[Finding]:
 
 
 def said(finding: Finding) -> str:
-    """A finding's message with what weakens it."""
+    """A finding's message with what weakens it, and what the maintainers decided about it."""
     doubts = [] if finding.confidence is Confidence.HIGH else [f"{finding.confidence} confidence"]
     if not finding.live:
         doubts.append("the submitted configuration never gets there")
+    if finding.suppression is not None:
+        doubts.append(str(finding.suppression))
     return f"{finding.message} ({'; '.join(doubts)})" if doubts else finding.message
 
 
@@ -164,6 +168,8 @@ def _first_of(reasons: Sequence[str]) -> str:
 
 def reasons_open(result: RuleResult) -> Iterable[str]:
     """Why a rule could not be established, each reason once."""
+    if result.outcome is Outcome.PASS:  # something complete stands in for what is missing
+        return ()
     if result.unestablished:
         return dict.fromkeys(item.message for item in result.unestablished)
     if result.outcome is Outcome.OPEN:
@@ -188,6 +194,17 @@ def differences(report: Report) -> dict[RulesetName, list[str]]:
     }
 
 
+def held_against(ruleset: Ruleset) -> str | None:
+    """A sentence for the head of a report where the caller named another validation split than the contest's."""
+    split = ruleset.split
+    if split is None:
+        return None
+    return plain(
+        f"Judged against the validation split {split.name}, not the contest's, as the caller of this audit asked: "
+        f"{split.num_tokens:,} tokens, {split.num_bytes:,} bytes; {split.source}. The scores compare with no leaderboard."
+    )
+
+
 def counts(report: Report) -> str:
     """``16 rules: 1 failed, 2 to review, 13 passed``."""
     found = Counter(result.outcome for result in report.results)
@@ -206,11 +223,28 @@ _COUNT_WORDS: Mapping[Outcome, str] = {
 
 
 def verdict_counts(reports: ReportSet) -> str:
-    """``3 submissions: 1 violation, 2 clean``."""
+    """``3 submissions: 1 violation, 2 clean; 1 finding waived``."""
     found = Counter(report.verdict for report in reports.reports)
     parts = [f"{found[verdict]} {verdict}" for verdict in Verdict if found[verdict]]
-    noun = "submission" if len(reports.reports) == 1 else "submissions"
-    return f"{len(reports.reports)} {noun}" + (f": {', '.join(parts)}" if parts else "")
+    aside = [counted for report in reports.reports for counted in suppressed(report)]
+    whole = _number(len(reports.reports), "submission") + (f": {', '.join(parts)}" if parts else "")
+    return "; ".join([whole, *suppression_counts(aside)])
+
+
+def suppressed(report: Report) -> list[Suppression]:
+    """What the maintainers decided about the findings that they set aside."""
+    found = [finding.suppression for result in report.results for finding in result.findings]
+    return [suppression for suppression in found if suppression is not None]
+
+
+def suppression_counts(suppressions: Iterable[Suppression]) -> list[str]:
+    """``1 finding waived``, ``2 findings known``; nothing where none is set aside."""
+    kinds = Counter(suppression.kind for suppression in suppressions)
+    return [f"{_number(kinds[kind], 'finding')} {kind}" for kind in SuppressionKind if kinds[kind]]
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def claim(headline: HeadlineSummary) -> str:
@@ -251,6 +285,11 @@ def excerpts(finding: Finding) -> tuple[list[tuple[Location, str]], list[Locatio
     steps = [(step.location, step.text) for step in finding.steps]
     related = [(location, label) for location, label in finding.related if label not in ("", finding.message)]
     return own + steps + related, [location for location, label in finding.related if label in ("", finding.message)]
+
+
+def run_sentences(report: Report) -> list[str]:
+    """What a run of the script showed; nothing where none was asked for."""
+    return summary(report.run) if report.run is not None else []
 
 
 def by_id(rules: Iterable[Rule]) -> dict[str, Rule]:

@@ -23,6 +23,7 @@ from auditor.output.summary import (
     detailed,
     differences,
     excerpts,
+    held_against,
     listed,
     name,
     not_established,
@@ -30,6 +31,7 @@ from auditor.output.summary import (
     place,
     printed_by,
     rows,
+    run_sentences,
     said,
     unreadable,
     verdict_counts,
@@ -54,12 +56,20 @@ def render_text(reports: ReportSet, rules: Sequence[Rule], *, width: int | None 
     """`reports` for a terminal of `width` columns (by default the one at hand)."""
     page = Page(width, color=color)
     several = len(reports.reports) != 1
+    if notice := held_against(reports.ruleset):
+        page.paragraph((notice, "bold yellow"))
+        page.gap()
     if several:
         _table(page, reports)
     for number, report in enumerate(detailed(reports)):
         if number or several:
             page.gap()
         _Detail(page, clean(report), by_id(rules)).show()
+    if reports.notices:
+        page.gap()
+        page.paragraph(("About this audit", "bold underline"))
+    for notice in clean(reports.notices):
+        page.paragraph(notice, indent=2, bullet="- ")
     page.gap()
     page.paragraph((f"pgolf {reports.tool_version}, {_ruleset(reports.ruleset)}", "dim"))
     return disarm_commands(page.text())
@@ -121,6 +131,7 @@ class _Detail:
             self._headline(self.report.headline)
         self._decisive()
         self._notes()
+        self._list("Run", run_sentences(self.report))
         self._story()
         self._list("Not established", [f"{rules}: {why}" for rules, why in not_established(self.report)])
         self._list("Could not be read", unreadable(self.report))

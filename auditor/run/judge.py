@@ -1,9 +1,10 @@
 """What a run shows, as facts for rules and for people: each reported score against the losses that it was made of.
 
 A reported line is reconciled by following the number back: reads of sums of losses before it are tried, latest first,
-then what was read or summed since some earlier event, until mean loss and bits per byte, computed anew from the recorded
-losses and our own byte counts, equal what was printed to its last digit. Only then is it known which losses stand behind
-the line, and only then is anything said about their order, their coverage, or what had influenced them.
+then what was read (anywhere, or by one line of the script) or summed since some earlier event, until mean loss and bits per
+byte, computed anew from the recorded losses and our own byte counts, equal what was printed to its last digit. Only then is
+it known which losses stand behind the line, and only then is anything said about their order, their coverage, or what had
+influenced them.
 
 Influence is exact about weights: a position is *trained before scored* if gradients of that very position went into numbers
 that its reported loss was computed from. Training that was discarded or undone before does not count. The first token of
@@ -16,10 +17,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.run.runner import Outcome
-from auditor.run.trace import Trace, read_trace
+from auditor.run.trace import Read, Trace, read_trace
 from auditor.run.world import BOS_ID, World
 from auditor.submission.logs.lines import Line
 from auditor.submission.logs.metrics import read_metrics
@@ -27,7 +28,9 @@ from auditor.submission.logs.model import Metric
 
 _SINGLE_PRECISION = 2e-6  # relative: scripts add up in float32
 _DECIMAL = re.compile(r"\d+\.(\d+)")
-_MAX_READS = 400  # reads tried for one line
+_MAX_READS = 1500  # reads tried for one line
+_MAX_BASES = 3  # of those, tried together with others
+_EXACT_DECIMALS, _MOST = 6, 0.9  # of a loss that is followed without its bits per byte: digits, share of the stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +47,12 @@ class Coverage:
 class ScoreLine:
     """One reported score: the metric as printed, and the losses behind it (None if it could not be reconciled).
 
+    `num_bytes` is our own count of bytes over these losses. Where the printed loss can be followed, but the printed bits
+    per byte cannot, `byte_ratio` is what they were divided by, over our own count.
+
     `early` are positions that were trained before they were scored, in the order in which they were scored. For a line that
-    is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before: a score
-    computed there is made of those, or of nothing that was seen.
+    is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before (the sums
+    `left`): a score computed there is made of those, or of nothing that was seen.
     """
 
     metric: Metric
@@ -60,6 +66,18 @@ class ScoreLine:
     with_gradient: bool = False
     recomputed_loss: float | None = None
     recomputed_bpb: float | None = None
+    num_bytes: int | None = None
+    byte_ratio: float | None = None
+    left: tuple[int, ...] = ()
+
+    def losses(self, trace: Trace) -> list[int]:
+        """The numbers of the losses that the score is made of, in order of summing."""
+        return [number for each in self.sums or () for number in trace.sums[each].losses]
+
+    @property
+    def behind(self) -> tuple[int, ...]:
+        """The sums that the score is made of, or else may be made of."""
+        return self.left if self.sums is None else self.sums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +85,7 @@ class Judgement:
     """What one run showed."""
 
     failure: str | None
+    trace: Trace
     lines: tuple[ScoreLine, ...]
     num_located: int
     num_unlocated: int
@@ -87,11 +106,12 @@ def judge(outcome: Outcome, world: World) -> Judgement:
     lines = tuple(judge_lines(trace, world, tokens))
     return Judgement(
         failure=outcome.failure,
+        trace=trace,
         lines=lines,
         num_located=len(trace.positions),
         num_unlocated=trace.num_unlocated,
         num_trained_unlocated=trace.num_trained_unlocated,
-        num_trained_validation=len({each for _, positions in trace.gradients for each in positions}),
+        num_trained_validation=len({position for each in trace.gradients for position in each.positions}),
         num_steps=len(trace.steps),
     )
 
@@ -99,17 +119,14 @@ def judge(outcome: Outcome, world: World) -> Judgement:
 def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[ScoreLine]:
     """Every reported score of a run on a validation stream."""
     ledger = _Ledger(trace, world.count_bytes(tokens))
-    last_gradient = {position: at for at, positions in trace.gradients for position in positions}
+    last_gradient = {position: each.at for each in trace.gradients for position in each.positions}
     before = 0
     for at, text in trace.lines:
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
             sums = ledger.reconcile(metric, at)
             if sums is None:
-                left = [
-                    number for each in trace.sums if before <= each.at < at and not each.linked for number in each.losses
-                ]
-                early, _ = _early(trace, left, tokens)
-                yield ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(left))
+                left = _unreconciled(trace, metric, at, before, tokens)
+                yield replace(left, byte_ratio=ledger.byte_ratio(metric, at))
                 continue
             before = at
             losses = [number for each in sums for number in trace.sums[each].losses]
@@ -131,7 +148,16 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
                 with_gradient=any(trace.with_gradient[number] for number in losses),
                 recomputed_loss=loss,
                 recomputed_bpb=bpb,
+                num_bytes=ledger.num_bytes(sums),
             )
+
+
+def _unreconciled(trace: Trace, metric: Metric, at: int, before: int, tokens: Sequence[int]) -> ScoreLine:
+    """A line that nothing fits: what left for numpy or Python since the line before it."""
+    left = [number for number, each in enumerate(trace.sums) if before <= each.at < at and not each.linked]
+    losses = [number for each in left for number in trace.sums[each].losses]
+    early, _ = _early(trace, losses, tokens)
+    return ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(losses), left=tuple(left))
 
 
 def _early(trace: Trace, losses: Sequence[int], tokens: Sequence[int]) -> tuple[tuple[int, ...], int]:
@@ -157,6 +183,7 @@ class _Ledger:
 
     def __init__(self, trace: Trace, num_bytes: Sequence[int]) -> None:
         self.trace = trace
+        self.size = len(num_bytes)
         self.totals = [
             (sum(each.values), len(each.losses), sum(num_bytes[trace.positions[number]] for number in each.losses))
             for each in trace.sums
@@ -167,6 +194,25 @@ class _Ledger:
         nats, count, num_bytes = (sum(column) for column in zip(*(self.totals[each] for each in sums), strict=True))
         return nats / count, nats / math.log(2) / num_bytes if num_bytes else None
 
+    def num_bytes(self, sums: Sequence[int]) -> int:
+        """Bytes of the tokens behind sums."""
+        return sum(self.totals[each][2] for each in sums)
+
+    def byte_ratio(self, metric: Metric, at: int) -> float | None:
+        """By how much the printed bits per byte were divided, over our own count; None where the loss cannot be followed.
+
+        Losses of toy models are all alike, so only a loss that is printed exactly, over most of the stream, is followed.
+        """
+        decimals = 0 if metric.val_loss is None else _num_decimals(metric.text, metric.val_loss)
+        if metric.val_loss is None or decimals < _EXACT_DECIMALS or not metric.val_bpb:
+            return None
+        for sums in self._candidates(at):
+            loss, bpb = self.means(sums) if sums else (math.nan, None)
+            count = sum(self.totals[each][1] for each in sums)
+            if bpb and count > _MOST * self.size and _equals(metric.val_loss, loss, decimals):
+                return bpb / metric.val_bpb
+        return None
+
     def reconcile(self, metric: Metric, at: int) -> tuple[int, ...] | None:
         """The sums behind a printed metric, in order of time; None if none fit."""
         for sums in self._candidates(at):
@@ -176,15 +222,21 @@ class _Ledger:
 
     def _candidates(self, at: int) -> Iterator[tuple[int, ...]]:
         reads = [read for read in self.trace.reads if read.at < at][-_MAX_READS:]
-        seen: set[frozenset[int]] = set()
-        for read in reversed(reads):
-            if read.sums not in seen:
-                seen.add(read.sums)
-                yield tuple(sorted(read.sums))
+        seen = dict.fromkeys(read.sums for read in reversed(reads))
+        yield from (tuple(sorted(sums)) for sums in seen)
         yield from self._growing([read.sums for read in reversed(reads)])
+        yield from self._by_place(reads, list(seen))
         for linked in (True, False):
             before = [number for number, each in enumerate(self.trace.sums) if each.at < at and each.linked is linked]
             yield from self._growing([frozenset((number,)) for number in reversed(before)])
+
+    def _by_place(self, reads: Sequence[Read], distinct: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:
+        """What one line of the script read: alone, or beside what a number holds that was read last."""
+        for place in dict.fromkeys(read.place for read in reversed(reads)):
+            parts = [read.sums for read in reversed(reads) if read.place == place]
+            yield from self._growing(parts)
+            for base in distinct[:_MAX_BASES]:
+                yield from self._growing([base, *parts])
 
     @staticmethod
     def _growing(parts: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:

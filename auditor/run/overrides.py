@@ -9,8 +9,9 @@ Not covered: sizes that a script hard-codes.
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.run.world import World
@@ -55,7 +56,19 @@ _PER_HEAD = 16  # MODEL_DIM / NUM_HEADS
 _REPEATS = re.compile(r"(?:TTT|SLOT|ADAPT|LORA|QUANT|SGD)\w*_(?:EPOCHS|STEPS|ITERS)$")  # how often something is repeated
 _MAX_REPEATS = 3
 _BEGINS = re.compile(r"_START_STEP$")  # at which step of the training something begins, so that it does
-_MOST = ((re.compile(r"^ROPE_DIMS$"), _PER_HEAD), (_REPEATS, _MAX_REPEATS), (_BEGINS, 1))
+_BATCHES = re.compile(r"(?:SLIDING|EVAL|TTT|SLOT)\w*BATCH(?:_SIZE|_SEQS)?$")  # sequences that are scored at once
+_CHUNKS = re.compile(r"(?:NGRAM|CACHE|EVAL|TTT)\w*_CHUNK(?:_TOKENS)?$")
+_BUCKETS = re.compile(r"BUCKETS$")  # few, so that hash tables are as full as they are at full scale
+_MOST = (
+    (re.compile(r"^ROPE_DIMS$"), _PER_HEAD),
+    (_REPEATS, _MAX_REPEATS),
+    (_BEGINS, 1),
+    (_BATCHES, 16),
+    (_CHUNKS, 2048),
+    (_BUCKETS, 1024),
+)
+_SHARES = re.compile(r"train_batch_tokens\s*//\s*(\d+)")  # a part of the batch must still be a sequence for each micro-step
+_MAX_SHARES = 8
 _NEVER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "RUN_ID", "PATH", "HOME", "MASTER_ADDR", "MASTER_PORT")
 _TOO_SLOW = {"FUSED_CE_ENABLED": "0"}  # a fused kernel over the vocabulary, interpreted
 
@@ -70,9 +83,13 @@ class Override:
     why: str
 
 
-def overrides(configuration: Configuration, world: World) -> tuple[Override, ...]:
-    """The variables to set, by name."""
+def overrides(configuration: Configuration, world: World, sources: Sequence[str] = ()) -> tuple[Override, ...]:
+    """The variables to set, by name. `sources` are the texts of the script's modules."""
     found = {each.name: each for each in _all(configuration, world)}
+    shares = max((int(match[1]) for text in sources for match in _SHARES.finditer(text)), default=1)
+    batch = found.get("TRAIN_BATCH_TOKENS")
+    if batch is not None and shares > 1:
+        found[batch.name] = dataclasses.replace(batch, value=str(int(batch.value) * min(shares, _MAX_SHARES)))
     return tuple(found[name] for name in sorted(found))
 
 

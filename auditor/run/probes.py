@@ -1,149 +1,312 @@
-"""Prefix invariance: the script is run again with later validation tokens replaced, and no earlier loss may change.
+"""Probes: the script is run again with something replaced, and what must not depend on it must not change.
 
-This needs no idea of how an influence travels: whatever reaches a score from a token that comes later in the order of
-evaluation changes the score's bits. The order is that of the reported sum, not of the stream: documents may be scored in
-any order, each token by what was scored before. So the tokens that the headline's sum counts after a cut are replaced
-(documents keep their beginnings and lengths), and for each reported line every loss that it counts before the first
-replaced token must be the same, bit by bit. Clock, seeds, paths and threads are fixed, so that runs are comparable; where
-something changed, one more run of the first stream shows that they are.
+None needs an idea of how an influence travels. Clock, seeds, paths and threads are fixed, so that runs are comparable bit
+by bit; where something changed, one more run of the first stream tells influence from noise.
+
+- *suffix*: tokens that a score counts after a cut are replaced (in the order of evaluation, not of the stream: documents
+  may be scored in any order). Every loss before the cut must be the same, and so must the distribution at the first
+  replaced token: it is made before that token is known.
+- *target*: single tokens far apart are replaced by tokens of another kind. Whether a loss was corrected after the model
+  gave it (a mixture, a bonus, a cache) must not depend on the token itself: a correction that is made for some tokens and
+  not for others, known only with the token, is no distribution.
+- *bound*: the whole stream is drawn from a known random source. No normalised prediction from the past codes it in fewer
+  nats than the source's own; this holds for the printed number alone, wherever it was computed.
+- *artifact*: trained on other data, but with the first run's files put in the place of what it wrote and reads back: all
+  that is scored afterwards must follow the files.
 
 Not covered: influence that does not reach a loss at toy scale, or reaches only so few tokens ahead that no cut meets it;
-scripts that behave otherwise when watched or when small.
+corrections that favour a class of tokens and are normalised over it look like gates; scripts that behave otherwise when
+watched or when small.
 """
 
 from __future__ import annotations
 
-import random
+import math
+import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from auditor.run.judge import ScoreLine, judge_lines
+from auditor.run.runner import Event
 from auditor.run.session import Session
+from auditor.run.streams import coded_stream, cut_points, order_of, replace_after, replace_apart
 from auditor.run.trace import Trace, read_trace
-from auditor.run.world import BOS_ID, World
 
 CUTS = (0.02, 0.5, 0.9)
-_SEED = 20260318
-_OFFSET = 37  # tokens; a cut at the edge of a window or chunk misses what reaches ahead only inside of one
+KINDS = ("suffix", "target", "bound", "artifact")
+_UNCORRECTED = 1e-5  # nats; rounding of float32 losses
+_CHANCE_NATS = 40.0  # exp(-40): never by chance
+_UNFOLLOWED_NATS = 0.01  # per token, where it is not known which tokens a printed mean counts
 _NOT_REPEATED = "the script does not repeat itself on the same stream either"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One reported line under one cut.
+    """One reported line under one probe. Something was found if `num_changed` is positive.
 
-    `num_compared` losses are counted before the first replaced token, `num_changed` of them differ; `first_changed` is the
-    position of the first, `first_replaced` that of the first replaced token in the line's order. `problem` says why nothing
-    could be compared.
+    suffix: `num_compared` losses are counted before the first replaced token, `num_changed` of them differ or are of
+    another distribution; `first_changed` is the position of the first, `first_replaced` that of the first replaced token in
+    the line's order, which counts as changed if its distribution is another one; `largest_change` is in nats. target: of so
+    many replaced tokens, for how many it depends on the token whether its loss was corrected. bound: tokens, all of them
+    changed if they cost less than they can; `largest_change` is what was saved, in nats per token. artifact: losses that
+    were scored after the files were put back. `problem` says why nothing could be compared, `detail` what was found, in
+    words.
     """
 
     cut: float
     text: str
+    probe: str = "suffix"
     num_compared: int = 0
     num_changed: int = 0
     first_changed: int | None = None
     first_replaced: int | None = None
     largest_change: float = 0.0
     problem: str | None = None
+    detail: str | None = None
 
 
-def order_of(trace: Trace, line: ScoreLine) -> list[int]:
-    """The positions of a reported score in the order of their first counting; within one sum, by position."""
-    order: dict[int, None] = {}
-    for number in line.sums or ():
-        for position in sorted({trace.positions[each] for each in trace.sums[number].losses}):
-            order.setdefault(position)
-    return list(order)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run: its facts and its reported lines."""
+
+    trace: Trace
+    lines: Sequence[ScoreLine]
+    events: Sequence[Event] = ()
 
 
-def replace_after(order: Sequence[int], cut: float, world: World) -> tuple[list[int], set[int]]:
-    """The validation stream with the tokens after a share of the order replaced, and which positions those are.
+class Prober:
+    """Runs a script again and compares. `headline` decides what is replaced."""
 
-    Tokens that are never counted (the stream's tail) are replaced as well. Document beginnings stay.
-    """
-    tokens = world.validation()
-    kept = set(order[: int(len(order) * cut) + _OFFSET])
-    generator = random.Random(_SEED)
-    replaced = {at for at, token in enumerate(tokens) if at > 0 and at not in kept and token != BOS_ID}
-    for position in sorted(replaced):
-        tokens[position] = generator.choice(world.unlike(tokens[position]))
-    return tokens, replaced
+    def __init__(self, session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: ScoreLine) -> None:
+        self.session = session
+        self.headline = headline
+        self.first = _Run(trace, lines)
+        self.order = order_of(trace, headline)
+        self._unsteady: set[str] | None = None
 
+    def suffix(self, cuts: Sequence[float] = CUTS) -> Iterator[Comparison]:
+        """Each line under each cut; none where no loss behind the headline is known."""
+        if not self.order:
+            return
+        points = cut_points(self.first.trace, self.headline, cuts)
+        for cut, num_kept in zip(cuts, points, strict=True):
+            tokens, replaced = replace_after(self.order, num_kept, self.session.world)
+            second = self._run(tokens)
+            for line, twin in self._pairs(second):
+                if isinstance(twin, str):
+                    yield Comparison(cut=cut, text=line.metric.text, problem=twin)
+                else:
+                    assert isinstance(second, _Run)
+                    yield self._steady(_compare_prefix(self.first.trace, line, second.trace, twin, replaced, cut))
 
-def compare(trace: Trace, lines: Sequence[ScoreLine], other: Trace, others: Sequence[ScoreLine], cut: float,
-            replaced: set[int]) -> Iterator[Comparison]:  # fmt: skip
-    """Each reconciled result of the first run against the same line of the second."""
-    for index, line in enumerate(lines):
-        if line.sums is None or line.metric.progress:
-            continue
-        text = line.metric.text
-        twin = others[index] if index < len(others) else None
-        if twin is None or twin.metric.label != line.metric.label or twin.sums is None:
-            yield Comparison(cut=cut, text=text, problem="the second run has no such reconciled line")
-            continue
-        yield _compare_line(_losses(trace, line), _losses(other, twin), order_of(trace, line), replaced, cut, text)
+    def target(self) -> Iterator[Comparison]:
+        """Whether corrections depend on the very token, for each line; none where no loss behind the headline is known."""
+        if not self.order:
+            return
+        tokens, replaced = replace_apart(self.order, self.session.world)
+        second = self._run(tokens)
+        for line, twin in self._pairs(second):
+            if isinstance(twin, str):
+                yield Comparison(cut=0.0, text=line.metric.text, probe="target", problem=twin)
+            elif line.sums is not None:
+                assert isinstance(second, _Run)
+                yield self._steady(_compare_corrections(self.first.trace, line, second.trace, twin, replaced))
 
+    def bound(self) -> Iterator[Comparison]:
+        """Each line's score on a stream whose least cost is known."""
+        tokens, costs = coded_stream(self.session.world)
+        second = self._run(tokens)
+        if isinstance(second, str):
+            yield Comparison(cut=0.0, text=self.headline.metric.text, probe="bound", problem=second)
+            return
+        num_bytes = sum(self.session.world.count_bytes(tokens))
+        yield from (_compare_bound(second.trace, line, costs, num_bytes) for line in _results(second.lines))
 
-def _losses(trace: Trace, line: ScoreLine) -> dict[int, list[float]]:
-    found: dict[int, list[float]] = {}
-    for number in line.sums or ():
-        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True):
-            found.setdefault(trace.positions[loss], []).append(value)
-    return found
+    def artifact(self) -> Iterator[Comparison]:
+        """Each line that is scored after files were read back: those of the first run, after training on other data."""
+        with tempfile.TemporaryDirectory(prefix="pgolf-made-") as folder:
+            again = self._run(None, collect=Path(folder))
+            self._note_unsteady(again)
+            second: _Run | str = "it writes no file that it could read back"
+            if any(Path(folder).iterdir()):
+                second = self._run(None, training=self.session.world.other_training(), swap=Path(folder))
+        if isinstance(second, _Run) and not any(event.get("t") == "swapped" for event in second.events):
+            second = "it reads back none of the files that it writes"
+        for line, twin in self._pairs(second):
+            if isinstance(twin, str):
+                yield Comparison(cut=0.0, text=line.metric.text, probe="artifact", problem=twin)
+                continue
+            assert isinstance(second, _Run)
+            last = max(at for at, event in enumerate(second.events) if event.get("t") == "swapped")
+            if all(
+                second.trace.scored_at[loss] > last for number in twin.behind for loss in second.trace.sums[number].losses
+            ):
+                found = _compare_prefix(self.first.trace, line, second.trace, twin, set(), 0.0)
+                yield self._steady(replace(found, probe="artifact"))
 
+    def _run(self, tokens: Sequence[int] | None, *, training: Sequence[Sequence[int]] | None = None,
+             collect: Path | None = None, swap: Path | None = None) -> _Run | str:  # fmt: skip
+        outcome = self.session.run(tokens, training=training, collect=collect, swap=swap)
+        if outcome.failure is not None:
+            return f"the second run: {outcome.failure}"
+        tokens = self.session.world.validation() if tokens is None else tokens
+        trace = read_trace(outcome.events, len(tokens))
+        return _Run(trace, tuple(judge_lines(trace, self.session.world, tokens)), outcome.events)
 
-def _compare_line(first: dict[int, list[float]], second: dict[int, list[float]], order: Sequence[int], replaced: set[int],
-                  cut: float, text: str) -> Comparison:  # fmt: skip
-    before: list[int] = []
-    stop = None
-    for position in order:
-        if position in replaced:
-            stop = position
-            break
-        before.append(position)
-    changed = [position for position in before if first[position] != second.get(position)]
-    return Comparison(
-        cut=cut,
-        text=text,
-        num_compared=len(before),
-        num_changed=len(changed),
-        first_changed=changed[0] if changed else None,
-        first_replaced=stop,
-        largest_change=max((_distance(first[each], second.get(each)) for each in changed), default=0.0),
-    )
+    def _pairs(self, second: _Run | str) -> Iterator[tuple[ScoreLine, ScoreLine | str]]:
+        """Each result of the first run that losses are known of, with the same line of the second or why there is none."""
+        for index, line in enumerate(self.first.lines):
+            if not line.behind or line.metric.progress:
+                continue
+            if isinstance(second, str):
+                yield line, second
+                continue
+            twin = second.lines[index] if index < len(second.lines) else None
+            fits = (
+                twin is not None and twin.metric.label == line.metric.label and (twin.sums is None) == (line.sums is None)
+            )
+            yield (
+                line,
+                twin if twin is not None and fits else "the second run has no such line that is made of losses likewise",
+            )
 
+    def _steady(self, found: Comparison) -> Comparison:
+        """What was found, unless the script does not repeat itself: then nothing is."""
+        if not found.num_changed:
+            return found
+        if self._unsteady is None:
+            self._note_unsteady(self._run(None))
+        assert self._unsteady is not None
+        if found.text not in self._unsteady:
+            return found
+        return Comparison(cut=found.cut, text=found.text, probe=found.probe, problem=_NOT_REPEATED)
 
-def _distance(first: Sequence[float], second: Sequence[float] | None) -> float:
-    if second is None or len(first) != len(second):
-        return float("inf")
-    return max(abs(one - other) for one, other in zip(first, second, strict=True))
+    def _note_unsteady(self, again: _Run | str) -> None:
+        self._unsteady = {line.metric.text for line, twin in self._pairs(again) if self._differs(line, twin, again)}
+
+    def _differs(self, line: ScoreLine, twin: ScoreLine | str, again: _Run | str) -> bool:
+        if isinstance(twin, str) or isinstance(again, str):
+            return True
+        return _compare_prefix(self.first.trace, line, again.trace, twin, set(), 0.0).num_changed > 0
 
 
 def prefix_invariance(
     session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: ScoreLine, cuts: Sequence[float] = CUTS
 ) -> Iterator[Comparison]:
-    """Run again for each cut and compare. `headline` decides what is replaced.
-
-    The first change that is seen is held against one more run of the first stream: a script that does not repeat itself
-    shows nothing.
-    """
-    order = order_of(trace, headline)
-    unsteady: dict[str, str] | None = None
-    for cut in cuts:
-        tokens, replaced = replace_after(order, cut, session.world)
-        found = _rerun(session, trace, lines, headline, tokens, cut, replaced)
-        if unsteady is None and any(each.num_changed for each in found):
-            control = _rerun(session, trace, lines, headline, session.world.validation(), cut, set())
-            unsteady = {each.text: _NOT_REPEATED for each in control if each.num_changed or each.problem is not None}
-        for each in found:
-            problem = (unsteady or {}).get(each.text)
-            yield each if problem is None else Comparison(cut=cut, text=each.text, problem=problem)
+    """The *suffix* probe alone."""
+    yield from Prober(session, trace, lines, headline).suffix(cuts)
 
 
-def _rerun(session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: ScoreLine, tokens: Sequence[int],
-           cut: float, replaced: set[int]) -> tuple[Comparison, ...]:  # fmt: skip
-    outcome = session.run(tokens)
-    if outcome.failure is not None:
-        return (Comparison(cut=cut, text=headline.metric.text, problem=f"the second run: {outcome.failure}"),)
-    other = read_trace(outcome.events, len(tokens))
-    return tuple(compare(trace, lines, other, tuple(judge_lines(other, session.world, tokens)), cut, replaced))
+def probe(session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: ScoreLine, kinds: Sequence[str] = KINDS,
+          cuts: Sequence[float] = CUTS) -> Iterator[Comparison]:  # fmt: skip
+    """Every probe that is asked for. ValueError for one that there is not."""
+    prober = Prober(session, trace, lines, headline)
+    probes = {"suffix": lambda: prober.suffix(cuts), "target": prober.target, "bound": prober.bound,
+              "artifact": prober.artifact}  # fmt: skip
+    for kind in kinds:
+        if kind not in probes:
+            raise ValueError(f"probe {kind!r}: there are {', '.join(KINDS)}")
+        yield from probes[kind]()
+
+
+def _results(lines: Sequence[ScoreLine]) -> Iterator[ScoreLine]:
+    yield from (line for line in lines if not line.metric.progress)
+
+
+def _scored(trace: Trace, line: ScoreLine) -> dict[int, list[tuple[float, int | None]]]:
+    """For each position that a line counts its losses as counted, with the checksums of their distributions."""
+    found: dict[int, list[tuple[float, int | None]]] = {}
+    for number in line.behind:
+        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True):
+            found.setdefault(trace.positions[loss], []).append((value, trace.rows[loss]))
+    return found
+
+
+def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, replaced: set[int],
+                    cut: float) -> Comparison:  # fmt: skip
+    first, second = _scored(trace, line), _scored(other, twin)
+    order = order_of(trace, line)
+    stop = next((index for index, position in enumerate(order) if position in replaced), len(order))
+    changed = [position for position in order[:stop] if first[position] != second.get(position)]
+    largest = max((_distance(first[each], second.get(each, [])) for each in changed), default=0.0)
+    stopped = order[stop] if stop < len(order) else None
+    detail = None
+    if not changed and stopped is not None and _rows(first[stopped]) != _rows(second.get(stopped, [])):
+        changed, detail = [stopped], "the distribution for the first replaced token is another one"
+    return Comparison(
+        cut=cut,
+        text=line.metric.text,
+        num_compared=stop,
+        num_changed=len(changed),
+        first_changed=changed[0] if changed else None,
+        first_replaced=stopped,
+        largest_change=largest,
+        detail=detail,
+    )
+
+
+def _rows(scored: Sequence[tuple[float, int | None]]) -> list[int | None]:
+    return [row for _, row in scored]
+
+
+def _distance(first: Sequence[tuple[float, object]], second: Sequence[tuple[float, object]]) -> float:
+    if len(first) != len(second):
+        return float("inf")
+    return max(abs(one - other) for (one, _), (other, _) in zip(first, second, strict=True))
+
+
+def _compare_corrections(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, replaced: set[int]) -> Comparison:
+    first, second = _corrected(trace, line), _corrected(other, twin)
+    both = first.keys() & second.keys()
+    asked = sorted(both & replaced)
+    changed = [position for position in asked if first[position] != second[position]]
+    by_itself = sum(first[position] != second[position] for position in both - replaced)
+    usual = len(asked) * by_itself / max(len(both) - len(asked), 1)  # what comes from the tokens before
+    if len(changed) < 3 or len(changed) <= 4 * usual:
+        changed = []
+    return Comparison(
+        cut=0.0,
+        text=line.metric.text,
+        probe="target",
+        num_compared=len(asked),
+        num_changed=len(changed),
+        first_changed=changed[0] if changed else None,
+        first_replaced=asked[0] if asked else None,
+        detail="whether a loss is corrected depends on the token that it is the loss of" if changed else None,
+    )
+
+
+def _corrected(trace: Trace, line: ScoreLine) -> dict[int, bool]:
+    """For each position whether what was counted for it is not what the model gave."""
+    found: dict[int, bool] = {}
+    for number in line.behind:
+        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True):
+            found.setdefault(trace.positions[loss], abs(value - trace.values[loss]) > _UNCORRECTED)
+    return found
+
+
+def _compare_bound(trace: Trace, line: ScoreLine, costs: Sequence[float], num_bytes: int) -> Comparison:
+    if line.sums is not None:
+        sums = [trace.sums[number] for number in line.sums]
+        count = sum(len(each.losses) for each in sums)
+        spent = sum(value for each in sums for value in each.values)
+        least = sum(costs[trace.positions[loss]] for each in sums for loss in each.losses) - _CHANCE_NATS
+    else:
+        count = len(costs) - 1
+        by_bytes = line.metric.val_bpb * math.log(2) * num_bytes
+        spent = by_bytes if line.metric.val_loss is None else line.metric.val_loss * count
+        least = sum(costs) - _CHANCE_NATS - _UNFOLLOWED_NATS * count
+    saved = (least - spent) / count
+    impossible = (
+        f"{spent / count:.4f} nats a token, where no normalised prediction from the past gets below {least / count:.4f}"
+    )
+    return Comparison(
+        cut=0.0,
+        text=line.metric.text,
+        probe="bound",
+        num_compared=count,
+        num_changed=count if saved > 0 else 0,
+        largest_change=max(saved, 0.0),
+        detail=impossible if saved > 0 else None,
+    )

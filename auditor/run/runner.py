@@ -17,6 +17,7 @@ import ctypes
 import functools
 import json
 import os
+import posixpath
 import resource
 import shutil
 import signal
@@ -66,7 +67,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run went. `failure` is None if the script ran to its end; `log` is what it printed."""
+    """How a run went.
+
+    `failure` is None if the script ran to its end; `log` is what it printed; `left_out` are files of the submission whose
+    content was not there to be laid out.
+    """
 
     events: tuple[Event, ...]
     failure: str | None
@@ -74,6 +79,7 @@ class Outcome:
     cpu_seconds: float
     isolation: str
     log: str
+    left_out: tuple[str, ...] = ()
 
 
 @functools.cache
@@ -88,17 +94,34 @@ def can_isolate() -> bool:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def lay_out(submission: Submission, folder: Path) -> None:
-    """Write the submission's files below a folder, byte for byte. ValueError for one that cannot be read or leads out."""
+def placed(submission: Submission, path: str) -> str:
+    """Where a file of a submission lies in the run's folder.
+
+    A script may lie above the submission's folder, as where a change edits the repository's own: then the run's folder
+    stands for the one that holds it, and the submission lies below.
+    """
+    above = max((name.split("/").count("..") for name in submission.files.paths()), default=0)
+    below = submission.path.strip("/").split("/")[-above:] if above else []
+    return posixpath.normpath("/".join([*below, path]))
+
+
+def lay_out(submission: Submission, folder: Path) -> tuple[str, ...]:
+    """Write the submission's files below a folder, byte for byte; those whose content is not there (returned) are left out.
+
+    ValueError for a path that leads out of the folder.
+    """
+    left_out = []
     for path in submission.files.paths():
-        target = folder / path
+        target = folder / placed(submission, path)
         if not target.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{path}: leads out of the submission")
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             target.write_bytes(submission.files.read(path))
-        except SubmissionError as error:
-            raise ValueError(f"cannot be laid out: {error}") from error
+        except SubmissionError:  # a large file that a partial clone does not hold, say; most scripts write their own
+            target.unlink(missing_ok=True)
+            left_out.append(path)
+    return tuple(left_out)
 
 
 def run_child(
@@ -165,6 +188,7 @@ def _write_job(work: Path, script: str, events: int, environment: Mapping[str, s
         "record": record,
         "environment": dict(environment),
         "requote": requote.__file__,
+        "swap": "../swap" if (work / "swap").is_dir() else None,
         "validation": [_relative(path, work) for path in shards if "_val_" in path.name],
         "training": [_relative(path, work) for path in shards if "_train_" in path.name],
     }

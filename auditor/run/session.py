@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import tempfile
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.run.overrides import Override, overrides
-from auditor.run.runner import Limits, Outcome, lay_out, run_child
+from auditor.run.runner import Limits, Outcome, lay_out, placed, run_child
 from auditor.run.world import World, shard, toy_world
 from auditor.submission.submission import Submission
 
 _SIDECAR = re.compile(r"fineweb_val_bytes")
 _DEFAULT_VOCABULARY = 1024
+_EVAL_ONLY = re.compile(r"EVAL_ONLY$")
+_TRUE = ("1", "true", "True")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +33,62 @@ class Session:
     limits: Limits
     keep: Path | None = None
 
-    def run(self, validation: Sequence[int] | None = None, *, record: bool = True) -> Outcome:
-        """Run the script once, with another validation stream if one is given."""
+    def run(
+        self,
+        validation: Sequence[int] | None = None,
+        *,
+        record: bool = True,
+        training: Sequence[Sequence[int]] | None = None,
+        collect: Path | None = None,
+        swap: Path | None = None,
+    ) -> Outcome:
+        """Run the script once, on another validation stream or other training shards if they are given.
+
+        A script that is set to evaluate only runs once before, set to train, for the files that it then finds. What it
+        wrote that is no text goes to the folder `collect`; files that it reads back are first replaced by those of the same
+        name in the folder `swap`.
+        """
         with tempfile.TemporaryDirectory(prefix="pgolf-run-") as folder:
             work = Path(folder)
             (work / "work").mkdir()
-            lay_out(self.submission, work / "work")
+            left_out = lay_out(self.submission, work / "work")
             shutil.copytree(self.world.folder / "data", work / "work" / "data", dirs_exist_ok=True)
-            if validation is not None:
-                stream = work / "work" / self.world.dataset / "fineweb_val_000000.bin"
-                stream.write_bytes(shard(validation))
+            self._write_streams(work / "work" / self.world.dataset, validation, training or ())
+            if swap is not None:
+                shutil.copytree(swap, work / "swap")
+            given = set(_files(work / "work"))
             environment = {each.name: each.value for each in self.overrides}
+            if trained := {name: "0" for name, value in environment.items() if _EVAL_ONLY.search(name) and value in _TRUE}:
+                run_child(self.script, work, environment | trained, python=self.python, limits=self.limits, record=False)
             outcome = run_child(self.script, work, environment, python=self.python, limits=self.limits, record=record)
+            if collect is not None:
+                _collect(work / "work", given, collect)
             if self.keep is not None:
                 self.keep.mkdir(parents=True, exist_ok=True)
                 (self.keep / "log.txt").write_text(outcome.log, encoding="utf-8")
-            return outcome
+            return dataclasses.replace(outcome, left_out=left_out)
+
+    @staticmethod
+    def _write_streams(dataset: Path, validation: Sequence[int] | None, training: Sequence[Sequence[int]]) -> None:
+        if validation is not None:
+            (dataset / "fineweb_val_000000.bin").write_bytes(shard(validation))
+        for index, values in enumerate(training):
+            (dataset / f"fineweb_train_{index:06d}.bin").write_bytes(shard(values))
+
+
+def _files(folder: Path) -> list[Path]:
+    """Ordinary files below a folder; links, which a script may have made, lead elsewhere."""
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+
+
+def _collect(folder: Path, given: set[Path], target: Path) -> None:
+    """Copy the files that a run made and that are no text."""
+    for path in _files(folder):
+        if path in given or b"\0" not in path.read_bytes():
+            continue
+        copy = target / path.relative_to(folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
 
 
 def open_session(submission: Submission, cache: Path, python: Path, limits: Limits, keep: Path | None = None) -> Session:
@@ -57,9 +100,9 @@ def open_session(submission: Submission, cache: Path, python: Path, limits: Limi
     world = toy_world(_vocab_size(submission), any(_SIDECAR.search(text) for text in texts), cache)
     return Session(
         submission=submission,
-        script=script.path,
+        script=placed(submission, script.path),
         world=world,
-        overrides=overrides(submission.configuration, world),
+        overrides=overrides(submission.configuration, world, texts),
         python=python,
         limits=limits,
         keep=keep,

@@ -1,94 +1,195 @@
-"""The story of a run in plain text: what ran, each reported score, what was trained when, and what the probes saw."""
+"""The story of a run in words: what ran and what was set, each reported score, what was trained when, what the probes saw.
+
+The short form (`summary`) is a section of the report; `tell` is the whole story, with the recorded order of events.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from auditor.output.sanitize import plain
-from auditor.run.judge import Judgement, ScoreLine
+from auditor.run.facts import Chunk, RunFacts, RunLine
 from auditor.run.probes import Comparison
-from auditor.run.runner import Outcome
-from auditor.run.session import Session
 
+_MAX_CHUNKS = 12  # told one by one in the summary
 _MAX_TEXT = 90
 
 
-def tell(session: Session, outcome: Outcome, judgement: Judgement, headline: ScoreLine | None,
-         comparisons: Sequence[Comparison]) -> str:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How a probe is told: what was done, and what was found where something or nothing changed."""
+
+    asked: str
+    changed: str
+    same: str
+
+
+_PROBES: Mapping[str, _Words] = {
+    "suffix": _Words(
+        "later tokens replaced",
+        "earlier losses CHANGED",
+        "all of up to {} earlier losses identical",
+    ),
+    "target": _Words(
+        "single tokens replaced",
+        "tokens DECIDED about their own correction",
+        "none of {} tokens decided whether its own loss was corrected",
+    ),
+    "bound": _Words(
+        "scored on a stream of known cost",
+        "tokens cost LESS than they can",
+        "{} tokens cost no less than they must",
+    ),
+    "artifact": _Words(
+        "trained on other data, with the first run's files put in place",
+        "losses did NOT follow the files",
+        "all of {} losses followed the files",
+    ),
+}
+
+
+def summary(run: RunFacts) -> list[str]:
+    """What was run, what was set, and what was established, each in a sentence or two."""
+    found = [_ran(run), *_set(run)]
+    if run.failure is not None:
+        return [*found, f"nothing was established by a run; what would be needed: {run.needed}"]
+    lines = _distinct(run)
+    for line in lines:
+        found += _line(line, run)
+    return [*found, *_training(run), *(sentence for line in lines for sentence in _probed(line, run.comparisons))]
+
+
+def tell(run: RunFacts) -> str:
     """Everything, as lines of text."""
-    return "\n".join(
-        [
-            *_run(session, outcome, judgement),
-            *(line for each in judgement.results for line in _score(each, each is headline)),
-            *_training(judgement),
-            *_probes(comparisons),
-        ]
+    told = [plain(run.script or "no script"), *(f"  {sentence}" for sentence in summary(run))]
+    told += [f"  as submitted: {' '.join(f'{o.name}={plain(o.value)}' for o in run.overrides if o.value == o.submitted)}"]
+    if run.timeline is not None:
+        told += ["  in order:"]
+        for number, step in enumerate(run.timeline.steps, start=1):
+            where = f" ({step.location})" if step.location else ""
+            told += [f"    {number:3} {step.action:7} {plain(step.text)}{plain(where)}"]
+    return "\n".join(told)
+
+
+def _ran(run: RunFacts) -> str:
+    if not run.isolation:
+        return f"not run: {plain(run.failure or '')}"
+    end = "ran to its end" if run.failure is None else f"did not reach its end: {plain(run.failure)}"
+    newer = "; newer f-strings were rewritten as it was read" if run.rewritten else ""
+    newer += f"; without {', '.join(map(plain, run.left_out))}, whose content is not there" if run.left_out else ""
+    return (
+        f"the shipped script {end} ({run.seconds:.0f} s, {run.cpu_seconds:.0f} s computing), on a toy data set of "
+        f"{run.num_positions:,} validation tokens, in one process; isolation: {run.isolation}{newer}"
     )
 
 
-def _run(session: Session, outcome: Outcome, judgement: Judgement) -> Iterator[str]:
-    yield f"{session.submission.path}/{session.script}"
-    end = "ran to its end" if outcome.failure is None else f"NOT to its end: {plain(outcome.failure)}"
-    yield f"  {end}, {outcome.seconds:.0f} s ({outcome.cpu_seconds:.0f} s computing); isolation: {outcome.isolation}"
-    for event in outcome.events:
-        if event.get("t") == "rewritten":
-            yield f"  newer f-strings of {plain(str(event['path']))} were rewritten as it was read"
-        if event.get("t") == "failed":
-            frames = event.get("frames")
-            places = [f"{plain(str(file))}:{line}" for file, line, _ in frames] if isinstance(frames, list) else []
-            yield f"  raised at {' < '.join(reversed(places))}"
-    sizes = [each for each in session.overrides if each.value != each.submitted]
-    yield "  set: " + " ".join(f"{each.name}={each.value}" for each in sizes)
-    yield "  as submitted: " + " ".join(
-        f"{each.name}={plain(each.value)}" for each in session.overrides if each not in sizes
-    )
-    yield f"  validation losses: {judgement.num_located} located, {judgement.num_unlocated} targets without a place"
+def _set(run: RunFacts) -> Iterator[str]:
+    changed = [each for each in run.overrides if each.value != each.submitted]
+    if changed:
+        yield "set for it: " + " ".join(f"{each.name}={plain(each.value)}" for each in changed)
 
 
-def _score(line: ScoreLine, is_headline: bool) -> Iterator[str]:
-    mark = "*" if is_headline else "-"
-    yield f"{mark} {plain(line.metric.text)[:_MAX_TEXT]}"
+def _distinct(run: RunFacts) -> list[RunLine]:
+    """Each set of losses once, by the line that shows most digits of it."""
+    found: dict[int, RunLine] = {}
+    for index, line in enumerate(run.lines):
+        key = index if line.repeats is None else line.repeats
+        if key not in found or len(str(line.val_bpb)) > len(str(found[key].val_bpb)):
+            found[key] = line
+    return list(found.values())
+
+
+def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
+    mark = " (the submitted number's line)" if line.is_headline else ""
+    start = f"{plain(line.label or line.text[:_MAX_TEXT])}{mark}: "
     coverage = line.coverage
     if coverage is None:
-        yield "    NOT RECONCILED with the recorded losses: what it is made of is not established"
-        if line.num_left:
-            trained = (
-                f"{len(line.early)} positions of them trained before, first {line.early[0]}" if line.early else "none early"
-            )
-            yield f"    {line.num_left} losses left for numpy or Python before it: {trained}"
+        ratio = (
+            f"; its bits per byte were divided by {line.byte_ratio:.4f} of the bytes that we count"
+            if line.byte_ratio
+            else ""
+        )
+        yield f"{start}not reconciled with the recorded losses, so nothing is claimed about it{ratio}"
         return
+    twice = f", {coverage.num_repeated:,} more than once" if coverage.num_repeated else ""
+    never = f", {coverage.num_missing:,} never (from {coverage.first_missing:,} on)" if coverage.first_missing else ""
     yield (
-        f"    reconciled: {coverage.num_once} positions once, {coverage.num_repeated} more than once,"
-        f" {coverage.num_missing} never" + (f" (first {coverage.first_missing})" if coverage.first_missing else "")
+        f"{start}recomputed to the last digit from {coverage.num_once + coverage.num_repeated:,} recorded losses and our "
+        f"own count of {line.num_bytes:,} bytes{twice}{never}; {_order(line, run)}"
     )
-    if line.early:
-        yield f"    TRAINED BEFORE SCORED: {len(line.early)} positions, first {line.early[0]}"
-    elif line.num_early_bos:
-        yield f"    trained before scored: only {line.num_early_bos} document beginnings (BOS)"
-    if line.num_trained_after and not line.early:
-        mode = "with autograd on" if line.with_gradient else "without autograd"
-        yield f"    scored {mode}, then {line.num_trained_after} of its positions trained on, none before its own score"
+    if line.is_score_first:
+        yield from _chunks(line.chunks)
 
 
-def _training(judgement: Judgement) -> Iterator[str]:
-    if judgement.num_trained_validation:
-        yield f"  gradients of {judgement.num_trained_validation} validation positions; {judgement.num_steps} steps"
-    else:
-        yield "  no gradient of a validation token was seen"
-    if judgement.num_trained_unlocated:
-        yield f"  gradients of {judgement.num_trained_unlocated} targets from neither split as they stand: made up, as"
-        yield "  for a warm-up, or rearranged; a person must look, or the probe"
+def _order(line: RunLine, run: RunFacts) -> str:
+    if line.offences:
+        parts = [
+            f"{each.num_positions:,} positions from {each.first} on were scored with {each.via} that their own gradients "
+            f"had changed by {plain(each.how)}{f' ({plain(str(each.place))})' if each.place else ''}"
+            f"{', after a first score that was reported' if each.again else ''}"
+            for each in line.offences
+        ]
+        return "TRAINED BEFORE SCORED: " + "; ".join(parts)
+    bos = f" ({line.num_early_bos} document beginnings aside, which are all the same token)" if line.num_early_bos else ""
+    if line.is_score_first:
+        return f"test-time training: each of {len(line.chunks)} chunks was scored before any gradient that used it{bos}"
+    return (
+        f"none of them was trained on before{bos}" if run.num_trained_validation else "no validation token was trained on"
+    )
 
 
-def _probes(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    for each in comparisons:
-        start = f"  suffix replaced after {each.cut:.0%}: {plain(each.text)[:50]}: "
-        if each.problem is not None:
-            yield start + f"not compared: {plain(each.problem)}"
-        elif each.num_changed:
-            yield start + (
-                f"{each.num_changed} of {each.num_compared} earlier losses CHANGED, first at {each.first_changed},"
-                f" by up to {each.largest_change:.2g} nats"
+def _chunks(chunks: Sequence[Chunk]) -> Iterator[str]:
+    """Per chunk: when it was scored, in which mode, and when it was first trained on."""
+    shown = chunks if len(chunks) <= _MAX_CHUNKS else (*chunks[: _MAX_CHUNKS - 1], chunks[-1])
+    for number, chunk in enumerate(chunks, start=1):
+        if chunk in shown:
+            mode = "with autograd on, its values fixed before the step" if chunk.with_gradient else "without autograd"
+            yield (
+                f"chunk {number} ({chunk.num_positions:,} positions, {chunk.first:,} to {chunk.last:,}): scored at "
+                f"event {chunk.scored_at:,} {mode}; first gradient at event {chunk.trained_at:,}, "
+                f"{chunk.num_updates} in this turn"
             )
-        else:
-            yield start + f"{each.num_compared} earlier losses, all identical"
+    if len(shown) < len(chunks):
+        yield f"{len(chunks) - len(shown)} chunks in between: the same order"
+
+
+def _training(run: RunFacts) -> Iterator[str]:
+    if run.num_discarded:
+        yield (
+            f"{run.num_discarded:,} positions were trained on before one of their scores, and nothing of it reached that "
+            "score: it was discarded, restored, or went into other numbers"
+        )
+    if run.num_trained_unlocated:
+        yield (
+            f"gradients of {run.num_trained_unlocated:,} targets from neither split as they stand: made up, as for a "
+            "warm-up, or rearranged; a person must look, or the probe"
+        )
+    if run.training_reads:
+        yield f"training shards opened after the last score had begun: {', '.join(map(plain, run.training_reads))}"
+    if run.connections:
+        yield f"reached for the network: {'; '.join(plain(each.what) for each in run.connections)}"
+
+
+def _probed(line: RunLine, comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """What the probes found on a line, one sentence for each kind of probe: the worst."""
+    for probe, words in _PROBES.items():
+        same = [each for each in comparisons if each.text == line.text and each.probe == probe]
+        if same:
+            worst = max(same, key=lambda each: each.num_changed)
+            problems = list(dict.fromkeys(each.problem for each in same if each.problem is not None))
+            start = f"{plain(line.label or line.text[:_MAX_TEXT])}, {words.asked}: "
+            if worst.num_changed:
+                yield start + _changed(worst, words)
+            elif problems:
+                yield start + f"not compared: {'; '.join(map(plain, problems))}"
+            else:
+                yield start + words.same.format(f"{max(each.num_compared for each in same):,}")
+
+
+def _changed(worst: Comparison, words: _Words) -> str:
+    after = f" (after {worst.cut:.0%})" if worst.cut else ""
+    first = f", first at {worst.first_changed}" if worst.first_changed is not None else ""
+    by = f", by up to {worst.largest_change:.2g} nats" if worst.largest_change else ""
+    detail = f": {plain(worst.detail)}" if worst.detail else ""
+    return f"{worst.num_changed:,} of {worst.num_compared:,} {words.changed}{after}{first}{by}{detail}"

@@ -13,6 +13,15 @@ from auditor.run.runner import Event
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A line of the script as it was executed: the file's name as the running Python knows it, the line, the function."""
+
+    file: str
+    line: int
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sum:
     """Losses that entered one sum: their numbers and values, in order; `at` is the event's number.
 
@@ -27,31 +36,74 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A number was read that the sums with these numbers went into."""
+    """A number was read that the sums with these numbers went into; `place` is where the script read it."""
 
     at: int
     sums: frozenset[int]
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient:
+    """Gradients of the losses of these validation positions were computed."""
+
+    at: int
+    positions: Sequence[int]
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An optimizer changed numbers under the influence of validation tokens; `is_free`: tensors that are no parameters."""
+
+    at: int
+    optimizer: str
+    is_free: bool = False
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file of the data set was opened."""
+
+    at: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """The script reached for something outside of itself: a connection, a process; `call` is the audit event's name."""
+
+    at: int
+    call: str
+    what: str
 
 
 @dataclass(slots=True)
 class Trace:
     """Everything that one run told.
 
-    Lists by loss number: `positions` in the validation stream; `scored_at` the event; `own` whether gradients of that very
-    position had gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on.
-    `gradients` are (event, positions) of backward passes, `lines` (event, text) of standard output.
+    Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a checksum
+    of the whole distribution, None if unknown; `scored_at` the event; `own` whether gradients of that very position had
+    gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on. `summed_in` is where the
+    script sums a loss, by its number. `lines` are (event, text) of standard output.
     """
 
     positions: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    rows: list[int | None] = field(default_factory=list)
     scored_at: list[int] = field(default_factory=list)
     own: list[bool] = field(default_factory=list)
     with_gradient: list[bool] = field(default_factory=list)
     sums: list[Sum] = field(default_factory=list)
     sum_of: dict[int, int] = field(default_factory=dict)
+    summed_in: dict[int, Place] = field(default_factory=dict)
     reads: list[Read] = field(default_factory=list)
     lines: list[tuple[int, str]] = field(default_factory=list)
-    gradients: list[tuple[int, list[int]]] = field(default_factory=list)
-    steps: list[tuple[int, str]] = field(default_factory=list)
+    gradients: list[Gradient] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    opened: list[Opened] = field(default_factory=list)
+    contacts: list[Contact] = field(default_factory=list)
     num_unlocated: int = 0
     num_trained_unlocated: int = 0
 
@@ -77,7 +129,12 @@ def _add_losses(trace: Trace, at: int, event: Event) -> None:
     own = set(_list(event.get("own", [])))
     if event["first"] != len(trace.positions):
         raise ValueError("its losses are not numbered on")
+    values, rows = _floats(event["values"]), [_whole(each) for each in _list(event.get("rows", []))]
+    if len(values) != len(positions) or (rows and len(rows) != len(positions)):
+        raise ValueError("its positions, values and rows do not belong together")
     trace.positions += positions
+    trace.values += values
+    trace.rows += rows or [None] * len(positions)
     trace.scored_at += [at] * len(positions)
     trace.own += [index in own for index in range(len(positions))]
     trace.with_gradient += [bool(event["gradient"])] * len(positions)
@@ -92,10 +149,13 @@ def _add_sum(trace: Trace, at: int, event: Event) -> None:
     if is_linked:
         trace.sum_of[_whole(event["id"])] = len(trace.sums)
     trace.sums.append(Sum(at, losses, values, is_linked))
+    if (place := _place(event)) is not None:
+        trace.summed_in.update(dict.fromkeys(losses, place))
 
 
 def _add_read(trace: Trace, at: int, event: Event) -> None:
-    trace.reads.append(Read(at, frozenset(trace.sum_of[number] for number in _numbers(event["sums"]))))
+    sums = frozenset(trace.sum_of[number] for number in _numbers(event["sums"]))
+    trace.reads.append(Read(at, sums, _place(event)))
 
 
 def _add_line(trace: Trace, at: int, event: Event) -> None:
@@ -103,11 +163,19 @@ def _add_line(trace: Trace, at: int, event: Event) -> None:
 
 
 def _add_gradient(trace: Trace, at: int, event: Event) -> None:
-    trace.gradients.append((at, list(_numbers(event["positions"]))))
+    trace.gradients.append(Gradient(at, list(_numbers(event["positions"])), _place(event)))
 
 
 def _add_step(trace: Trace, at: int, event: Event) -> None:
-    trace.steps.append((at, str(event["optimizer"])))
+    trace.steps.append(Step(at, str(event["optimizer"]), bool(event.get("free")), _place(event)))
+
+
+def _add_opened(trace: Trace, at: int, event: Event) -> None:
+    trace.opened.append(Opened(at, str(event["path"])))
+
+
+def _add_contact(trace: Trace, at: int, event: Event) -> None:
+    trace.contacts.append(Contact(at, str(event["call"]), str(event["what"])))
 
 
 def _add_unlocated(trace: Trace, at: int, event: Event) -> None:
@@ -126,8 +194,17 @@ _ADDERS: Mapping[str, Callable[[Trace, int, Event], None]] = {
     "line": _add_line,
     "gradient": _add_gradient,
     "step": _add_step,
+    "open": _add_opened,
+    "system": _add_contact,
     "unlocated": _add_unlocated,
 }
+
+
+def _place(event: Event) -> Place | None:
+    if event.get("place") is None:
+        return None
+    file, line, function = _list(event["place"])
+    return Place(str(file), _whole(line), str(function))
 
 
 def _list(value: object) -> list[object]:

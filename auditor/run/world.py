@@ -28,6 +28,7 @@ VOCABULARIES = (1024, 4096, 8192)
 NUM_TRAIN_SHARDS, TRAIN_SHARD_DOCUMENTS, VAL_DOCUMENTS = 2, 260, 40
 _REVISION = 4  # of what is generated; part of the cache's name
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
+_TRAINING_SEED, _OTHER_SEED = 1, 101
 _NUM_ENDINGS = 24
 _NUM_HABITS = 3  # words that usually follow a word
 _BYTE_SHARE, _ENDING_SHARE = 0.02, 0.2
@@ -56,6 +57,12 @@ class World:
     def validation(self) -> list[int]:
         """The validation stream."""
         return read_shard((self.folder / self.dataset / "fineweb_val_000000.bin").read_bytes())
+
+    def other_training(self) -> list[list[int]]:
+        """Training shards with other documents, which share no run of tokens with the validation stream either."""
+        validation = self.validation()
+        taken = {tuple(validation[at : at + GRAM]) for at in range(len(validation) - GRAM + 1)}
+        return _training(self.vocab_size, _OTHER_SEED, taken)
 
     def unlike(self, token: int) -> range:
         """Tokens that differ from one in kind (begins a word or does not) and lie in the other half of the vocabulary.
@@ -127,15 +134,20 @@ class _Writer:
             self.taken.add(gram)
 
 
-def streams(vocab_size: int) -> tuple[list[list[int]], list[int]]:
-    """The token streams of the training shards and of the validation split."""
-    taken: set[tuple[int, ...]] = set()
+def _training(vocab_size: int, seed: int, taken: set[tuple[int, ...]]) -> list[list[int]]:
     shards = []
     for index in range(NUM_TRAIN_SHARDS):
-        writer = _Writer(index + 1, vocab_size, taken)
+        writer = _Writer(index + seed, vocab_size, taken)
         for _ in range(TRAIN_SHARD_DOCUMENTS):
             writer.document(writer.random.randrange(40, 280))
         shards.append(writer.stream)
+    return shards
+
+
+def streams(vocab_size: int) -> tuple[list[list[int]], list[int]]:
+    """The token streams of the training shards and of the validation split."""
+    taken: set[tuple[int, ...]] = set()
+    shards = _training(vocab_size, _TRAINING_SEED, taken)
     writer = _Writer(0, vocab_size, taken)
     for _ in range(VAL_DOCUMENTS):
         writer.document(writer.random.randrange(40, 280))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from auditor.headline import Headline, trace_headline
 from auditor.provenance import PrintedLines, compare_lines
@@ -27,6 +28,9 @@ from auditor.submission.readme import Readme, read_readme
 from auditor.submission.script import Script
 from auditor.submission.tree import FileTree
 
+if TYPE_CHECKING:
+    from auditor.run.facts import RunFacts
+
 _MAX_HELPERS = 30  # ours: a folder with more scripts is a collection of experiments
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
 
@@ -44,7 +48,8 @@ class Submission:
 
     `path` is how the user names it (a folder, or its path in the repository). `changes` is what the pull request
     touches in the whole repository, None when the submission was not read from a change. `other_folders` are further
-    record folders of the same pull request, `chosen_because` says why this one was taken.
+    record folders of the same pull request, `chosen_because` says why this one was taken. `run` is what a run of it
+    established, None where none was asked for: nothing is ever run on demand.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Submission:
         self.other_folders = other_folders
         self.chosen_because = chosen_because
         self.entry = entry
+        self.run: RunFacts | None = None
         self._printed_lines: dict[tuple[str, int], PrintedLines] = {}
 
     @cached_property

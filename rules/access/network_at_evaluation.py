@@ -11,7 +11,9 @@ from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, step
+from rules.run_facts import reached_out
 
 
 class NetworkAtEvaluation(Rule):
@@ -42,7 +44,8 @@ class NetworkAtEvaluation(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for every connection that the submitted run makes."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        found = judge(self, submission, ruleset, _breaches, _passed)
+        yield from confront(self, submission, ruleset, found, reached_out)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:

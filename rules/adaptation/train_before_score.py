@@ -11,7 +11,9 @@ from auditor.finding import Basis, Evidence, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, effect_on_headline, is_scored_first, judge, reported_meetings, steps_of
+from rules.run_facts import trained_before_score
 
 
 class TrainBeforeScore(Rule):
@@ -50,10 +52,12 @@ class TrainBeforeScore(Rule):
         RulesetName.README: Status.VIOLATION,
     }
     required = frozenset({Basis.SOURCE})
+    alternatives = frozenset({Basis.RUN})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores computed with parameters that their own tokens had changed."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        found = judge(self, submission, ruleset, _breaches, _passed)
+        yield from confront(self, submission, ruleset, found, trained_before_score)
         if submission.flow is not None:
             yield from _score_first(submission, submission.flow.submitted)
 
@@ -84,7 +88,11 @@ def _passed(trace: Trace) -> str:
 def _score_first(submission: Submission, trace: Trace) -> Iterator[Evidence]:
     """Updates with validation tokens that were scored before, in their own turn or as a window's context."""
     apart = {meeting.update for meeting, _, _ in reported_meetings(trace) if meeting.is_apart}
-    updates = [e for e in trace.events if isinstance(e, Update) and _trains_parameters(e)]
+    trained = [e for e in trace.events if isinstance(e, Update) and _trains_parameters(e)]
+    counted = {(e.location, trace.events[number].location) for e in trained for number in e.scored_by}
+    met = {(update.location, score.location) for _, update, score in reported_meetings(trace)}
+    again = {location for location, _ in met & counted}
+    updates = [e for e in trained if e.location not in again]  # no later epoch counts the tokens there
     found = [e for e in updates if e.number in apart or is_scored_first(trace, e)]
     for place in dict.fromkeys((e.location.path, e.location.line) for e in found):
         same = [e for e in found if (e.location.path, e.location.line) == place]

@@ -11,7 +11,9 @@ from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, reported_meetings, steps_of
+from rules.run_facts import fitted_to_context
 
 
 class ContextSlot(Rule):
@@ -43,10 +45,12 @@ class ContextSlot(Rule):
         RulesetName.README: Status.REVIEW,
     }
     required = frozenset({Basis.SOURCE})
+    alternatives = frozenset({Basis.RUN})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for state fitted to a window's context before its other positions are scored."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        found = judge(self, submission, ruleset, _breaches, _passed)
+        yield from confront(self, submission, ruleset, found, fitted_to_context)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:

@@ -11,7 +11,9 @@ from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, reported_meetings, steps_of
+from rules.run_facts import fitted_before_score
 
 
 class SlotAdaptation(Rule):
@@ -46,10 +48,12 @@ class SlotAdaptation(Rule):
         RulesetName.README: Status.VIOLATION,
     }
     required = frozenset({Basis.SOURCE})
+    alternatives = frozenset({Basis.RUN})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores computed with a delta that their own tokens had fitted."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        found = judge(self, submission, ruleset, _breaches, _passed)
+        yield from confront(self, submission, ruleset, found, fitted_before_score)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:

@@ -15,6 +15,7 @@ from auditor.submission.logs.model import LogFact, Metric, Run, SizeKind
 from rules.limits import FLOAT32_SLACK, Range
 from rules.metric.identity import num_val_tokens, scored_line
 from rules.metric.judgement import Verdict, judge
+from rules.metric.split import Split
 
 _COUNTS = ("model_params", "train_shards", "val_tokens")
 # Settings that name the run, its place or its time, and results printed like settings.
@@ -59,13 +60,15 @@ def find_code_sizes(carriers: Sequence[tuple[Run, Metric]]) -> Iterator[Differen
     yield from _if_different("code size", [(run, f"{size.num_bytes:,}", size) for run, size in sizes])
 
 
-def find_divisors(carriers: Sequence[tuple[Run, Metric]]) -> Iterator[Difference]:
+def find_divisors(carriers: Sequence[tuple[Run, Metric]], split: Split) -> Iterator[Difference]:
     """val_loss / val_bpb, if it differs between equal labels and token counts by more than printing explains."""
     first, metric = carriers[0]
     comparable = [
         (run, line)
         for run, line in carriers
-        if line.label == metric.label and num_val_tokens(run) == num_val_tokens(first) and _is_one_predictor(line, run)
+        if line.label == metric.label
+        and num_val_tokens(run) == num_val_tokens(first)
+        and _is_one_predictor(line, run, split)
     ]
     intervals = [scored_line(line, run, in_headline=True).bytes_per_token for run, line in comparable]
     known = [_widened(interval) for interval in intervals if interval]
@@ -95,8 +98,8 @@ def _same(first: str, other: str) -> bool:
         return first == other
 
 
-def _is_one_predictor(metric: Metric, run: Run) -> bool:
-    return judge(scored_line(metric, run, in_headline=True)).verdict is not Verdict.OTHER_PREDICTOR
+def _is_one_predictor(metric: Metric, run: Run, split: Split) -> bool:
+    return judge(scored_line(metric, run, in_headline=True), split).verdict is not Verdict.OTHER_PREDICTOR
 
 
 def _widened(interval: Range) -> Range:

@@ -23,6 +23,7 @@ from auditor.submission.logs.model import LogFact, Metric, Run
 from auditor.submission.submission import Submission
 from rules.evidence.run_differences import Difference, find_code_sizes, find_differences, find_divisors
 from rules.limits import LAUNCH, MIN_COPIED_SCORES
+from rules.metric.split import split_of
 
 
 class SeedMismatch(Rule):
@@ -116,7 +117,7 @@ class SeedMismatch(Rule):
         accepted = Status.NOTE if ruleset.name is RulesetName.PRACTICE else None
         for difference in find_code_sizes(carriers):
             yield self._differs(difference, ruleset, accepted)
-        for difference in find_divisors(carriers):
+        for difference in find_divisors(carriers, split_of(ruleset)):
             yield self._differs(
                 difference, ruleset, because=": a script divides by the same bytes and tokens for every seed"
             )

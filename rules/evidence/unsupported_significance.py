@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
 from auditor.finding import (
+    Amount,
     Basis,
     Confidence,
     Evidence,
@@ -23,9 +23,12 @@ from auditor.headline import Headline
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.stats import Sample, welch_less
 from auditor.submission.submission import Submission
-from rules.leaderboard import Row, leader_before
+from rules.leaderboard import Row, find_row, leader_before
 from rules.limits import LAUNCH, MIN_IMPROVEMENT_NATS, PRACTICE_P_VALUE, README_P_VALUE
 from rules.metric.identity import bytes_per_token
+from rules.significance import described, nats_per_token_to_bpb
+
+_BPB = "bits per byte"
 
 
 class UnsupportedSignificance(Rule):
@@ -35,8 +38,8 @@ class UnsupportedSignificance(Rule):
     April 2026 the organisers decided the order by p < 0.25 against the previous row, without a margin.
 
     Detection: one-sided Welch test of the seeds behind the submitted number against the seeds of the best row listed on
-    an earlier day. The margin is in nats per token and is converted with the bytes per token of the submission's own log
-    line: a difference in bpb times ln 2 times bytes per token.
+    an earlier day, or of the row that the caller of the audit named. The margin is in nats per token and is converted
+    with the bytes per token of the submission's own log line: a difference in bpb times ln 2 times bytes per token.
 
     Limits: seeds that were run and not shown are not known; rows of the same day do not count as previous; systems-only
     speed-ups, which the README exempts, are not told apart. With one seed there is no test, and the rule says so.
@@ -66,25 +69,27 @@ class UnsupportedSignificance(Rule):
             yield NotApplicable(reason="no record is claimed: not in the record track")
         elif headline.val_bpb is None:
             yield NotApplicable(reason="no val_bpb is claimed")
-        elif day is None:
-            yield Unestablished(message="the submission has no date, so the row to beat is unknown")
-        elif (row := leader_before(day)) is None:
-            yield Unestablished(message=f"no row was listed before {day}")
+        elif (row := _row_to_beat(day, ruleset)) is None:
+            yield Unestablished(
+                message=f"no row was listed before {day}"
+                if day
+                else "the submission has no date, so the row to beat is unknown"
+            )
         else:
             statement = self._against(row, headline, headline.val_bpb, day, ruleset)
             yield statement
             if isinstance(statement, Finding) and statement.severity is Severity.NOTE:
                 yield Unestablished(message=f"no gain is shown; practice asked for no test before {PRACTICE_P_VALUE.since}")
 
-    def _against(self, row: Row, headline: Headline, val_bpb: float, day: date, ruleset: Ruleset) -> Statement:
+    def _against(self, row: Row, headline: Headline, val_bpb: float, day: date | None, ruleset: Ruleset) -> Statement:
         values = [line.val_bpb for line in headline.lines]
         location = _location(headline)
         if val_bpb >= row.sample.mean:
-            message = f"{val_bpb:.5f} does not beat {_described(row)}"
+            message = f"{val_bpb:.5f} does not beat {described(row)}"
             return self._not_shown(message, val_bpb, row, day, location, ruleset)
         if len(values) < 2 or row.sample.size < 2:
-            message = f"{len(values)} logged seed(s) against {_described(row)}: no test is possible with fewer than two"
-            return Unestablished(message=message, location=location)
+            message = f"{len(values)} logged seed(s) against {described(row)}: no test is possible with fewer than two"
+            return Unestablished(message=message, location=location, measurement=_against_row(val_bpb, row))
         margin = self._margin_bpb(headline, ruleset)
         if margin is None:
             return Unestablished(message="the log does not give bytes per token, so 0.005 nats cannot be put into bpb")
@@ -92,8 +97,8 @@ class UnsupportedSignificance(Rule):
         p_value = welch_less(sample, row.sample, margin).p_value
         limit = (PRACTICE_P_VALUE if ruleset.name is RulesetName.PRACTICE else README_P_VALUE).value
         by = f" by {MIN_IMPROVEMENT_NATS.value} nats ({margin:.5f} bpb)" if margin else ""
-        message = f"mean {sample.mean:.5f} of {sample.size} seeds beats {_described(row)}{by} at p = {p_value:.3g}"
-        measurement = Measurement(quantity="one-sided p-value", observed=p_value, limit=limit, unit="")
+        message = f"mean {sample.mean:.5f} of {sample.size} seeds beats {described(row)}{by} at p = {p_value:.3g}"
+        measurement = Measurement(quantity="one-sided p-value", observed=p_value, limit=limit, unit="", beside=_beside(row))
         if p_value < limit:
             return Evidence(basis=Basis.LOG, message=message, location=location, measurement=measurement)
         message = f"{message}, where p < {limit} is asked"
@@ -104,12 +109,12 @@ class UnsupportedSignificance(Rule):
         message: str,
         val_bpb: float,
         row: Row,
-        day: date,
+        day: date | None,
         location: Location | None,
         ruleset: Ruleset,
         measurement: Measurement | None = None,
     ) -> Statement:
-        loosely = ruleset.name is RulesetName.PRACTICE and day < PRACTICE_P_VALUE.since
+        loosely = ruleset.name is RulesetName.PRACTICE and day is not None and day < PRACTICE_P_VALUE.since
         return self.finding(
             ruleset,
             message,
@@ -117,8 +122,7 @@ class UnsupportedSignificance(Rule):
             status=Status.NOTE if loosely else None,
             confidence=Confidence.MEDIUM,
             location=location,
-            measurement=measurement
-            or Measurement(quantity="val_bpb", observed=val_bpb, limit=row.sample.mean, unit="bits per byte"),
+            measurement=measurement or _against_row(val_bpb, row),
             remedy="run more seeds, or submit to the non-record track",
             anchor="significance",
         )
@@ -131,9 +135,10 @@ class UnsupportedSignificance(Rule):
         return nats_per_token_to_bpb(MIN_IMPROVEMENT_NATS.value, (ratio.low + ratio.high) / 2) if ratio else None
 
 
-def nats_per_token_to_bpb(nats: float, num_bytes_per_token: float) -> float:
-    """A loss difference in nats per token as a difference in bits per byte."""
-    return nats / (math.log(2) * num_bytes_per_token)
+def _row_to_beat(day: date | None, ruleset: Ruleset) -> Row | None:
+    if ruleset.against is not None:
+        return find_row(ruleset.against)
+    return leader_before(day) if day is not None else None
 
 
 def claims_record(submission: Submission) -> bool:
@@ -143,9 +148,13 @@ def claims_record(submission: Submission) -> bool:
     return "non_record" not in where and ("10min" in where or "track_record" in where)
 
 
-def _described(row: Row) -> str:
-    seeds = f"{row.sample.size} seeds" if row.sample.size > 1 else "one seed"
-    return f"{row.sample.mean:.5f} ({row.name}, {seeds}, listed {row.day})"
+def _against_row(val_bpb: float, row: Row) -> Measurement:
+    limit = row.sample.mean
+    return Measurement(quantity="val_bpb", observed=val_bpb, limit=limit, unit=_BPB, beside=_beside(row))
+
+
+def _beside(row: Row) -> tuple[Amount, ...]:
+    return (Amount(name=f"{row.name}, listed {row.day}", amount=row.sample.mean, unit=_BPB),)
 
 
 def _location(headline: Headline) -> Location | None:

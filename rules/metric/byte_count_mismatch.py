@@ -9,9 +9,12 @@ from typing import ClassVar
 from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, NotApplicable, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.submission import Submission
-from rules.limits import CANONICAL_VAL_BYTES, LAUNCH
+from rules.confront import confront
+from rules.limits import LAUNCH
 from rules.metric.identity import ScoredLine, scored_lines
 from rules.metric.judgement import Judgement, Verdict, judge
+from rules.metric.split import Split, split_of
+from rules.run_facts import bytes_counted
 
 
 class ByteCountMismatch(Rule):
@@ -52,15 +55,18 @@ class ByteCountMismatch(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Judge every line of the headline; one statement per verdict, with the other lines as related places."""
+        yield from confront(self, submission, ruleset, self._by_logs(submission, ruleset), bytes_counted)
+
+    def _by_logs(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         if submission.headline.kind == "none":
             yield NotApplicable(reason="no val_bpb is claimed")
             return
-        lines = scored_lines(submission)
+        lines, split = scored_lines(submission), split_of(ruleset)
         if not lines:
             yield Unestablished(message="no log line with a val_loss and a val_bpb, so the byte count cannot be computed")
         judged: dict[Verdict, list[Judgement]] = {}
         for line in lines:
-            judgement = judge(line)
+            judgement = judge(line, split)
             judged.setdefault(judgement.verdict, []).append(judgement)
         for verdict, judgements in judged.items():
             yield from self._state(verdict, judgements, ruleset)
@@ -68,7 +74,7 @@ class ByteCountMismatch(Rule):
     def _state(self, verdict: Verdict, judgements: list[Judgement], ruleset: Ruleset) -> Iterable[Statement]:
         first = judgements[0]
         location = _location(first.line)
-        measurement = _measurement(first)
+        measurement = _measurement(first, split_of(ruleset))
         match verdict:
             case Verdict.CANONICAL:
                 yield Evidence(basis=Basis.LOG, message=first.sentence, location=location, measurement=measurement)
@@ -101,9 +107,7 @@ def _location(line: ScoredLine) -> Location:
     return Location(path=line.metric.log, line=line.metric.line, snippet=line.metric.text)
 
 
-def _measurement(judgement: Judgement) -> Measurement | None:
+def _measurement(judgement: Judgement, split: Split) -> Measurement | None:
     if judgement.num_bytes is None:
         return None
-    return Measurement(
-        quantity="validation bytes", observed=judgement.num_bytes, limit=CANONICAL_VAL_BYTES.value, unit="bytes"
-    )
+    return Measurement(quantity="validation bytes", observed=judgement.num_bytes, limit=split.num_bytes, unit="bytes")

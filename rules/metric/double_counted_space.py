@@ -11,8 +11,10 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, 
 from auditor.source.byte_probe import PIECES, Probe, TokenCount
 from auditor.source.flow.analysis import Flow
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import remedy_of
 from rules.limits import LAUNCH
+from rules.run_facts import bytes_overcounted
 
 
 class DoubleCountedSpace(Rule):
@@ -45,9 +47,13 @@ class DoubleCountedSpace(Rule):
         RulesetName.README: Status.VIOLATION,
     }
     required = frozenset({Basis.SOURCE})
+    alternatives = frozenset({Basis.RUN})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Hold every count that the script forms against the piece's own bytes."""
+        yield from confront(self, submission, ruleset, self._by_source(submission, ruleset), bytes_overcounted)
+
+    def _by_source(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         probe, flow = submission.byte_counts, submission.flow
         if probe is None or flow is None:
             yield Unestablished(message="there is no source that could be read")

@@ -14,18 +14,9 @@ from dataclasses import dataclass
 
 from auditor.submission.logs.model import Metric, Run
 from auditor.submission.submission import Submission
-from rules.limits import CANONICAL_VAL_BYTES, USUAL_VAL_BYTES_SPREAD, VAL_BYTES_TOLERANCE, Range
+from rules.limits import Range
 
 _NUMBER = re.compile(r"\d+\.(\d+)(?![\d.eE])")
-
-CANONICAL_RANGE = Range(
-    CANONICAL_VAL_BYTES.value * (1 - VAL_BYTES_TOLERANCE.value),
-    CANONICAL_VAL_BYTES.value * (1 + VAL_BYTES_TOLERANCE.value),
-)
-USUAL_RANGE = Range(
-    CANONICAL_VAL_BYTES.value * (1 - USUAL_VAL_BYTES_SPREAD.value),
-    CANONICAL_VAL_BYTES.value * (1 + USUAL_VAL_BYTES_SPREAD.value),
-)
 
 
 @dataclass(frozen=True, slots=True)

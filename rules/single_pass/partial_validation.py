@@ -20,8 +20,11 @@ from auditor.finding import (
 )
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.submission import Submission
-from rules.limits import CANONICAL_VAL_BYTES, CLEARLY_PARTIAL, LAUNCH, MAX_BYTES_PER_TOKEN, SUBSET_10K_TOKENS
-from rules.metric.identity import CANONICAL_RANGE, ScoredLine, scored_lines
+from rules.confront import confront
+from rules.limits import CLEARLY_PARTIAL, LAUNCH, MAX_BYTES_PER_TOKEN, SUBSET_10K_TOKENS
+from rules.metric.identity import ScoredLine, scored_lines
+from rules.metric.split import Split, shown_bytes, split_of
+from rules.run_facts import part_scored
 
 _LIMIT_NAME = re.compile(r"(max_val_tokens|val_max_tokens|val_tokens?_limit|val_token_cap|max_eval_tokens|eval_max_tokens)")
 _FULL_CLAIM = re.compile(r"full[_ -]?(fineweb[_ -]?)?val", re.IGNORECASE)
@@ -61,26 +64,29 @@ class PartialValidation(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Hold every line of the headline against the size of the split; alike findings are stated once."""
+        yield from confront(self, submission, ruleset, self._by_logs(submission, ruleset), part_scored)
+
+    def _by_logs(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         if submission.headline.kind == "none":
             yield NotApplicable(reason="no val_bpb is claimed")
             return
-        lines = scored_lines(submission)
-        short = [line for line in lines if _is_short(line)]
+        lines, split = scored_lines(submission), split_of(ruleset)
+        short = [line for line in lines if _is_short(line, split)]
         if short:
             yield self._short(short, submission, ruleset)
-        whole = next((line for line in lines if line not in short and _covers_split(line)), None)
+        whole = next((line for line in lines if line not in short and _covers(line, split)), None)
         if whole is not None:
-            message = f"`{whole.metric.label}` covers the full split"
+            message = f"`{whole.metric.label}` covers {split.described_whole}"
             yield Evidence(basis=Basis.LOG, message=message, location=_location(whole))
-        if not short and (whole is None or not all(_covers_split(line) for line in lines)):
+        if not short and (whole is None or not all(_covers(line, split) for line in lines)):
             yield self._unknown(submission, ruleset)
 
     def _short(self, lines: list[ScoredLine], submission: Submission, ruleset: Ruleset) -> Finding:
-        first = lines[0]
+        first, split = lines[0], split_of(ruleset)
         claim = _full_claim(submission)
-        message = _described(first) + (f", although {claim}" if claim else "")
+        message = _described(first, split) + (f", although {claim}" if claim else "")
         num_bytes = _num_bytes(first)
-        clearly = num_bytes is None or num_bytes < CLEARLY_PARTIAL.value * CANONICAL_VAL_BYTES.value
+        clearly = num_bytes is None or num_bytes < CLEARLY_PARTIAL.value * split.num_bytes
         certain = first.in_headline and clearly
         if not clearly:
             message += ", or its bytes are undercounted"
@@ -91,9 +97,9 @@ class PartialValidation(Rule):
             status=None if certain else Status.REVIEW,
             confidence=Confidence.HIGH if certain else Confidence.MEDIUM,
             location=_location(first),
-            related=tuple((_location(line), _described(line)) for line in lines[1:]),
+            related=tuple((_location(line), _described(line, split)) for line in lines[1:]),
             measurement=Measurement(
-                quantity="validation bytes scored", observed=num_bytes, limit=CANONICAL_VAL_BYTES.value, unit="bytes"
+                quantity="validation bytes scored", observed=num_bytes, limit=split.num_bytes, unit="bytes"
             )
             if num_bytes is not None
             else None,
@@ -115,27 +121,27 @@ def _num_bytes(line: ScoredLine) -> float | None:
     return line.num_bytes.high if line.num_bytes else None
 
 
-def _is_short(line: ScoredLine) -> bool:
+def _is_short(line: ScoredLine, split: Split) -> bool:
     num_bytes = _num_bytes(line)
     if num_bytes is not None:
-        return num_bytes < CANONICAL_RANGE.low
-    return line.num_tokens is not None and line.num_tokens * MAX_BYTES_PER_TOKEN.value < CANONICAL_RANGE.low
+        return num_bytes < split.whole.low
+    return line.num_tokens is not None and line.num_tokens * MAX_BYTES_PER_TOKEN.value < split.whole.low
 
 
-def _covers_split(line: ScoredLine) -> bool:
+def _covers(line: ScoredLine, split: Split) -> bool:
     num_bytes = _num_bytes(line)
-    return num_bytes is not None and num_bytes >= CANONICAL_RANGE.low
+    return num_bytes is not None and num_bytes >= split.whole.low
 
 
-def _described(line: ScoredLine) -> str:
+def _described(line: ScoredLine, split: Split) -> str:
     num_bytes = _num_bytes(line)
     known = ", the preparation with 10,000 documents" if line.num_tokens == SUBSET_10K_TOKENS.value else ""
-    whole = f"{CANONICAL_VAL_BYTES.value / 1e6:.2f} MB"
+    whole = shown_bytes(split.num_bytes)
     if num_bytes is None:
         return f"`{line.metric.label}` was scored on {line.num_tokens:,} tokens{known}: too few for {whole} of text"
     counted = line.metric.num_tokens if line.printed_bytes is not None else line.num_tokens
     tokens = f" ({counted:,} tokens{known})" if counted else ""
-    return f"`{line.metric.label}` was scored on {num_bytes / 1e6:.2f} MB{tokens} of the split's {whole}"
+    return f"`{line.metric.label}` was scored on {shown_bytes(num_bytes)}{tokens} of the split's {whole}"
 
 
 def _truncation(submission: Submission) -> tuple[str, Location] | None:

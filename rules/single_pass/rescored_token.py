@@ -11,7 +11,9 @@ from auditor.finding import Basis, Location, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, is_scored_first, judge, reported_meetings, steps_of
+from rules.run_facts import scored_again
 
 
 class RescoredToken(Rule):
@@ -44,10 +46,12 @@ class RescoredToken(Rule):
         RulesetName.README: Status.VIOLATION,
     }
     required = frozenset({Basis.SOURCE})
+    alternatives = frozenset({Basis.RUN})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for reported scores with a cache or state that an earlier pass over the same tokens had filled."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        found = judge(self, submission, ruleset, _breaches, _passed)
+        yield from confront(self, submission, ruleset, found, scored_again)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:

@@ -11,10 +11,12 @@ Not covered: code inside packages, and what a helper would weigh compressed.
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from auditor.rule import RulesetName
+from auditor.source.parse import walk
 from auditor.submission.logs.model import Run, Size, SizeKind
 from auditor.submission.script import Module, Script
 from auditor.submission.submission import Submission
@@ -47,6 +49,15 @@ class CodeBytes:
     def with_helpers(self) -> int:
         """The shipped files and every helper: the README's words."""
         return self.shipped + sum(size for _, size in self.helpers)
+
+    @property
+    def ways(self) -> Mapping[str, int]:
+        """The bytes in each way of counting that is known, the largest text first."""
+        known = {"readable source": self.source} if self.source != self.shipped else {}
+        known["as shipped"] = self.shipped
+        if self.helpers:
+            known["as shipped, with helpers"] = self.with_helpers
+        return known if self.compressed is None else known | {"as a compressed wrapper": self.compressed}
 
     @property
     def may_be_compressed(self) -> bool:
@@ -123,7 +134,7 @@ def holds_training_code(module: Module) -> bool:
     """Does a sibling hold the model or the training loop: a network class, or a backward pass?"""
     if module.tree is None:
         return False
-    return any(_is_network(node) or _is_backward(node) for node in ast.walk(module.tree))
+    return any(_is_network(node) or _is_backward(node) for node in walk(module.tree))
 
 
 def _is_network(node: ast.AST) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, Statement, Unestablished
+from auditor.finding import Amount, Basis, Confidence, Evidence, Location, Measurement, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.metadata import Declared, SeedResult
 from auditor.submission.script import Script
@@ -78,9 +78,10 @@ class OversizeArtifact(Rule):
         elif seed.high <= CAP:
             message = f"{seed} = {seed.high:,} bytes, {CAP - seed.high:,} under the cap; code: {seed.code}"
             location = place(seed.model.size)
-            yield Evidence(basis=Basis.LOG, message=message, location=location, measurement=seed.measurement)
+            yield Evidence(basis=Basis.LOG, message=message, location=location, measurement=seed.measured(seed.high))
         else:
-            yield Unestablished(message=f"{seed}: {seed.doubt}", location=place(seed.model.size))
+            where = place(seed.model.size)
+            yield Unestablished(message=f"{seed}: {seed.doubt}", location=where, measurement=seed.measured(seed.high))
 
     def _excess(self, seed: _SeedSum, ruleset: Ruleset, status: Status | None) -> Statement:
         mebibytes = "; it fits 16 MiB, but the cap is decimal" if seed.low <= MEBIBYTE_CAP_BYTES.value else ""
@@ -91,7 +92,7 @@ class OversizeArtifact(Rule):
             status=status,
             confidence=Confidence.HIGH if status is None else Confidence.MEDIUM,
             location=place(seed.model.size),
-            measurement=seed.measurement,
+            measurement=seed.measured(seed.low),
             remedy="shrink the model or ship the script as a wrapper that fits",
             anchor=f"{seed.run.name} over the cap",
         )
@@ -154,10 +155,19 @@ class _SeedSum:
             return f"{self.run.name}: the model alone has {self.low:,} bytes"
         return f"{self} = {self.low:,} bytes"
 
-    @property
-    def measurement(self) -> Measurement:
-        """The sum against the cap."""
-        return Measurement(quantity="artifact", observed=self.low, limit=CAP, unit="bytes")
+    def measured(self, num_bytes: int) -> Measurement:
+        """The sum, taken as `num_bytes`, against the cap: its parts where the log tells them, every count of the code."""
+        is_exact = self.model.has_code is False and not self.model.slack
+        parts = {"weights": self.model.num_bytes, "code": num_bytes - self.model.num_bytes} if is_exact else {}
+        return Measurement(
+            quantity="artifact",
+            observed=num_bytes,
+            limit=CAP,
+            unit="bytes",
+            subject=self.run.name,
+            parts=_amounts(parts),
+            beside=_amounts(self.code.ways),
+        )
 
     @property
     def doubt(self) -> str:
@@ -167,6 +177,10 @@ class _SeedSum:
         if self.model.has_code is None:
             return f"fits or not, depending on whether {self.model.size.label!r} includes the code"
         return f"over the cap with the code as shipped ({self.high:,} bytes); its size as a compressed wrapper is not known"
+
+
+def _amounts(num_bytes: Mapping[str, int]) -> tuple[Amount, ...]:
+    return tuple(Amount(name=name, amount=amount, unit="bytes") for name, amount in num_bytes.items())
 
 
 def _sums(submission: Submission, script: Script, ruleset: Ruleset) -> Iterator[_SeedSum]:

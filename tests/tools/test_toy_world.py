@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from auditor.run.world import BOS_ID, HEADER_INTS, shard
 from tools.lay_out_fixtures import SHARED, Case, lay_out
-from tools.toy_world import BOS_ID, HEADER_INTS, pieces, shard, tokens, write_world
+from tools.toy_world import pieces, tokens, write_world
 
 
 def read_shard(content: bytes) -> list[int]:

@@ -35,7 +35,7 @@ def test_overrides_are_parsed_by_the_type_of_the_setting():
         ("ttt.lr=fast", "must be a number"),
         ("quant.qat=maybe", "must be true or false"),
         ("quant.gptq=sometimes", "must be one of off, self, train"),
-        ("model.num_heads=3", "must divide 128"),
+        ("model.num_heads=5", "must divide 96"),
         ("model.xsa_layers=9", "0 to num_layers"),
         ("eval.stride=0", "must be 1 to seq_len"),
         ("data.train_batch_tokens=1000", "must be a multiple"),

@@ -43,7 +43,7 @@ def test_it_holds_the_language_reference_and_docstrings(documents):
 
 
 def test_the_same_text_makes_the_same_files(demo, documents, tmp_path):
-    prepare(documents, tmp_path, demo_data.SETTINGS)
+    prepare(documents, tmp_path, demo_data.SETTINGS, name=demo_folder().name, source=demo_data.demo_source())
     assert digests(tmp_path) == digests(demo)
 
 
@@ -55,7 +55,7 @@ def test_one_that_is_there_is_used_as_it_is(demo, monkeypatch):
 def test_of_two_processes_that_ask_at_once_the_slower_takes_the_other_one_s(demo, tmp_path, monkeypatch):
     folder = tmp_path / "cache" / "demo"
 
-    def overtaken(documents, own, settings, log):
+    def overtaken(documents, own, settings, **_):
         shutil.copytree(demo, own, dirs_exist_ok=True)
         shutil.copytree(demo, folder)
         (folder / "by_the_other").touch()
@@ -68,7 +68,7 @@ def test_of_two_processes_that_ask_at_once_the_slower_takes_the_other_one_s(demo
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
-    def full(documents, own, settings, log):
+    def full(documents, own, settings, **_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(demo_data, "prepare", full)

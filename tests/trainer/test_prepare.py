@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from auditor.reference import read_split
 from trainer import prepare as prepare_module
 from trainer.data import find_shards, open_train_shards, open_validation, train_pattern, val_pattern, write_shard
 from trainer.documents import DocumentFiles, find_files
@@ -48,6 +49,18 @@ def test_every_document_is_in_one_split_byte_for_byte(tmp_path):
         assert described["counted_bytes"] == described["text_bytes"] == sum(len(text.encode()) for text in split)
 
 
+def test_the_split_is_described_for_an_audit_by_what_its_tokens_decode_to(tmp_path):
+    texts = list(documents())
+    manifest = prepare(texts, tmp_path / "mine", SETTINGS, source="texts of a test")
+    split = read_split(tmp_path / "mine" / "split.json")
+    tokenizer = load_tokenizer(tmp_path / "mine" / "tokenizer.model")
+    tokens = open_validation(val_pattern(tmp_path / "mine")).tokens.tolist()
+    assert (split.name, split.source) == ("mine", "texts of a test")
+    assert split.num_bytes == len(tokenizer.decode(tokens).encode())
+    assert split.num_tokens == len(tokens) == manifest["splits"]["val"]["num_tokens"]
+    assert (split.tokenizer_sha256, split.vocab_size) == (manifest["tokenizer"]["sha256"], tokenizer.vocab_size())
+
+
 def test_the_manifest_describes_the_files(tmp_path):
     prepare(documents(), tmp_path, SETTINGS)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
@@ -58,7 +71,7 @@ def test_the_manifest_describes_the_files(tmp_path):
         assert hashlib.sha256((tmp_path / shard["file"]).read_bytes()).hexdigest() == shard["sha256"]
     assert sum(shard["num_tokens"] for shard in shards) == open_train_shards(train_pattern(tmp_path)).num_tokens
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        ["manifest.json", "tokenizer.model", "fineweb_val_000000.bin", *(shard["file"] for shard in shards)]
+        ["manifest.json", "split.json", "tokenizer.model", "fineweb_val_000000.bin", *(shard["file"] for shard in shards)]
         + [shard["file"] for shard in manifest["splits"]["val"]["shards"][1:]]
     )
 

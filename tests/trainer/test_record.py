@@ -59,9 +59,9 @@ def runs(tmp_path):
     return write
 
 
-def record(tmp_path, paths, **changes):
+def record(tmp_path, paths, compare=None, **changes):
     values = {field: getattr(ABOUT, field) for field in ABOUT.__slots__} | changes
-    return write_record(paths, tmp_path / "train_gpt.py", About(**values), tmp_path / "records")
+    return write_record(paths, tmp_path / "train_gpt.py", About(**values), tmp_path / "records", compare)
 
 
 def test_the_folder_holds_script_logs_readme_and_json_with_the_logs_numbers(tmp_path, runs):
@@ -216,6 +216,40 @@ def test_numbers_of_the_logs_and_their_means_may_be_said(tmp_path, runs, blurb):
     assert record(tmp_path, runs(log_text(1337), log_text(42)), blurb=blurb).exists()
 
 
+def test_the_script_is_the_one_that_every_run_left_beside_its_log(tmp_path, runs):
+    paths = runs(log_text(1337), log_text(42))
+    for path in paths:
+        (path / "train_gpt.py").write_bytes(SCRIPT)
+    folder = write_record(paths, None, ABOUT, tmp_path / "records")
+    assert (folder / "train_gpt.py").read_bytes() == SCRIPT
+    (paths[1] / "train_gpt.py").write_bytes(SCRIPT[::-1])
+    with pytest.raises(ValueError, match=r"run0/train_gpt.py: another script than .*run1/train_gpt.py"):
+        write_record(paths, None, ABOUT, tmp_path / "others")
+    (paths[1] / "train_gpt.py").unlink()
+    with pytest.raises(ValueError, match=r"run1/train_gpt.py: not there; name the script .* with --script"):
+        write_record(paths, None, ABOUT, tmp_path / "others")
+
+
+def test_the_readme_shows_every_evaluation_and_what_the_last_gained(tmp_path, runs):
+    readme = (record(tmp_path, runs(log_text())) / "README.md").read_text()
+    assert "| seed | `final_int6_zstd_roundtrip` | `final_sgd_ttt` | last against first |" in readme
+    assert "| 1337 | 1.10000000 | 1.16292025 | +0.06292025 |" in readme
+
+
+def test_a_comparison_gets_the_scores_of_the_logs_and_stands_in_the_readme(tmp_path, runs):
+    seen = []
+    compare = lambda scores: seen.extend(scores) or ["Better than the row."]  # noqa: E731
+    folder = record(tmp_path, runs(log_text(1337), log_text(42)), compare)
+    assert seen == [(1.96453693, 1.16352025), (1.96353693, 1.16292025)]
+    assert "## Against the leaderboard\n\nBetter than the row." in (folder / "README.md").read_text()
+
+
+def test_a_score_on_other_data_compares_with_no_row(tmp_path, runs):
+    paths = runs(log_text(train_loader="train_loader:dataset:demo-v1 train_shards:1"))
+    with pytest.raises(ValueError, match="scored on demo-v1, which compares with no row"):
+        record(tmp_path, paths, lambda scores: [])
+
+
 def test_runs_may_have_read_the_same_data_from_different_folders(tmp_path, runs):
     elsewhere = "val_loader:shards pattern=/mnt/other/fineweb_val_*.bin tokens:62021632"
     assert record(tmp_path, runs(log_text(1337), log_text(42, val_loader=elsewhere))).exists()
@@ -251,7 +285,7 @@ def test_a_run_without_a_log_is_named(tmp_path, path):
 
 def test_the_command_prints_the_folder_and_tells_refusals_without_a_traceback(tmp_path, runs, capsys):
     parser = argparse.ArgumentParser()
-    add_record_parser(parser.add_subparsers())
+    add_record_parser(parser.add_subparsers(), lambda row, scores: [])
     (path,) = runs(log_text())
     words = ["record", str(path), "--script", str(tmp_path / "train_gpt.py"), "--name", "Tiny", "--author", "A"]
     words += ["--github-id", "a", "--blurb", "b", "--date", "2026-05-01", "--records", str(tmp_path / "records")]

@@ -1,8 +1,9 @@
 """Entry point of the audited child: put the stand-ins in place, start the recorder, run the script as ``__main__``.
 
 ``python -I boot.py JOB`` where JOB is a JSON object: `script` (path), `events` (file descriptor), `requote` (path of the
-module that rewrites newer f-strings), `environment`, `validation` and `training` (shards), `record`. The script's folder
-comes first on `sys.path`, as when Python runs a file; this folder is never on it.
+module that rewrites newer f-strings), `environment`, `validation` and `training` (shards), `record`, `swap` (a folder of
+files to be read back, or None). The script's folder comes first on `sys.path`, as when Python runs a file; this folder is
+never on it.
 """
 
 # No __future__ imports here: code that the script compiles would inherit them.
@@ -125,7 +126,7 @@ def main():
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     load_package()
     from _pgolf_child import attention, clock, compiling, cuda, distributed, kernels
-    from _pgolf_child.emit import Emitter, Tee, watch_system
+    from _pgolf_child.emit import Emitter, Tee, exchange, watch_system
 
     emitter = Emitter(job["events"])
     sys.stdout = Tee(sys.stdout, emitter)
@@ -145,6 +146,8 @@ def main():
         reader = Reader(load_file(job["requote"], f"{PACKAGE}.requote").requote, emitter.emit)
         reader.install()
         watch_system(emitter.emit)
+        if job["swap"]:
+            exchange(job["swap"], emitter.emit)
         os.environ.update(job["environment"])
         clock.install()
         emitter.emit({"t": "ready"})

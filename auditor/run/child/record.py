@@ -6,27 +6,28 @@ what it is (`moves`); sums of losses are told with the losses in them, and every
 a loss tells which of its own tokens had already influenced the numbers that it was computed from. Roots are tensors made
 from outside (numpy, lists, buffers): their tokens are recognised by content (`locate`), as are targets that came otherwise.
 
-State that leaves through numpy or a file is recognised by its content when it comes back unchanged (`carried`).
+State that leaves through numpy or a file is recognised by its content when it comes back unchanged (`carried`); losses are
+followed through numpy arrays (`arrays`).
 
 Told, not judged: the parent decides. Not covered: state that is repacked outside of torch, Python numbers, other processes
-(a loss that leaves for numpy is told), influence of tokens as inputs only, scripts that take the mode away.
+(a loss that leaves is told), influence of tokens as inputs only, scripts that take the mode away.
 """
 
 from __future__ import annotations
-
-import contextlib
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import moves
-from .carried import Carried, tensors_below
+from . import borders, moves
+from .carried import Carried
 from .locate import Locator
+from .places import script_place
 from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
 
 aten = torch.ops.aten
 _MAX_SUM_HOLDER = 1 << 16  # elements; larger tensors are no accumulators
+_MAX_COLUMNS = 128  # of a row of scores, for its checksum
 _MIN_CLASSES = 256  # a table with fewer columns holds no scores of a vocabulary
 _INTEGERS = {torch.int64, torch.int32, torch.int16, torch.uint8, torch.uint16, torch.int8, torch.uint32}
 
@@ -73,14 +74,18 @@ class Recorder(TorchDispatchMode):
             aten.scatter_add.default: self._sum_into,
             aten.index_add_.default: self._sum_into,
             aten.dot.default: self._sum,
+            aten.logsumexp.default: self._sum,
+            aten.amax.default: self._sum,
             aten._local_scalar_dense.default: self._read,
         }
 
+    @classmethod
+    def _should_skip_dynamo(cls):
+        return False  # nothing is compiled here; else each operation would go through a compiler's guard
+
     def install(self) -> None:
         """Begin to watch."""
-        _watch_roots(self)
-        _watch_exits(self)
-        _watch_files(self)
+        borders.watch(self)
         register_optimizer_step_post_hook(self._step)
         self.__enter__()
 
@@ -152,7 +157,7 @@ class Recorder(TorchDispatchMode):
         classes = min(scores.dim() - 1, 1)
         each = -scores.gather(classes, target.clamp(min=0).unsqueeze(classes)).squeeze(classes)
         self._unlocated(places, scored)
-        numbers = self._losses(torch.where(scored, places, -1), each, scores)
+        numbers = self._losses(torch.where(scored, places, -1), each, scores, classes)
         if numbers is None:
             return
         if reduction == 0:
@@ -165,8 +170,11 @@ class Recorder(TorchDispatchMode):
         if count:
             self.emit({"t": "unlocated", "count": count, "gradient": torch.is_grad_enabled(), "of": int(scored.sum())})
 
-    def _losses(self, places, values, scores):
-        """Number the losses of validation tokens and tell them; None if there are none."""
+    def _losses(self, places, values, scores, classes=-1):
+        """Number the losses of validation tokens and tell them; None if there are none.
+
+        `classes` is the dimension of the vocabulary in `scores`, None where there are no scores by token.
+        """
         counted = (places >= 0) & (places < self.size)
         count = int(counted.sum())
         if not count:
@@ -176,6 +184,8 @@ class Recorder(TorchDispatchMode):
         positions = places[counted]
         event = {"t": "losses", "first": self.num_losses, "positions": positions.tolist()}
         event["values"] = values.reshape(places.shape)[counted].to(torch.float64).tolist()
+        if classes is not None:
+            event["rows"] = _checksums(scores, classes)[counted.reshape(-1)].tolist()
         entry = self.shadow.get(scores)
         if entry is not None and entry.influence:
             own = mask_of(entry.influence, self.size)[positions]
@@ -220,14 +230,15 @@ class Recorder(TorchDispatchMode):
             for result in tensors_in((out,)):
                 if result.is_floating_point() and result.numel() == target.numel():
                     scores = next((each for each in tensors_in(args) if each.is_floating_point()), result)
-                    numbers = self._losses(places.reshape(result.shape), result, scores)
+                    by_token = scores.dim() > 1 and scores.numel() == target.numel() * scores.shape[-1]
+                    numbers = self._losses(places.reshape(result.shape), result, scores, -1 if by_token else None)
                     if numbers is not None:
                         self.shadow.put(result, LOSSES, numbers)
                     return
 
     def kernel(self, given, written) -> None:
         """A kernel ran: what it wrote depends on all that it was given."""
-        with _pause():
+        with borders.pause():
             influence = 0
             for each in given:
                 entry = self.shadow.get(each)
@@ -241,7 +252,11 @@ class Recorder(TorchDispatchMode):
         numbers = self.shadow.view(args[0], LOSSES)
         if numbers is None and len(args) > 1 and isinstance(args[1], torch.Tensor):
             numbers = self.shadow.view(args[1], LOSSES)
-        if numbers is not None:
+        if numbers is None:
+            return
+        if out.dim() and len(args) > 1 and (own := _one_each(numbers, args[1], out)) is not None:
+            self.shadow.put(out, LOSSES, own)  # terms of a mixture
+        elif func not in (aten.logsumexp.default, aten.amax.default):
             self._tell_sum(numbers, args[0], out)
 
     def _sum_into(self, func, args, kwargs, out) -> None:
@@ -255,7 +270,7 @@ class Recorder(TorchDispatchMode):
         counted = numbers >= 0
         if not bool(counted.any()):
             return
-        event = {"t": "sum", "id": self.num_sums, "losses": ranges(numbers[counted].tolist())}
+        event = {"t": "sum", "id": self.num_sums, "losses": ranges(numbers[counted].tolist()), "place": script_place()}
         event["values"] = values.reshape(numbers.shape)[counted].to(torch.float64).abs().tolist()
         self.emit(event)
         entry = self.shadow.at(out)
@@ -271,7 +286,7 @@ class Recorder(TorchDispatchMode):
             self._tell_sum(numbers.reshape(1), args[0].reshape(1), args[0])
             entry = self.shadow.get(args[0])
         if entry.sums:
-            self.emit({"t": "read", "value": float(out), "sums": ranges(sorted(entry.sums))})
+            self.emit({"t": "read", "value": float(out), "sums": ranges(sorted(entry.sums)), "place": script_place()})
 
     def _loss_gradient(self, func, args, kwargs, out) -> None:
         gradient, _scores, target, _weight, _reduction, ignored = args[:6]
@@ -286,38 +301,74 @@ class Recorder(TorchDispatchMode):
         positions = places[places < self.size]
         if not len(positions):
             return
-        self.emit({"t": "gradient", "positions": ranges(sorted(set(positions.tolist())))})
+        self.emit({"t": "gradient", "positions": ranges(sorted(set(positions.tolist()))), "place": script_place()})
         influence = bits(positions, self.size)
         for result in results:
             if result.is_floating_point():
                 self.shadow.at(result).influence |= influence
 
     def _step(self, optimizer, _arguments, _options) -> None:
+        changed = [each for group in optimizer.param_groups for each in group["params"]]
         influence = 0
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                entry = self.shadow.get(parameter)
-                influence |= entry.influence if entry is not None else 0
+        for parameter in changed:
+            entry = self.shadow.get(parameter)
+            influence |= entry.influence if entry is not None else 0
         if influence:
-            self.emit({"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()})
+            event = {"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()}
+            event["free"] = not any(isinstance(each, torch.nn.Parameter) for each in changed)
+            self.emit(event | {"place": script_place()})
 
-    def root(self, tensor) -> None:
+    def summed(self, numbers, values) -> None:
+        """Losses were added up outside of torch, to a number that is read at once."""
+        place, number = script_place(), self.num_sums
+        losses, held = ranges(numbers.tolist()), values.tolist()
+        self.emit({"t": "sum", "id": number, "losses": losses, "values": held, "place": place})
+        self.emit({"t": "read", "value": float(values.sum()), "sums": [[number, 1]], "place": place})
+        self.num_sums += 1
+
+    def root(self, tensor, source=None) -> None:
         """Recognise what a tensor holds that was made from outside."""
         self.carried.comes(tensor)
+        numbers = getattr(source, "numbers", None)
+        if numbers is not None and numbers.shape == tensor.shape:
+            self.shadow.put(tensor, LOSSES, torch.from_numpy(numbers))
+            return
         if tensor.dtype in _INTEGERS and self.shadow.view(tensor) is None:
             places = self.locator.locate(tensor)
             if places is not None:
                 self.shadow.put(tensor, TOKENS, places)
 
-    def leaves(self, tensor) -> None:
-        """Tell the losses of a tensor whose content goes where it cannot be followed."""
+    def leaves(self, tensor):
+        """Tell the losses of a tensor whose content goes outside of torch; their numbers, None if there are none."""
         self.carried.leaves(tensor)
         numbers = self.shadow.view(tensor, LOSSES)
-        if numbers is not None and bool((numbers >= 0).any()):
-            held = tensor.detach()
-            event = {"t": "leaves", "losses": ranges(numbers[numbers >= 0].tolist())}
-            event["values"] = held[numbers >= 0].to(torch.float64).abs().tolist()
-            self.emit(event)
+        if numbers is None or not bool((numbers >= 0).any()):
+            return None
+        event = {"t": "leaves", "losses": ranges(numbers[numbers >= 0].tolist())}
+        event["values"] = tensor.detach()[numbers >= 0].to(torch.float64).abs().tolist()
+        self.emit(event)
+        return numbers
+
+
+def _checksums(scores, classes):
+    """A number for each row of scores that changes when the row does, from some of its columns.
+
+    Rows are logarithms of a distribution: what changes one entry changes, by the normaliser, all of them.
+    """
+    rows = scores.detach().movedim(classes, -1)
+    step = max(rows.shape[-1] // _MAX_COLUMNS, 1)
+    held = rows[..., ::step].to(torch.float64).contiguous().view(torch.int64)
+    return (held * (2 * torch.arange(held.shape[-1]) + 1)).sum(-1).reshape(-1)
+
+
+def _one_each(numbers, dims, out):
+    """The one loss that each element of a reduction is made of; None if it is more than one anywhere."""
+    if not isinstance(dims, list | tuple | int):
+        return None
+    own = numbers.amax(dims, keepdim=True)
+    if not bool(((numbers < 0) | (numbers == own)).all()):
+        return None
+    return own.reshape(out.shape)
 
 
 def ranges(numbers):
@@ -329,63 +380,3 @@ def ranges(numbers):
         else:
             found.append([number, 1])
     return found
-
-
-def _watch_roots(recorder) -> None:
-    def watched(make):
-        def wrapper(*arguments, **options):
-            made = make(*arguments, **options)
-            if _watching():
-                with _pause():
-                    recorder.root(made)
-            return made
-
-        return wrapper
-
-    for name in ("from_numpy", "tensor", "as_tensor", "frombuffer"):
-        setattr(torch, name, watched(getattr(torch, name)))
-
-
-def _watch_exits(recorder) -> None:
-    def watched(leave):
-        def wrapper(self, *arguments, **options):
-            if _watching():
-                with _pause():
-                    recorder.leaves(self)
-            return leave(self, *arguments, **options)
-
-        return wrapper
-
-    for name in ("numpy", "tolist", "__array__"):
-        setattr(torch.Tensor, name, watched(getattr(torch.Tensor, name)))
-
-
-def _watch_files(recorder) -> None:
-    save, load = torch.save, torch.load
-
-    def save_(obj, *arguments, **options):
-        with _pause():
-            for each in tensors_below(obj):
-                recorder.carried.leaves(each)
-        return save(obj, *arguments, **options)
-
-    def load_(*arguments, **options):
-        loaded = load(*arguments, **options)
-        with _pause():
-            for each in tensors_below(loaded):
-                recorder.root(each)
-        return loaded
-
-    torch.save, torch.load = save_, load_
-
-
-def _watching() -> bool:
-    """Is it the script that runs, and not we on its behalf?"""
-    return torch._C._len_torch_dispatch_stack() > 0
-
-
-@contextlib.contextmanager
-def _pause():
-    """Operations inside are ours."""
-    with torch.utils._python_dispatch._disable_current_modes(), torch.no_grad():
-        yield

@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from auditor.events import Event, Lookup, Report, Score, Unknown
+from auditor.events import Choice, Event, Lookup, Report, Score, Unknown, Update, UpdateKind
+from auditor.finding import Location
 from auditor.source.flow.calls import Calls
 from auditor.source.flow.machine import BudgetError, DeadArm, Machine
-from auditor.source.flow.recorder import Meeting
+from auditor.source.flow.record import Meeting
 from auditor.source.flow.settings import Settings
 from auditor.submission.script import Script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """The events of one evaluation in program order, and the updates that met a score on its own tokens."""
+    """The events of one evaluation in program order, and the updates that met a score on its own tokens.
+
+    `orders` tells, by loop, how the list that it goes through was put out of the order in which it was made, `headings`
+    where it begins and its first line.
+    """
 
     events: tuple[Event, ...]
     meetings: tuple[Meeting, ...]
     problems: tuple[Unknown, ...]
     dead: tuple[DeadArm, ...]
+    orders: Mapping[int, str] = field(default_factory=dict)
+    headings: Mapping[int, tuple[Location, str]] = field(default_factory=dict)
     error: str | None = None
 
     def scores(self) -> list[Score]:
         """Every score of validation tokens that reaches a reported metric."""
         return [event for event in self.events if isinstance(event, Score) and event.reported]
+
+    def offending(self) -> list[Meeting]:
+        """The meetings in which a score's own tokens had a part in its state.
+
+        An update that kept to earlier positions of the window is none, unless overlapping windows share what it fitted.
+        """
+        return [meeting for meeting in self.meetings if not meeting.is_apart or self._is_shared(meeting.update)]
+
+    def _is_shared(self, number: int) -> bool:
+        update = self.events[number]
+        return isinstance(update, Update) and update.kind is UpdateKind.DELTA and update.shared_by_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,17 +83,24 @@ def trace(script: Script, settings: Settings, explore: bool) -> Trace:
         error = f"the analysis failed: {traceback.format_exc()}"
     recorder = machine.recorder
     events = [_with_picked(event, recorder.picked) for event in _with_reported(recorder.events)]
+    events = [_with_cancelled(event, recorder.cancelled) for event in events]
     return Trace(
         events=tuple(events),
         meetings=tuple(recorder.meetings),
         problems=tuple(recorder.problems),
         dead=tuple(dict.fromkeys(machine.dead)),
+        orders=dict(recorder.orders),
+        headings=dict(recorder.headings),
         error=error,
     )
 
 
 def _with_picked(event: Event, picked: frozenset[int]) -> Event:
     return replace(event, picked=True) if isinstance(event, Lookup) and event.number in picked else event
+
+
+def _with_cancelled(event: Event, cancelled: set[int]) -> Event:
+    return replace(event, cancels=True) if isinstance(event, Choice) and event.number in cancelled else event
 
 
 def _with_reported(events: Sequence[Event]) -> list[Event]:

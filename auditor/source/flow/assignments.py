@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from auditor.events import UpdateKind, validation
 from auditor.source.flow import values as v
+from auditor.source.flow.containers import keep_as_long
 from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.indexing import limits_of_index, turned
 from auditor.source.flow.machine import Machine
@@ -71,6 +72,8 @@ class Assignments:
                         value.store.join(receiver.store)
                 case v.Class():
                     receiver.attributes[target.attr] = value
+                case v.Optimizer() if target.attr == "state":
+                    receiver.moments = v.NO_NUMBERS
                 case v.Data() if target.attr == "data":
                     self.expressions.methods.copied(receiver, v.summary(value), target)
                 case v.Data() if target.attr in ("requires_grad", "grad"):
@@ -108,7 +111,7 @@ class Assignments:
                 return
 
     def _put_aside(self, value: v.Value, node: ast.AST) -> v.Value:
-        """Losses that a list keeps, alone or beside their counts, are scored when they are put there."""
+        """Losses that a container keeps, alone or beside their counts, are scored when they are put there."""
         if isinstance(value, v.Sequence):
             items = [self._put_aside(item, node) for item in value.items]
             changed = any(new is not old for new, old in zip(items, value.items, strict=True))
@@ -139,6 +142,7 @@ class Assignments:
             data.span = limits
 
     def _store_in_mapping(self, mapping: v.Mapping, index: v.Value, value: v.Value, node: ast.Subscript) -> None:
+        keep_as_long(mapping, value)
         if isinstance(index, v.Const):
             try:
                 mapping.entries[index.value] = value
@@ -146,6 +150,7 @@ class Assignments:
                 return
             return
         key = v.summary(index)
+        value = self._put_aside(value, node)
         if validation(key.tokens):
             self.write_table(mapping.rest, key, v.summary(value), node)
         if not isinstance(value, v.Const):

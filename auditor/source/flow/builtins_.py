@@ -6,11 +6,12 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from auditor.source.flow import files
+from auditor.source.flow import files, hindsight, ordering
 from auditor.source.flow import values as v
-from auditor.source.flow.expressions import Expressions, merged
+from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import truth
+from auditor.source.flow.places import merged
 
 if TYPE_CHECKING:
     from auditor.source.flow.calls import Calls
@@ -53,9 +54,10 @@ class Builtins:
     def call(self, name: str, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
         """Call a built-in function."""
         if name in self._special:
-            return self._special[name](arguments, keywords, node)
+            result = self._special[name](arguments, keywords, node)
+            return ordering.copied(name, arguments, keywords, result, node)
         if name in _COPIED:
-            return self._copied(arguments)
+            return ordering.copied(name, arguments, keywords, self._copied(arguments), node)
         if name in _FOLDABLE and arguments and all(isinstance(argument, v.Const) for argument in arguments):
             return _folded(name, arguments)
         if name in ("float", "int", "str", "bool", "round", "abs") and arguments:
@@ -64,11 +66,20 @@ class Builtins:
             return v.Data()
         result = merged([*arguments, *keywords.values()])
         if name in ("min", "max"):
+            result.hindsight |= self._chosen(name, arguments, keywords.get("key"), node)
             first = arguments[0] if arguments else v.NONE
             result.shift = first.shift if isinstance(first, v.Data) else None
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
             result.is_length = any(isinstance(a, v.Data) and a.is_length for a in arguments)
         return result
+
+    def _chosen(self, name: str, arguments: list[v.Value], key: v.Value | None, node: ast.AST) -> v.Numbers:
+        """The choice by losses that `min` makes, or either of both under a key."""
+        recorder = self.machine.recorder
+        if isinstance(key, v.Function | v.Method) and arguments:
+            by = self.calls.apply(key, [self.expressions.element(arguments[0], None)], {}, node)
+            return hindsight.of_key(v.summary(by), node, recorder)
+        return hindsight.of_call(name, arguments, node, recorder) if name == "min" else v.NO_NUMBERS
 
     def _converted(self, value: v.Value) -> v.Value:
         data = v.summary(value)
@@ -98,6 +109,7 @@ class Builtins:
         if isinstance(start, v.Data):
             result.shift = start.shift
         known = [a.value for a in arguments if isinstance(a, v.Const) and isinstance(a.value, int)]
+        result.order = ordering.of_range(arguments, node)
         if len(known) == len(arguments) and known and not (result.switches and self.machine.explore):
             try:
                 count = len(range(*known))

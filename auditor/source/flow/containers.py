@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from auditor.events import validation
+from auditor.source.flow import ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.indexing import ask, keyed, view_of
@@ -44,7 +45,9 @@ class Containers:
             merged_items = v.choice(sequence.items)
             sequence.items = list(v.options(merged_items))
 
-    def of_sequence(self, sequence: v.Sequence, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
+    def of_sequence(
+        self, sequence: v.Sequence, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
+    ) -> v.Value:
         """A method of a list, tuple, set or queue."""
         if name in ("append", "add", "appendleft", "insert") and arguments:
             item = arguments[-1]
@@ -63,6 +66,7 @@ class Containers:
             return v.Sequence(list(sequence.items), sequence.exact, sequence.is_tuple, sequence.turns)
         if name in ("clear",):
             sequence.items, sequence.exact = [], True
+        ordering.sorted_in_place(sequence, name, keywords, node)
         return v.NONE if name in ("sort", "reverse", "clear", "remove") else v.Data()
 
     def update_mapping(self, mapping: v.Mapping, value: v.Value) -> None:
@@ -102,6 +106,8 @@ class Containers:
 
     def _asked_mapping(self, mapping: v.Mapping, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
         key, default = arguments[0], arguments[1] if len(arguments) > 1 else v.NONE
+        if name == "setdefault":
+            keep_as_long(mapping, default)
         if isinstance(key, v.Const):
             try:
                 if key.value in mapping.entries:
@@ -123,6 +129,12 @@ class Containers:
             return v.choice([default, *(keyed(other, data, self.machine.recorder) for other in mapping.others), rest])
         inside = [keyed(other, data, self.machine.recorder) for other in mapping.others]
         return v.choice([*inside, rest, *([] if default == v.NONE and mapping.others else [default])])
+
+
+def keep_as_long(mapping: v.Mapping, value: v.Value) -> None:
+    """A table that is put into another lives as long as that one, whenever it was made."""
+    if isinstance(value, v.Mapping):
+        value.rest.born = mapping.rest.born
 
 
 def is_plain_table(data: v.Data) -> bool:

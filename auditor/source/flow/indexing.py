@@ -7,8 +7,9 @@ asks a table, if tokens were written into it, or a fixed lookup array."""
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
-from auditor.events import Region, Role, Span, Turn, View, validation
+from auditor.events import Region, Role, Span, Turn, View, holds_target, validation
 from auditor.source.flow import values as v
 from auditor.source.flow.recorder import Recorder
 
@@ -22,7 +23,7 @@ def with_turns(region: Region, turns: frozenset[Turn]) -> Region:
     known = {loop for loop, _ in region.turns}
     latest = dict(sorted(turns))  # a value that is carried from turn to turn counts for the last
     new = frozenset(turn for turn in latest.items() if turn[0] not in known)
-    return Region(region.role, region.view, region.turns | new, region.span) if new else region
+    return Region(region.role, region.view, region.turns | new, region.span) if new else region  # no piece any more
 
 
 def turned(value: v.Value, turns: frozenset[Turn]) -> v.Value:
@@ -63,8 +64,12 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     """``data[index]``; `node` is the syntax of the index."""
     key = v.summary(index)
     result = view_of(data, key.turns)
+    if index == v.NONE:
+        result.index = data.index  # another axis, the same positions
     if _set_view(result, index, node) is View.TARGET:
         result.gates |= data.tests
+    if not key.turns and _is_fixed(index, node):
+        result.tokens = frozenset(_piece(region) for region in result.tokens)
     limits = limits_of_index(node)
     in_window = data.losses or any(region.view is not View.STREAM for region in data.tokens)
     if limits is not None and (isinstance(node, ast.Tuple) or in_window):
@@ -79,8 +84,24 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     if key.mask and key.span:
         result.tokens, result.losses = _within(result.tokens, key.span), _within(result.losses, key.span)
     result.gates |= key.gates
+    result.hindsight |= key.hindsight
     result.native |= key.native
     return result
+
+
+def _piece(region: Region) -> Region:
+    """Of the whole validation stream, the positions that the script's text fixes."""
+    if region.role is not Role.VALIDATION or region.turns:
+        return region
+    return replace(region, is_piece=True)
+
+
+def _is_fixed(index: v.Value, node: ast.expr) -> bool:
+    """Does an index name a piece of the stream by a constant: a slice that ends there, positions counted from zero?"""
+    if isinstance(node, ast.Slice) and isinstance(index, v.Sequence) and len(index.items) > 1:
+        end = index.items[1]
+        return isinstance(end, v.Const) and isinstance(end.value, int) and end.value > 0
+    return isinstance(index, v.Data) and index.index is not None and index.index.loop == v.POSITIONS
 
 
 def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Recorder) -> None:
@@ -88,15 +109,21 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     for loop in recorder.loops:
         loop.used = True  # what is empty in the first turn may have been filled by the next
     result.rows = v.NO_NUMBERS
-    if key.hashed and not table.table:
+    is_counted = table.table or _is_count_under(table, key)
+    if key.hashed and not is_counted:
         return  # nothing has been counted yet
     v.merge_into(result, key)
-    result.hashed = False
-    if not table.table:
+    result.hashed, result.all_of = v.NO_REGIONS, False
+    if not is_counted:
         result.by_token = True
+        if key.by_token:  # a flat array, entered where another says that the token's part begins
+            result.of_bytes = True
+            recorder.spells(key.turns, key.tokens)
         return
     result.influences = recorder.met(table.influences, key.tokens, key.of_bytes) | (result.influences - table.influences)
-    by_target = asks_for_target(key)
+    if key.of_bytes:
+        result.spelled |= recorder.spelled(table.influences, key.tokens)
+    by_target = holds_target(key.tokens)
     name = table.name or (table.base.name if table.base else None) or "table"
     number = recorder.lookup(node, name, key, by_target)
     result.lookups |= {number}
@@ -105,24 +132,30 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
         result.rows = frozenset((number,))
 
 
+def _is_count_under(table: v.Data, key: v.Data) -> bool:
+    """Is an array that nothing here has counted into asked under a hash of context and target: counts from a file?"""
+    return (
+        holds_target(key.hashed)
+        and len({region.view for region in validation(key.hashed)}) > 1
+        and table.alias is None
+        and not table.tokens
+    )
+
+
 def keyed(value: v.Value, key: v.Data, recorder: Recorder) -> v.Value:
     """What a table of tables holds under a key: of its updates, those that used the tokens that the key selects now."""
     if not (isinstance(value, v.Mapping) and key.tokens):
         return value
     rest = view_of(value.rest, v.NO_TURNS)
     rest.influences = recorder.met(value.rest.influences, key.tokens, key.of_bytes)
+    if key.of_bytes:
+        rest.spelled |= recorder.spelled(value.rest.influences, key.tokens)
     return v.Mapping(value.entries, rest, value.others)
-
-
-def asks_for_target(key: v.Data) -> bool:
-    """Does a key depend on the token being predicted: a target, or one position beside others that lie behind it?"""
-    views = {region.view for region in validation(key.tokens)}
-    return View.TARGET in views or {View.STREAM, View.INPUT} <= views
 
 
 def _within(regions: v.Regions, limits: Limits) -> v.Regions:
     span = Span(*limits)
-    return frozenset(Region(region.role, region.view, region.turns, region.span or span) for region in regions)
+    return frozenset(replace(region, span=region.span or span) for region in regions)
 
 
 def _set_view(result: v.Data, index: v.Value, node: ast.expr) -> View | None:
@@ -133,10 +166,10 @@ def _set_view(result: v.Data, index: v.Value, node: ast.expr) -> View | None:
         view = _view_of_slice(last, value)
     else:
         shift = value.shift if isinstance(value, v.Data) else None
-        view = None if shift is None else View.TARGET if shift >= 1 else View.INPUT
+        view = None if not shift else View.TARGET if shift >= 1 else View.INPUT
     if view is not None:
         result.tokens = frozenset(
-            Region(region.role, view, region.turns, region.span)
+            replace(region, view=view)
             if region.view is View.STREAM or (view is View.TARGET and isinstance(last, ast.Slice))
             else region
             for region in result.tokens

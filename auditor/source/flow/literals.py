@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auditor.source.flow import ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.indexing import turned
 
@@ -82,8 +83,10 @@ class Literals:
         exact = self._unrolled(node, env)
         if exact is not None:
             return exact
+        order = None
         for generator in node.generators:
             iterated = self.expressions.value(generator.iter, inside)
+            order = order or ordering.of(iterated)
             element = turned(self.expressions.element(iterated, None), self.expressions.machine.recorder.ended_turn())
             self.expressions.calls.assignments.assign(generator.target, element, inside)
             for test in generator.ifs:
@@ -91,7 +94,7 @@ class Literals:
         if isinstance(node, ast.DictComp):
             self.expressions.value(node.key, inside)
             return v.Mapping(others=[self.expressions.value(node.value, inside)])
-        return v.Sequence([self.expressions.value(node.elt, inside)], exact=False)
+        return v.Sequence([self.expressions.value(node.elt, inside)], exact=False, order=order)
 
     def _unrolled(
         self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: v.Environment

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.events import Region, Role, Span, UpdateKind, validation
 from auditor.source.flow import values as v
@@ -22,8 +22,9 @@ class Training:
     machine: Machine
 
     def backward(self, loss: v.Data) -> None:
-        """``loss.backward()``."""
-        tokens = within(loss.tokens, loss.span)
+        """``loss.backward()``; the tokens behind what the weights were before (a quantiser's statistics) are no batch."""
+        before = frozenset[Region]().union(*(store.tokens for store in loss.stores))
+        tokens = within(loss.tokens - before, loss.span)
         for store in loss.stores:
             store.gradient |= tokens
 
@@ -32,11 +33,14 @@ class Training:
         for store in stores:
             store.gradient = v.NO_REGIONS
 
-    def step(self, stores: frozenset[v.Store], node: ast.AST, how: str) -> None:
-        """``optimizer.step()``: every state that has a gradient changes."""
-        changed = {store.root for store in stores if store.gradient}
+    def step(self, optimizer: v.Optimizer, node: ast.AST) -> None:
+        """``optimizer.step()``: every state that has a gradient changes, with what earlier steps left in the moments."""
+        before = optimizer.moments
+        changed = {store.root for store in optimizer.stores if store.gradient}
         for store in sorted(changed, key=lambda store: store.name):
-            self._changed([store], store.gradient, v.NO_NUMBERS, node, how)
+            number = self._changed([store], store.gradient, before, node, optimizer.name)
+            if optimizer.has_moments and number is not None:
+                optimizer.moments |= {number}
 
     def change(self, place: v.Data, value: v.Data, node: ast.AST, how: str) -> None:
         """Parameters are changed without an optimizer."""
@@ -44,11 +48,14 @@ class Training:
         tokens = frozenset(region for region in value.tokens if region not in place.alias.tokens)
         self._changed([place.alias.root], within(tokens, value.span), value.influences, node, how)
 
-    def _changed(self, stores: list[v.Store], tokens: v.Regions, influences: v.Numbers, node: ast.AST, how: str) -> None:
+    def _changed(
+        self, stores: list[v.Store], tokens: v.Regions, influences: v.Numbers, node: ast.AST, how: str
+    ) -> int | None:
         kind = UpdateKind.DELTA if stores[0].is_tensor else UpdateKind.PARAMETERS
         number = self.machine.recorder.update(node, kind, how, stores, tokens)
         for store in stores:
             store.influences |= influences | (frozenset((number,)) if number is not None else v.NO_NUMBERS)
+        return number
 
     def made_by_hand(self, store: v.Store, value: v.Data, node: ast.AST) -> None:
         """A free tensor takes the place of the one that it was computed from and a gradient."""
@@ -81,4 +88,4 @@ def within(regions: v.Regions, limits: tuple[str | None, str | None] | None) -> 
     if limits is None:
         return regions
     span = Span(*limits)
-    return frozenset(Region(r.role, r.view, r.turns, r.span or span) if r.role is Role.VALIDATION else r for r in regions)
+    return frozenset(replace(r, span=r.span or span) if r.role is Role.VALIDATION else r for r in regions)

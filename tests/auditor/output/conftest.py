@@ -11,6 +11,7 @@ import pytest
 
 from auditor.engine import audit
 from auditor.finding import (
+    Amount,
     Basis,
     Confidence,
     Evidence,
@@ -36,6 +37,8 @@ from auditor.report import (
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.submission.submission import Change, Submission
 from auditor.submission.tree import DirectoryTree
+from auditor.timeline import Action, Timeline
+from auditor.timeline import Step as TimelineStep
 from rules import ALL_RULES
 from rules.limits import RULES_AS_OF
 from tools.lay_out_fixtures import find_cases, lay_out
@@ -127,7 +130,21 @@ class Samples:
             location=line,
             related=((other, message), (code, spoil("written here"))),
             steps=(Step(location=code, text=spoil("the model is written")),),
-            measurement=Measurement(quantity="artifact", observed=16_500_000, limit=16_000_000, unit="bytes"),
+            measurement=Measurement(
+                quantity="artifact",
+                observed=16_500_000,
+                limit=16_000_000,
+                unit="bytes",
+                subject=spoil("seed 1"),
+                parts=(
+                    Amount(name="weights", amount=16_400_000, unit="bytes"),
+                    Amount(name="code", amount=100_000, unit="bytes"),
+                ),
+                beside=(
+                    Amount(name="as shipped", amount=100_000, unit="bytes"),
+                    Amount(name="as a compressed wrapper", amount=30_000, unit="bytes"),
+                ),
+            ),
             remedy=spoil("shrink the model"),
             anchor="seed 1 over the cap",
         )
@@ -157,6 +174,7 @@ class Samples:
                 val_bpb=1.1 + seed / 1000,
                 val_loss=1.9,
                 printable_by_script=True,
+                text=spoil(f"final_roundtrip val_loss:1.9 val_bpb:{1.1 + seed / 1000}"),
             )
             for seed in range(1, lines + 1)
         )
@@ -172,6 +190,23 @@ class Samples:
             lines=carriers,
             explanation=spoil("val_bpb 1.1015 of submission.json:4 (val_bpb) is on train_seed1.log:21"),
             print_site=self.location("train_gpt.py!decoded", 40, symbol=spoil("main")),
+        )
+
+    def timeline(self) -> Timeline:
+        spoil = self.spoil
+        here = self.location("train_gpt.py", 30, symbol=spoil("eval_val"))
+        return Timeline(
+            basis=Basis.SOURCE,
+            num_positions=12,
+            steps=(
+                TimelineStep(
+                    action=Action.SCORE, spans=((0, 4),), text=spoil("scores a chunk"), counted=True, location=here
+                ),
+                TimelineStep(action=Action.TRAIN, spans=((0, 12),), text=spoil("trains on all")),
+                TimelineStep(action=Action.RESTORE, spans=((0, 12),), text=spoil("puts back")),
+                TimelineStep(action=Action.SCORE, spans=((4, 8), (8, 12)), text=spoil("scores the rest"), offence=True),
+            ),
+            caption=spoil("Lengths are nominal."),
         )
 
     def violation(self) -> Report:
@@ -190,6 +225,8 @@ class Samples:
                 self.result("PG201", "oversize-artifact", findings=(self.too_big(),), other_outcomes=strict),
             ),
             unreadable=(Unreadable(path=spoil("model.bin"), reason=spoil("too large")),),
+            story=(spoil("In order:"), f"    {spoil('train_gpt.py:30 eval_val: scores')}"),
+            timelines=(self.timeline(),),
         )
 
     def evidence(self) -> Evidence:

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("sentencepiece")
 
 from auditor.run.judge import judge
-from auditor.run.probes import prefix_invariance
+from auditor.run.probes import prefix_invariance, probe
 from auditor.run.runner import Limits, can_isolate
 from auditor.run.session import open_session
 from auditor.run.trace import read_trace
@@ -127,6 +127,41 @@ def test_replacing_later_tokens_leaves_a_legal_evaluation_identical_bit_by_bit(o
 def test_what_reaches_a_score_from_a_later_token_is_seen_without_knowing_how(opened, ran, ending):
     assert result(ran, ending).early == ()  # the recorder alone does not see it
     assert any(comparison.num_changed for comparison in changed(opened, ran, ending, 0.5))
+
+
+def probed(opened, ran, ending, kind):
+    outcome, judgement = ran(ending)
+    assert outcome.failure is None, outcome.log
+    trace = read_trace(outcome.events, len(opened(ending).world.validation()))
+    (comparison,) = probe(opened(ending), trace, judgement.lines, judgement.results[-1], [kind])
+    return comparison
+
+
+@pytest.mark.parametrize("ending", [endings.MIXED_IN_NUMPY, endings.MIXED_AS_EXPERTS], ids=["two", "experts"])
+def test_losses_are_followed_through_a_mixture_in_numpy(ran, opened, ending):
+    line = result(ran, ending)
+    assert line.sums is not None
+    assert line.coverage.num_once == len(opened(ending).world.validation()) - 1
+
+
+def test_a_gate_that_knows_the_target_is_found_where_it_corrects_in_numpy(opened, ran):
+    assert probed(opened, ran, endings.MIXED_IN_NUMPY, "target").num_changed == 0
+    gated = probed(opened, ran, endings.GATE_IN_NUMPY, "target")
+    assert gated.num_changed == gated.num_compared > 50
+
+
+def test_a_cache_in_c_that_nothing_can_be_seen_of_is_found_by_its_number_alone(opened, ran):
+    assert result(ran, endings.CACHE_IN_C).sums is None
+    assert probed(opened, ran, endings.CACHE_IN_C, "bound").num_changed > 0
+    assert probed(opened, ran, endings.PLAIN, "bound").num_changed == 0
+
+
+def test_what_is_scored_must_come_from_the_file_that_was_written(opened, ran):
+    follows = probed(opened, ran, endings.PLAIN_EXPORT, "artifact")
+    assert (follows.problem, follows.num_changed) == (None, 0)
+    assert follows.num_compared > 8000
+    assert probed(opened, ran, endings.BESIDE_THE_ARTIFACT, "artifact").num_changed > 8000
+    assert "writes no file" in probed(opened, ran, endings.PLAIN, "artifact").problem
 
 
 def test_a_script_that_does_not_repeat_itself_is_not_accused(opened, ran):

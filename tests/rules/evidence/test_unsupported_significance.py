@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from auditor.submission.submission import Submission
 from auditor.submission.tree import DirectoryTree
-from rules.evidence.unsupported_significance import claims_record, nats_per_token_to_bpb
+from rules.evidence.unsupported_significance import claims_record
+from rules.significance import nats_per_token_to_bpb
 
 
 @given(st.floats(1e-4, 1.0), st.floats(1.0, 5.0), st.floats(0.8, 2.0))

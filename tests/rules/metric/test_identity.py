@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from auditor.submission.logs.model import Count, Metric, Run
 from rules.limits import CANONICAL_VAL_BYTES
-from rules.metric.identity import CANONICAL_RANGE, bytes_per_token, num_decimals, scored_line
+from rules.metric.identity import bytes_per_token, num_decimals, scored_line
+from rules.metric.split import CONTEST_SPLIT
 
 LN2 = math.log(2)
 
@@ -113,5 +114,5 @@ def test_total_is_absolute():
     part = scored_line(full, run(full, val_tokens=6_202_163), in_headline=True).num_bytes
     assert whole is not None
     assert part is not None
-    assert CANONICAL_RANGE.overlaps(whole)
-    assert not CANONICAL_RANGE.overlaps(part)
+    assert CONTEST_SPLIT.whole.overlaps(whole)
+    assert not CONTEST_SPLIT.whole.overlaps(part)

@@ -11,9 +11,10 @@ from auditor.submission.logs.model import Count, Metric, Run
 from rules.limits import BYTE_COUNT_FINGERPRINTS, BYTES_PER_TOKEN, CANONICAL_VAL_BYTES, CASEOPS_BYTES_PER_TOKEN, Range
 from rules.metric.identity import scored_line
 from rules.metric.judgement import Verdict, find_fingerprint, judge
+from rules.metric.split import CONTEST_SPLIT, Split
 
 
-def judged(num_bytes, num_tokens=62_021_632, bpb=1.2, decimals=8):
+def judged(num_bytes, num_tokens=62_021_632, bpb=1.2, decimals=8, split=CONTEST_SPLIT):
     loss = bpb * math.log(2) * num_bytes / num_tokens
     text = f"final val_loss:{loss:.{decimals}f} val_bpb:{bpb:.{decimals}f}"
     line = Metric(
@@ -29,7 +30,7 @@ def judged(num_bytes, num_tokens=62_021_632, bpb=1.2, decimals=8):
     )
     count = Count(log="train.log", line=1, run=0, text="", name="val_tokens", value=num_tokens)
     run = Run(log="train.log", index=0, first_line=1, last_line=2, metrics=(line,), counts=(count,))
-    return judge(scored_line(line, run, in_headline=True))
+    return judge(scored_line(line, run, in_headline=True), split)
 
 
 @given(st.floats(0.9997, 1.0003))
@@ -66,3 +67,25 @@ def test_right_ratios_are_no_fingerprint_and_fingerprints_do_not_overlap():
     assert not [value for value in right if find_fingerprint(Range(value * 0.997, value * 1.003))]
     spans = sorted((known.bytes_per_token.low, known.bytes_per_token.high) for known in BYTE_COUNT_FINGERPRINTS)
     assert all(before[1] < after[0] for before, after in pairwise(spans))
+
+
+OWN = Split("demo", 206_358)
+
+
+@given(st.floats(0.9997, 1.0003))
+def test_a_split_that_the_caller_names_takes_the_place_of_the_contests(multiple):
+    assert judged(OWN.num_bytes * multiple, num_tokens=89_352, split=OWN).verdict is Verdict.CANONICAL
+    assert judged(CANONICAL_VAL_BYTES.value * multiple, split=OWN).verdict is Verdict.MISMATCH
+
+
+def test_a_part_of_a_named_split_is_a_mismatch_that_names_it_to_the_byte():
+    judgement = judged(OWN.num_bytes / 2, num_tokens=44_676, split=OWN)
+    assert judgement.verdict is Verdict.MISMATCH
+    assert "x0.5000 of the split's 206,358 bytes: only a part of the split was scored" in judgement.sentence
+
+
+@pytest.mark.parametrize("known", BYTE_COUNT_FINGERPRINTS)
+def test_marks_of_errors_that_were_measured_on_the_contests_split_say_nothing_of_another(known):
+    ratio = (known.bytes_per_token.low + known.bytes_per_token.high) / 2
+    sentence = judged(OWN.num_bytes * 1.5, num_tokens=round(OWN.num_bytes * 1.5 / ratio), split=OWN).sentence
+    assert known.name not in sentence
