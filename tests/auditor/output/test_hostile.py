@@ -10,6 +10,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -151,6 +152,11 @@ def test_markdown_keeps_its_structure(text: str, spoiled: Callable[[str], Report
 
 
 @given(text=hostile)
+def test_html_keeps_its_structure(text: str, spoiled: Callable[[str], ReportSet]):
+    assert list(tags(render(spoiled(text), (), "html"))) == list(tags(render(spoiled(""), (), "html")))
+
+
+@given(text=hostile)
 def test_json_says_what_the_submission_said(text: str, spoiled: Callable[[str], ReportSet]):
     data = json.loads(render(spoiled(text), (), "json"))
     told = data["reports"][0]["unreadable"][0]["path"]
@@ -218,6 +224,17 @@ def test_plain_text_shows_what_is_not_printable(text: str, shown: str):
 
 def test_commands_are_disarmed_and_ordinary_colons_are_not():
     assert disarm_commands("a::b\n  ::error::x\n##[error]\n:x\n") == "a::b\n  \\::error::x\n#\\#[error]\n:x\n"
+
+
+def tags(page: str) -> Iterator[str]:
+    """Every tag with its attributes' names; a quotation has one line more for each line break, so its lines are left out."""
+    found: list[str] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: found.append(f"{tag} {[name for name, _ in attributes]}")  # type: ignore[method-assign]
+    parser.handle_endtag = lambda tag: found.append(f"/{tag}")  # type: ignore[method-assign]
+    parser.feed(re.sub(r'(?s)<pre class="lines">.*?</pre>', "<pre></pre>", page))
+    parser.close()
+    yield from found
 
 
 def unescaped(text: str) -> str:
