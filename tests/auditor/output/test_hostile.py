@@ -153,7 +153,7 @@ def test_markdown_keeps_its_structure(text: str, spoiled: Callable[[str], Report
 
 @given(text=hostile)
 def test_html_keeps_its_structure(text: str, spoiled: Callable[[str], ReportSet]):
-    assert list(tags(render(spoiled(text), (), "html"))) == list(tags(render(spoiled(""), (), "html")))
+    assert tags(render(spoiled(text), (), "html")) == tags(render(spoiled(""), (), "html"))
 
 
 @given(text=hostile)
@@ -226,15 +226,26 @@ def test_commands_are_disarmed_and_ordinary_colons_are_not():
     assert disarm_commands("a::b\n  ::error::x\n##[error]\n:x\n") == "a::b\n  \\::error::x\n#\\#[error]\n:x\n"
 
 
-def tags(page: str) -> Iterator[str]:
-    """Every tag with its attributes' names; a quotation has one line more for each line break, so its lines are left out."""
-    found: list[str] = []
-    parser = HTMLParser()
-    parser.handle_starttag = lambda tag, attributes: found.append(f"{tag} {[name for name, _ in attributes]}")  # type: ignore[method-assign]
-    parser.handle_endtag = lambda tag: found.append(f"/{tag}")  # type: ignore[method-assign]
+class Tags(HTMLParser):
+    """Notes every tag with the names of its attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append(f"{tag} {[name for name, _ in attrs]}")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.found.append(f"/{tag}")
+
+
+def tags(page: str) -> list[str]:
+    """The tags of a page; a quotation has a line more for each line break, so the lines of quotations are left out."""
+    parser = Tags()
     parser.feed(re.sub(r'(?s)<pre class="lines">.*?</pre>', "<pre></pre>", page))
     parser.close()
-    yield from found
+    return parser.found
 
 
 def unescaped(text: str) -> str:

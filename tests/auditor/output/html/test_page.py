@@ -93,7 +93,7 @@ def test_every_fixture_makes_a_well_formed_page(fixture_reports: ReportSet):
 def test_text_is_escaped_and_markup_is_not():
     assert escape("<&>\"'") == "&lt;&amp;&gt;&quot;&#x27;"
     assert escape(Markup("<b>")) == "<b>"
-    assert element("p", "<", element("b", "x"), class_="a\"b", hidden=True, lang=None) == (
+    assert element("p", "<", element("b", "x"), class_='a"b', hidden=True, lang=None) == (
         '<p class="a&quot;b" hidden>&lt;<b>x</b></p>'
     )
     assert join(("<", Markup("<i>")), " & ") == "&lt; &amp; <i>"
@@ -153,7 +153,12 @@ def test_nothing_is_drawn_of_what_was_not_measured(samples: Callable[..., Any]):
 
 def test_a_long_run_is_cut_and_says_so(samples: Callable[..., Any]):
     steps = tuple(
-        Step(action=Action.SCORE, spans=((number, number + 1),), text="scores", location=samples().location("a.py", number + 1))
+        Step(
+            action=Action.SCORE,
+            spans=((number, number + 1),),
+            text="scores",
+            location=samples().location("a.py", number + 1),
+        )
         for number in range(130)
     )
     timeline = Timeline(basis=Basis.RUN, num_positions=130, steps=steps, caption="A run.")
