@@ -117,13 +117,20 @@ def step_after(trace: Trace, at: int) -> Step | None:
     return trace.steps[index] if index < len(trace.steps) else None
 
 
-def location_of(place: Place | None, script: str) -> Location | None:
-    """A place in the terms of the source analysis; code that was compiled from a string is the decoded script."""
-    if place is None:
-        return None
-    path = f"{script}{_DECODED}" if place.file.startswith("<") else place.file.removeprefix("/mnt/work/")
-    symbol = None if place.function.startswith("<") else place.function
-    return Location(path=path, line=place.line, symbol=symbol)
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the source analysis calls a file that was executed: `script` is the name of the one that ran as `ran`."""
+
+    script: str
+    ran: str
+
+    def locate(self, place: Place | None) -> Location | None:
+        """A place in the terms of the source analysis; code that was compiled from a string is the decoded script."""
+        if place is None:
+            return None
+        file = place.file.removeprefix("/mnt/work/")
+        path = f"{self.script}{_DECODED}" if file.startswith("<") else self.script if file == self.ran else file
+        return Location(path=path, line=place.line, symbol=None if place.function.startswith("<") else place.function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,7 @@ class Picture:
     groups: Mapping[int, int]
     labels: Sequence[str]
     headline: int | None
-    script: str
+    sources: Sources
     size: int
 
 
@@ -150,7 +157,7 @@ def draw(trace: Trace, picture: Picture) -> Timeline | None:
 
 def _row(turn: Turn, trace: Trace, picture: Picture) -> Row:
     spans = spans_of(turn.positions)
-    where = location_of(turn.place, picture.script)
+    where = picture.sources.locate(turn.place)
     if turn.action is Action.TRAIN:
         step = step_after(trace, turn.begin)
         by = f" by {step.optimizer}" if step else ""

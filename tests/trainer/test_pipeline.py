@@ -96,7 +96,7 @@ def test_the_artifact_is_written_and_read_before_anything_is_scored(finished):
 
 
 def test_a_submission_over_the_cap_is_told_so_before_the_evaluation(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.serialize.SubmissionSize", partial(SubmissionSize, cap_bytes=100_000))
+    monkeypatch.setattr("trainer.pipeline.SubmissionSize", partial(SubmissionSize, cap_bytes=100_000))
     assert train(data, tmp_path, sets=("schedule.iterations=2",)) == 0
     log = (tmp_path / "train.log").read_text()
     assert (

@@ -23,8 +23,8 @@ def render_html(reports: ReportSet, rules: Sequence[Rule]) -> str:
     known = by_id(rules)
     reports = clean(reports)
     made_by = f"pgolf {reports.tool_version}, ruleset {reports.ruleset.name} as of {reports.ruleset.as_of}"
-    notice = held_against(reports.ruleset)
-    before = (element("p", element("strong", notice), class_="notice"),) if notice else ()
+    told = [notice for notice in (held_against(reports.ruleset), *reports.notices) if notice]
+    before = [element("p", element("strong", notice), class_="notice") for notice in told]
     shown = [show(report, known, f"r{number}-") for number, report in enumerate(reports.reports, start=1)]
     if len(shown) == 1:
         report = reports.reports[0]

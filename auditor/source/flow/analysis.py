@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from auditor.events import Choice, Event, Lookup, Report, Score, Unknown, Update, UpdateKind
+from auditor.finding import Location
 from auditor.source.flow.calls import Calls
 from auditor.source.flow.machine import BudgetError, DeadArm, Machine
-from auditor.source.flow.recorder import Meeting
+from auditor.source.flow.record import Meeting
 from auditor.source.flow.settings import Settings
 from auditor.submission.script import Script
 
@@ -18,7 +19,8 @@ from auditor.submission.script import Script
 class Trace:
     """The events of one evaluation in program order, and the updates that met a score on its own tokens.
 
-    `orders` tells, by loop, how the list that it goes through was put out of the order in which it was made.
+    `orders` tells, by loop, how the list that it goes through was put out of the order in which it was made, `headings`
+    where it begins and its first line.
     """
 
     events: tuple[Event, ...]
@@ -26,6 +28,7 @@ class Trace:
     problems: tuple[Unknown, ...]
     dead: tuple[DeadArm, ...]
     orders: Mapping[int, str] = field(default_factory=dict)
+    headings: Mapping[int, tuple[Location, str]] = field(default_factory=dict)
     error: str | None = None
 
     def scores(self) -> list[Score]:
@@ -87,6 +90,7 @@ def trace(script: Script, settings: Settings, explore: bool) -> Trace:
         problems=tuple(recorder.problems),
         dead=tuple(dict.fromkeys(machine.dead)),
         orders=dict(recorder.orders),
+        headings=dict(recorder.headings),
         error=error,
     )
 
