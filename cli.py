@@ -18,17 +18,21 @@ from typing import TYPE_CHECKING
 
 from trainer.command import add_eval_parser, add_train_parser
 from trainer.data_command import add_data_parser
+from trainer.demo import add_demo_parser
+from trainer.pack_command import add_pack_parser
 from trainer.record import add_record_parser
 
 if TYPE_CHECKING:
     from auditor.batch import Job
-    from auditor.report import Report, ReportSet, Unreadable
+    from auditor.gate.decision import Decisions
+    from auditor.report import ReportSet, Unreadable
     from auditor.rule import Ruleset
     from auditor.run.observe import RunOptions
 
 FORMATS = ("text", "json", "sarif", "markdown", "github", "html")
 RULESETS = ("practice", "readme")
 FAIL_ON = ("violation", "review", "open")
+PROBES = ("suffix", "target", "bound", "artifact")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
     add_eval_parser(commands)
     add_data_parser(commands)
     add_record_parser(commands, _compare)
+    add_demo_parser(commands)
+    add_pack_parser(commands)
     completion = commands.add_parser("completion", help="print a shell's completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     completion.set_defaults(run=_completion)
@@ -75,7 +81,8 @@ def _add_audit(audit: argparse.ArgumentParser) -> None:
     what.add_argument("--pr", type=int, action="extend", nargs="+", metavar="N", help="pull requests of --repo")
     what.add_argument("--folder", metavar="FOLDER", help="of several submission folders of one pull request, this one")
     what.add_argument("--all-prs", action="store_true", help="every pull request whose head --repo holds")
-    what.add_argument("--base", metavar="REF", help="what HEAD adds to REF, in --repo or here")
+    what.add_argument("--base", metavar="REF", help="what HEAD adds to its merge base with REF, in --repo or here")
+    what.add_argument("--staged", action="store_true", help="what a commit of the index would add, in --repo or here")
     how = audit.add_argument_group("how to judge")
     how.add_argument("--ruleset", choices=RULESETS, default="practice", help="rules as practised (default) or as written")
     how.add_argument("--as-of", type=_day, metavar="DATE", help="leave out rules that came into force later")
@@ -84,10 +91,16 @@ def _add_audit(audit: argparse.ArgumentParser) -> None:
     how.add_argument("--select", action="extend", nargs="+", default=[], metavar="RULE", help="only these rules")
     how.add_argument("--ignore", action="extend", nargs="+", default=[], metavar="RULE", help="all but these rules")
     how.add_argument("--fail-on", choices=FAIL_ON, default="violation", help="from what on the exit status is 1")
+    gate = audit.add_argument_group("what the maintainers set aside (docs/gate.md)")
+    gate.add_argument("--waivers", type=Path, metavar="FILE", help="waived findings (TOML)")
+    gate.add_argument("--baseline", type=Path, metavar="FILE", help="known findings, which fail nothing")
+    gate.add_argument("--write-baseline", type=Path, metavar="FILE", help="make the findings known from now on")
     _add_run(audit)
     out = audit.add_argument_group("what to write")
     out.add_argument("--format", choices=FORMATS, default="text")
     out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+    also = "write a further format there"
+    out.add_argument("--also", type=_format_and_file, action="append", default=[], metavar="FORMAT=FILE", help=also)
     out.add_argument("--explain-flow", action="store_true", help="tell the evaluation as a story, in program order")
     out.add_argument("--jobs", type=_positive, default=1, metavar="N", help="audit N submissions side by side")
     audit.set_defaults(run=_audit, refuse=audit.error)
@@ -103,6 +116,7 @@ def _add_run(audit: argparse.ArgumentParser) -> None:
 def _add_run_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--run-python", type=Path, metavar="PATH", help="a Python that has torch, numpy and sentencepiece")
     group.add_argument("--run-timeout", type=_seconds, metavar="SECONDS", help="wall time for each run of the script (600)")
+    group.add_argument("--run-probes", nargs="+", choices=(*PROBES, "none"), help="usually suffix, target and bound")
     group.add_argument("--keep-run", type=Path, metavar="DIR", help="keep its log, its events and what they showed there")
 
 
@@ -127,13 +141,11 @@ def _audit(arguments: argparse.Namespace) -> int:
         rules = select_rules(ALL_RULES, _words(arguments.select), _words(arguments.ignore))
         ruleset = _ruleset(arguments)
         run = _run_options(arguments) if arguments.is_run else None
-        jobs = _jobs(arguments)
+        jobs, notices = _jobs(arguments)
+        decisions = _decisions(arguments)
     except (ValueError, SubmissionError) as error:
         return _failed(str(error))
-    if not jobs and arguments.base is not None:
-        print(f"pgolf: nothing to audit: the change against {arguments.base} touches no submission", file=sys.stderr)
-        return 0
-    pictures = arguments.format == "html"
+    pictures = "html" in (arguments.format, *(form for form, _ in arguments.also))
     auditor = Auditor(
         rules,
         ruleset,
@@ -144,10 +156,13 @@ def _audit(arguments: argparse.Namespace) -> int:
     )
     with progress(len(jobs), has_phases=run is not None) as told:
         reports = audit_all(auditor, jobs, arguments.jobs, told.on_done, told.on_phase)
-    for report in reports:
-        _tell_errors(report)
-    done = ReportSet(tool_version=_version(), ruleset=ruleset, reports=reports)
-    return _write(done, arguments) or exit_code(reports, FailOn(arguments.fail_on))
+    found = ReportSet(tool_version=_version(), ruleset=ruleset, reports=reports, notices=tuple(notices))
+    if arguments.write_baseline is not None:
+        decisions = decisions.adopt(found, str(arguments.write_baseline))
+    done = decisions.apply(found)
+    _tell_errors(done)
+    status = 0 if _is_change(arguments) and not jobs else exit_code(done.reports, FailOn(arguments.fail_on))
+    return _write(done, decisions, arguments) or status
 
 
 def _ruleset(arguments: argparse.Namespace) -> Ruleset:
@@ -179,22 +194,42 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         arguments.refuse("--pr and --all-prs need --repo GITDIR")
     if arguments.folder is not None and len(arguments.pr or ()) != 1:
         arguments.refuse("--folder needs one --pr N")
-    if arguments.repo is not None and not named and arguments.base is None:
-        arguments.refuse("--repo needs --pr N, --all-prs or --base REF")
-    if not arguments.paths and not named and arguments.base is None:
-        arguments.refuse("name something to audit: a PATH, --repo GITDIR with --pr N or --all-prs, or --base REF")
+    if arguments.repo is not None and not named and not _is_change(arguments):
+        arguments.refuse("--repo needs --pr N, --all-prs, --base REF or --staged")
+    if not arguments.paths and not named and not _is_change(arguments):
+        arguments.refuse("name something to audit: a PATH, --repo GITDIR with --pr N or --all-prs, --base REF or --staged")
+    if arguments.base is not None and arguments.staged:
+        arguments.refuse("--base audits what is committed, --staged what is not: choose one")
 
 
-def _jobs(arguments: argparse.Namespace) -> list[Job | Unreadable]:
-    from auditor.batch import jobs_for_change, jobs_for_path, jobs_for_pull_requests
+def _is_change(arguments: argparse.Namespace) -> bool:
+    return arguments.staged or arguments.base is not None
+
+
+def _jobs(arguments: argparse.Namespace) -> tuple[list[Job | Unreadable], list[str]]:
+    """What to audit, and what to know about a change beside its submissions."""
+    from auditor.batch import jobs_for_change, jobs_for_path, jobs_for_pull_requests, notices_on_change
 
     jobs = [job for path in arguments.paths for job in jobs_for_path(path)]
     if arguments.pr or arguments.all_prs:
         numbers = () if arguments.all_prs else arguments.pr
         jobs += jobs_for_pull_requests(arguments.repo, numbers, arguments.folder and arguments.folder.rstrip("/"))
-    if arguments.base is not None:
-        jobs += jobs_for_change(arguments.repo or Path(), arguments.base)
-    return jobs
+    if not _is_change(arguments):
+        return jobs, []
+    where = arguments.repo or Path.cwd()
+    return jobs + jobs_for_change(where, arguments.base), notices_on_change(where, arguments.base)
+
+
+def _decisions(arguments: argparse.Namespace) -> Decisions:
+    from datetime import UTC, datetime
+
+    from auditor.batch import change_set
+    from auditor.gate.files import read_decisions
+    from rules import ALL_RULES
+
+    change = change_set(arguments.repo or Path.cwd(), arguments.base) if _is_change(arguments) else None
+    rule_ids = {rule.id for rule in ALL_RULES}
+    return read_decisions(arguments.waivers, arguments.baseline, change, rule_ids, datetime.now(UTC).date())
 
 
 def _run_options(arguments: argparse.Namespace) -> RunOptions:
@@ -204,7 +239,11 @@ def _run_options(arguments: argparse.Namespace) -> RunOptions:
     python = arguments.run_python or Path(sys.executable)
     check_python(python)
     options = RunOptions(python=python, keep=arguments.keep_run)
-    return replace(options, seconds=arguments.run_timeout) if arguments.run_timeout is not None else options
+    if arguments.run_timeout is not None:
+        options = replace(options, seconds=arguments.run_timeout)
+    if arguments.run_probes is not None:
+        options = replace(options, probes=tuple(kind for kind in arguments.run_probes if kind != "none"))
+    return options
 
 
 def _run_trace(arguments: argparse.Namespace) -> int:
@@ -231,29 +270,40 @@ def _run_trace(arguments: argparse.Namespace) -> int:
     return 0 if facts.failure is None else 2
 
 
-def _tell_errors(report: Report) -> None:
-    """Name on standard error what could not be audited, whatever the format and wherever the report goes."""
-    for item in report.unreadable:
-        if item.fatal:
-            print(f"pgolf: {item.path!r}: {item.reason}", file=sys.stderr)
+def _tell_errors(reports: ReportSet) -> None:
+    """Name on standard error what could not be audited, whatever the format and wherever the reports go."""
+    unreadable = [item for report in reports.reports for item in report.unreadable if item.fatal]
+    for line in [*(f"{item.path!r}: {item.reason}" for item in unreadable), *reports.notices]:
+        _failed(line)
 
 
-def _write(reports: ReportSet, arguments: argparse.Namespace) -> int:
-    """Render to standard output or to --output, whole or not at all; 2 if that cannot be written."""
+def _write(reports: ReportSet, decisions: Decisions, arguments: argparse.Namespace) -> int:
+    """Write every report that was asked for, each whole or not at all, and the baseline; 2 if one cannot be written."""
+    from auditor.gate.baseline import render_baseline
     from auditor.output import render
     from rules import ALL_RULES
 
-    color = arguments.output is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    text = render(reports, ALL_RULES, arguments.format, color=color)
-    if arguments.output is None:
+    for form, file in [(arguments.format, arguments.output), *arguments.also]:
+        color = file is None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        if not _written(render(reports, ALL_RULES, form, color=color), file):
+            return 2
+    if arguments.write_baseline is not None and decisions.baseline is not None:
+        return 0 if _written(render_baseline(decisions.baseline), arguments.write_baseline) else 2
+    return 0
+
+
+def _written(text: str, file: Path | None) -> bool:
+    """Write to `file`, or to standard output; False, and the reason on standard error, if that cannot be."""
+    if file is None:
         sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
         sys.stdout.flush()
-        return 0
+        return True
     try:
-        _replace(arguments.output, text)
+        _replace(file, text)
     except OSError as error:
-        return _failed(f"{arguments.output}: {error.strerror}")
-    return 0
+        _failed(f"{file}: {error.strerror}")
+        return False
+    return True
 
 
 def _replace(path: Path, text: str) -> None:
@@ -322,6 +372,13 @@ def _words(options: Sequence[str]) -> list[str]:
     return [word for option in options for word in option.split(",") if word]
 
 
+def _format_and_file(text: str) -> tuple[str, Path]:
+    form, _, file = text.partition("=")
+    if form not in FORMATS or not file:
+        raise argparse.ArgumentTypeError(f"{text!r} is no FORMAT=FILE with one of {', '.join(FORMATS)}")
+    return form, Path(file)
+
+
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
@@ -346,7 +403,9 @@ def _seconds(text: str) -> float:
 
 
 def _failed(reason: str) -> int:
-    print(f"pgolf: {reason}", file=sys.stderr)
+    from auditor.output.sanitize import disarm_commands, plain
+
+    print(f"pgolf: {disarm_commands(plain(reason))}", file=sys.stderr)  # it may quote a name out of a submission
     return 2
 
 

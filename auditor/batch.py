@@ -25,8 +25,10 @@ from auditor.run.facts import RunFacts
 from auditor.run.observe import RunOptions, observe
 from auditor.submission.errors import SubmissionError
 from auditor.submission.locate import locate
-from auditor.submission.repository import Repository
+from auditor.submission.repository import ChangeSet, Repository
 from auditor.submission.submission import Submission
+
+_NUM_NAMED = 3  # ours: files that a notice names
 
 
 class Job(Protocol):
@@ -79,10 +81,10 @@ class PullRequestJob:
 
 @dataclass(frozen=True, slots=True)
 class ChangeJob:
-    """One submission folder that a checkout's head adds to a base."""
+    """One submission folder that a change touches: what HEAD adds to a base, or the index to HEAD (`base` is None)."""
 
     repository: Path
-    base: str
+    base: str | None
     folder: str
 
     @property
@@ -91,11 +93,11 @@ class ChangeJob:
         return self.folder
 
     def open(self) -> Submission | Unreadable:
-        """The submission as the head has it."""
-        for submission in _repository(self.repository).change(self.base):
+        """The submission as the change has it."""
+        for submission in change_set(self.repository, self.base).submissions():
             if submission.path == self.folder:
                 return submission
-        return Unreadable(path=self.folder, reason=f"is no longer part of the change against {self.base}", fatal=True)
+        return Unreadable(path=self.folder, reason="is no longer part of the change", fatal=True)
 
 
 @lru_cache(maxsize=2)  # one repository per run; a worker keeps its git process
@@ -117,9 +119,35 @@ def jobs_for_pull_requests(repository: Path, numbers: Sequence[int], folder: str
     return [PullRequestJob(repository, number, folder) for number in numbers or _repository(repository).all_pull_requests()]
 
 
-def jobs_for_change(repository: Path, base: str) -> list[Job | Unreadable]:
-    """A job for every submission that the head adds to or changes against `base`. SubmissionError: no such commit."""
-    return [ChangeJob(repository, base, submission.path) for submission in _repository(repository).change(base)]
+def change_set(repository: Path, base: str | None) -> ChangeSet:
+    """What HEAD adds to `base`, or the index to HEAD where that is None. SubmissionError: no repository, no such commit."""
+    opened = _repository(repository)
+    return opened.staged() if base is None else opened.against(base)
+
+
+def jobs_for_change(repository: Path, base: str | None) -> list[Job | Unreadable]:
+    """A job for each submission folder that a change touches. SubmissionError as for `change_set`."""
+    return [ChangeJob(repository, base, found.path) for found in change_set(repository, base).submissions()]
+
+
+def notices_on_change(repository: Path, base: str | None) -> list[str]:
+    """What to know about a change beside its submissions: that it has none, what it removes, what is not part of it yet."""
+    change = change_set(repository, base)
+    notices = []
+    if not change.folders and not change.reduced:
+        against = "what is staged" if base is None else f"the change against {base}"
+        touched = _shortly([f"{item.kind} {item.path}" for item in change.changes]) or "no file"
+        notices.append(f"nothing to audit: {against} touches no submission folder ({touched})")
+    notices += [f"the change deletes the submission folder {folder}" for folder in change.removed]
+    uncommitted = () if base is None else _repository(repository).uncommitted()
+    if left_out := [path for path in uncommitted if path.startswith("records/")]:
+        notices.append(f"HEAD was audited, without what is not committed: {_shortly(left_out)}")
+    return notices
+
+
+def _shortly(words: Sequence[str]) -> str:
+    more = len(words) - _NUM_NAMED
+    return ", ".join([*words[:_NUM_NAMED], *([f"{more} more"] if more > 0 else [])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +162,8 @@ class Auditor:
     ruleset: Ruleset
     keep_empty: bool = True
     explain_flow: bool = False
-    run: RunOptions | None = None
     timelines: bool = False
+    run: RunOptions | None = None
 
     def report(self, job: Job | Unreadable, on_phase: Callable[[str], None] = lambda phase: None) -> Report | None:
         """The report on one job; None for one that holds no submission where those are passed over.

@@ -95,13 +95,36 @@ class Measurement:
     beside: tuple[Amount, ...] = ()
 
 
+class SuppressionKind(StrEnum):
+    """On what ground the maintainers set a finding aside."""
+
+    WAIVED = "waived"  # somebody answers for it, until a day
+    KNOWN = "known"  # it stood in the baseline when the gate was adopted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """Why a finding does not count towards the exit status. `by` and `until` (an ISO date) belong to waivers."""
+
+    kind: SuppressionKind
+    reason: str
+    by: str | None = None
+    until: str | None = None
+
+    def __str__(self) -> str:
+        who = f" by {self.by}" if self.by else ""
+        end = f" until {self.until}" if self.until else ""
+        return f"{self.kind}{who}{end}: {self.reason}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that is wrong, needs a person, or is worth knowing.
 
     `message` is one sentence with the concrete values and no advice; the advice is `remedy`. `live` is False for code
     that the submitted configuration never reaches. `anchor` is the normalised text that identifies the finding across
-    edits (for instance a label or a file name); it goes into the fingerprint in place of a line number.
+    edits (for instance a label or a file name); it goes into the fingerprint in place of a line number. `suppression` is
+    what the maintainers decided about it; no rule sets it, and neither outcome nor verdict depends on it.
     """
 
     rule_id: str
@@ -116,6 +139,7 @@ class Finding:
     measurement: Measurement | None = None
     remedy: str | None = None
     anchor: str = ""
+    suppression: Suppression | None = None
 
     @property
     def fingerprint(self) -> str:

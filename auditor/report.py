@@ -180,11 +180,16 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSet:
-    """The result of one invocation: reports in input order, under one ruleset."""
+    """The result of one invocation: reports in input order, under one ruleset.
+
+    `notices` are sentences about the invocation itself: an expired waiver, what a change deletes, work that is not
+    committed.
+    """
 
     tool_version: str
     ruleset: Ruleset
     reports: tuple[Report, ...]
+    notices: tuple[str, ...] = ()
 
 
 class FailOn(StrEnum):
@@ -195,18 +200,24 @@ class FailOn(StrEnum):
     OPEN = "open"
 
 
-_BLOCKING: Mapping[FailOn, frozenset[Outcome]] = {
-    FailOn.VIOLATION: frozenset({Outcome.FAIL}),
-    FailOn.REVIEW: frozenset({Outcome.FAIL, Outcome.REVIEW}),
-    FailOn.OPEN: frozenset({Outcome.FAIL, Outcome.REVIEW, Outcome.OPEN}),
+_BLOCKING: Mapping[FailOn, frozenset[Severity]] = {
+    FailOn.VIOLATION: frozenset({Severity.ERROR}),
+    FailOn.REVIEW: frozenset({Severity.ERROR, Severity.WARNING}),
+    FailOn.OPEN: frozenset({Severity.ERROR, Severity.WARNING}),
 }
 
 
 def exit_code(reports: Iterable[Report], fail_on: FailOn) -> int:
-    """0 clean, 1 findings, 2 could not do the whole job (nothing audited, something unreadable, a crashed rule)."""
+    """0 clean, 1 findings, 2 could not do the whole job (nothing audited, something unreadable, a crashed rule).
+
+    Findings that the maintainers set aside do not count.
+    """
     reports = tuple(reports)
-    outcomes = {result.outcome for report in reports for result in report.results}
+    results = [result for report in reports for result in report.results]
+    outcomes = {result.outcome for result in results}
     broken = any(report.verdict is Verdict.ERROR or report.unreadable for report in reports)
     if not reports or broken or Outcome.CRASHED in outcomes:
         return 2
-    return 1 if outcomes & _BLOCKING[fail_on] else 0
+    counted = {finding.severity for result in results for finding in result.findings if finding.suppression is None}
+    blocked = counted & _BLOCKING[fail_on] or (fail_on is FailOn.OPEN and Outcome.OPEN in outcomes)
+    return 1 if blocked else 0

@@ -54,7 +54,7 @@ def ensure_demo(folder: Path | None = None, log: Log = lambda line: None) -> Pat
     folder.parent.mkdir(parents=True, exist_ok=True)
     own = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        prepare(list(demo_documents()), own, SETTINGS, name=folder.name, source=demo_source(), log=log)
+        prepare(list(demo_documents()), own, SETTINGS, name=demo_folder().name, source=demo_source(), log=log)
         own.chmod(0o755)
         own.rename(folder)
     except OSError:

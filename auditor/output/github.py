@@ -1,7 +1,8 @@
 """Reports as workflow annotations, which a GitHub runner shows beside the changed lines.
 
 Errors and warnings become ``::error`` and ``::warning`` at their line, notes and rules that could not be established
-``::notice``; files that could not be read are errors too. Hosts show only the first few of a kind, so errors come first.
+``::notice``, as do findings that the maintainers set aside; files that could not be read are errors too, and what concerns
+the audit itself is a warning. Hosts show only the first few of a kind, so errors come first.
 A runner reads commands from every line of output: text of a submission appears only inside an escaped command.
 """
 
@@ -20,6 +21,7 @@ _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE
 def render_github(reports: ReportSet) -> str:
     """`reports` as annotations, errors first, and a line that counts the verdicts."""
     annotations = [line for report in reports.reports for line in _annotations(clean(report))]
+    annotations += [_command("warning", None, None, "pgolf", notice) for notice in clean(reports.notices)]
     ordered = [line for command in _COMMANDS.values() for line in annotations if line.startswith(f"::{command} ")]
     if notice := held_against(reports.ruleset):
         ordered.insert(0, _command("warning", None, None, "not the contest's validation split", notice))
@@ -55,7 +57,8 @@ def _finding(finding: Finding, rule: str, folder: str) -> str:
     line = location.outer_line if packed else location.line
     message = f"{said(finding)} ({place(location)})" if packed else said(finding)
     remedy = f"; to do: {finding.remedy}" if finding.remedy else ""
-    return _command(_COMMANDS[finding.severity], shown, line, f"{finding.rule_id} {rule}", f"{message}{remedy}")
+    severity = finding.severity if finding.suppression is None else Severity.NOTE
+    return _command(_COMMANDS[severity], shown, line, f"{finding.rule_id} {rule}", f"{message}{remedy}")
 
 
 def _command(command: str, path: str | None, line: int | None, title: str, message: str) -> str:

@@ -26,6 +26,8 @@ from auditor.finding import (
     NotApplicable,
     Severity,
     Step,
+    Suppression,
+    SuppressionKind,
     Unestablished,
 )
 from auditor.plain import from_plain, to_plain
@@ -54,7 +56,7 @@ T = TypeVar("T", bound="DataclassInstance")
 
 def render_json(reports: ReportSet) -> str:
     """`reports` as JSON text, one line for each report and what is around them."""
-    head = json.dumps(_head(reports))
+    head = _dumps(_head(reports))
     lines = ",\n".join(_dumps(report_to_json(report)) for report in reports.reports)
     return f'{head[:-1]}, "reports": [\n{lines}\n]}}\n'.replace("##[", "#\\u0023[")
 
@@ -88,6 +90,7 @@ def _head(reports: ReportSet) -> Json:
         "schema_version": SCHEMA_VERSION,
         "tool_version": reports.tool_version,
         "ruleset": _ruleset_to_json(reports.ruleset),
+        "notices": list(reports.notices),
     }
 
 
@@ -99,6 +102,7 @@ def from_json(data: Mapping[str, Any]) -> ReportSet:
         tool_version=data["tool_version"],
         ruleset=_ruleset(data["ruleset"]),
         reports=tuple(map(report_from_json, data["reports"])),
+        notices=tuple(data.get("notices", ())),
     )
 
 
@@ -156,10 +160,10 @@ def _nested(value: object) -> object:
     return _flat(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-def _plain_fields(kind: type[T], data: Mapping[str, Any], **parts: object) -> T:
+def _plain_fields(of: type[T], data: Mapping[str, Any], /, **parts: object) -> T:
     """A dataclass from an object; `parts` are the fields that are no plain values. Derived keys are passed over."""
-    known = {item.name for item in fields(kind)}
-    return kind(**{name: value for name, value in data.items() if name in known} | parts)
+    known = {item.name for item in fields(of)}
+    return of(**{name: value for name, value in data.items() if name in known} | parts)
 
 
 def _submission(data: Mapping[str, Any]) -> SubmissionSummary:
@@ -226,7 +230,12 @@ def _finding(data: Mapping[str, Any], rule_id: str) -> Finding:
         related=tuple(_places(data["related"])),
         steps=tuple(Step(location=location, text=text) for location, text in _places(data["steps"])),
         measurement=_measurement(data["measurement"]),
+        suppression=_suppression(data.get("suppression")),
     )
+
+
+def _suppression(data: Mapping[str, Any] | None) -> Suppression | None:
+    return _plain_fields(Suppression, data, kind=SuppressionKind(data["kind"])) if data else None
 
 
 def _places(items: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Location, str]]:

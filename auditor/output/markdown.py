@@ -52,6 +52,7 @@ def render_markdown(reports: ReportSet, rules: Sequence[Rule]) -> str:
     notice = held_against(reports.ruleset)
     parts = [f"> **{escape(notice)}**"] if notice else []
     parts += _table(reports) if len(reports.reports) != 1 else ()
+    parts += _list("About this audit", clean(reports.notices))
     for report in detailed(reports):
         parts += _report(clean(report), known)
     parts.append(
@@ -147,8 +148,10 @@ def _result(result: RuleResult, rule: Rule | None) -> Iterator[str]:
         yield fenced(result.crash)
     remedies = [f"- To do: {escape(remedy)}" for remedy in dict.fromkeys(finding.remedy for finding in found) if remedy]
     cited = [f"- Authority: {escape(authority)}" for authority in authorities(rule)] if rule and found else []
-    if remedies or cited:
-        yield "\n".join(remedies + cited)
+    marks = dict.fromkeys(code(finding.fingerprint) for finding in found)
+    named = [f"- {'Fingerprint' if len(marks) == 1 else 'Fingerprints'}: {', '.join(marks)}"] if marks else []
+    if lines := remedies + cited + named:
+        yield "\n".join(lines)
 
 
 def _finding(finding: Finding) -> str:

@@ -2,8 +2,9 @@
 
 Every result becomes an alert there, so that only what a person should see goes into `results`: errors and warnings with
 kind ``fail`` (the format allows a level on no other kind, and hosts show by level), and one result of kind ``open`` for
-each rule that could not be established. What passed, notes and the headline stand in the run's properties. Code inside a
-packed script is located in the shipped file, which is what a host can show; the message names the decoded line.
+each rule that could not be established. What the maintainers set aside is there with a suppression. What passed, notes and
+the headline stand in the run's properties. Code inside a packed script is located in the shipped file, which is what a host
+can show; the message names the decoded line.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def _run(reports: ReportSet, rules: Sequence[Rule]) -> Json:
         "tool": {"driver": driver},
         "automationDetails": {"id": f"pgolf/{ruleset.name}/"},
         "columnKind": "unicodeCodePoints",
-        "invocations": [_invocation(cleaned)],
+        "invocations": [_invocation(cleaned, clean(reports.notices))],
         "results": [result for report in reports.reports for result in _results(report, index)],
         "properties": {
             "ruleset": ruleset.name,
@@ -94,9 +95,9 @@ def _summary(report: Report) -> Json:
     }
 
 
-def _invocation(reports: Iterable[Report]) -> Json:
-    """What went wrong in the audit itself: unreadable files and crashed rules."""
-    notifications = []
+def _invocation(reports: Iterable[Report], notices: Iterable[str]) -> Json:
+    """What concerns the audit itself: unreadable files, crashed rules, notices."""
+    notifications: list[Json] = [{"level": "warning", "message": {"text": notice}} for notice in notices]
     broken = False
     for report in reports:
         for item in report.unreadable:
@@ -151,6 +152,8 @@ def _finding(finding: Finding, folder: str) -> Json:
         "locations": where or [{"physicalLocation": {"artifactLocation": {"uri": _uri(folder)}}}],
         "partialFingerprints": {"pgolf/v1": finding.fingerprint},
     }
+    if cleaned.suppression is not None:
+        whole["suppressions"] = [{"kind": "external", "status": "accepted", "justification": str(cleaned.suppression)}]
     if finding.related:
         places = enumerate(finding.related, start=1)
         whole["relatedLocations"] = [_location(at, folder, text) | {"id": number} for number, (at, text) in places]

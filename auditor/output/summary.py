@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.finding import Basis, Confidence, Finding, Location, Severity
+from auditor.finding import Basis, Confidence, Finding, Location, Severity, Suppression, SuppressionKind
 from auditor.output.sanitize import plain
 from auditor.report import HeadlineSummary, Outcome, Report, ReportSet, RuleResult, Verdict
 from auditor.rule import Rule, Ruleset, RulesetName
@@ -59,7 +59,7 @@ def verdict_reason(report: Report) -> str:
     if report.unreadable:
         parts.append(f"{listed([item.path for item in report.unreadable], 2)} could not be read")
     if parts:
-        return "; ".join(parts)
+        return "; ".join(parts + suppression_counts(suppressed(report)))
     num_open = len(rules_with(report, Outcome.OPEN))
     return "the rules that could be checked found nothing" + (f"; {num_open} could not be established" if num_open else "")
 
@@ -124,10 +124,12 @@ def decisive_findings(result: RuleResult) -> list[Finding]:
 
 
 def said(finding: Finding) -> str:
-    """A finding's message with what weakens it."""
+    """A finding's message with what weakens it, and what the maintainers decided about it."""
     doubts = [] if finding.confidence is Confidence.HIGH else [f"{finding.confidence} confidence"]
     if not finding.live:
         doubts.append("the submitted configuration never gets there")
+    if finding.suppression is not None:
+        doubts.append(str(finding.suppression))
     return f"{finding.message} ({'; '.join(doubts)})" if doubts else finding.message
 
 
@@ -221,11 +223,28 @@ _COUNT_WORDS: Mapping[Outcome, str] = {
 
 
 def verdict_counts(reports: ReportSet) -> str:
-    """``3 submissions: 1 violation, 2 clean``."""
+    """``3 submissions: 1 violation, 2 clean; 1 finding waived``."""
     found = Counter(report.verdict for report in reports.reports)
     parts = [f"{found[verdict]} {verdict}" for verdict in Verdict if found[verdict]]
-    noun = "submission" if len(reports.reports) == 1 else "submissions"
-    return f"{len(reports.reports)} {noun}" + (f": {', '.join(parts)}" if parts else "")
+    aside = [counted for report in reports.reports for counted in suppressed(report)]
+    whole = _number(len(reports.reports), "submission") + (f": {', '.join(parts)}" if parts else "")
+    return "; ".join([whole, *suppression_counts(aside)])
+
+
+def suppressed(report: Report) -> list[Suppression]:
+    """What the maintainers decided about the findings that they set aside."""
+    found = [finding.suppression for result in report.results for finding in result.findings]
+    return [suppression for suppression in found if suppression is not None]
+
+
+def suppression_counts(suppressions: Iterable[Suppression]) -> list[str]:
+    """``1 finding waived``, ``2 findings known``; nothing where none is set aside."""
+    kinds = Counter(suppression.kind for suppression in suppressions)
+    return [f"{_number(kinds[kind], 'finding')} {kind}" for kind in SuppressionKind if kinds[kind]]
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def claim(headline: HeadlineSummary) -> str:

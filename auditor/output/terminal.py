@@ -65,6 +65,11 @@ def render_text(reports: ReportSet, rules: Sequence[Rule], *, width: int | None 
         if number or several:
             page.gap()
         _Detail(page, clean(report), by_id(rules)).show()
+    if reports.notices:
+        page.gap()
+        page.paragraph(("About this audit", "bold underline"))
+    for notice in clean(reports.notices):
+        page.paragraph(notice, indent=2, bullet="- ")
     page.gap()
     page.paragraph((f"pgolf {reports.tool_version}, {_ruleset(reports.ruleset)}", "dim"))
     return disarm_commands(page.text())

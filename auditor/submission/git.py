@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import subprocess
 import weakref
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from auditor.report import Unreadable
 from auditor.submission.errors import SubmissionError
@@ -40,17 +42,22 @@ class Git:
 
     def run(self, *arguments: str) -> str:
         """Output of a git command; SubmissionError with git's own words if it fails."""
-        done = self._started(arguments)
+        return self._output(self._started(arguments), arguments[0])
+
+    def _output(self, done: subprocess.CompletedProcess[bytes], command: str) -> str:
         if done.returncode:
             words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise SubmissionError(str(self.path), words[-1] if words else f"git {arguments[0]} failed")
+            raise SubmissionError(str(self.path), words[-1] if words else f"git {command} failed")
         return done.stdout.decode("utf-8", "surrogateescape")
 
-    def _started(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
+    def _started(
+        self, arguments: tuple[str, ...], extra: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.CompletedProcess[bytes]:
         if not self.path.exists():
             raise SubmissionError(str(self.path), "no such file or directory")
         try:
-            return subprocess.run(self._command(arguments), capture_output=True, env=self._environment, check=False)
+            environment = {**self._environment, **extra}
+            return subprocess.run(self._command(arguments), capture_output=True, env=environment, check=False)
         except FileNotFoundError as error:
             raise SubmissionError(str(self.path), "git is not installed") from error
 
@@ -68,6 +75,15 @@ class Git:
             if done.returncode == 0:
                 return done.stdout.decode().strip()
         return None
+
+    def index_tree(self) -> str:
+        """The tree that a commit would have now; SubmissionError where conflicts are unresolved.
+
+        Git tells a hook by GIT_INDEX_FILE which index that is (``git commit -a`` makes one of its own).
+        """
+        index = os.environ.get("GIT_INDEX_FILE")
+        done = self._started(("write-tree",), {"GIT_INDEX_FILE": os.path.abspath(index)} if index else {})
+        return self._output(done, "write-tree").strip()
 
     def blob(self, digest: str, path: str) -> bytes:
         """A blob's bytes; `path` only names it in errors."""

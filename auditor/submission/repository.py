@@ -126,7 +126,7 @@ class Repository:
             return Unreadable(
                 path=f"#{number}", reason=f"{self.git.path} holds no head of pull request {number}", fatal=True
             )
-        change = _ChangeSet(self.git, self._base(head), head)
+        change = ChangeSet(self.git, self._base(head), head)
         if folder is not None:
             if folder not in change.folders:
                 held = ", ".join(change.folders) or "none"
@@ -137,14 +137,43 @@ class Repository:
             return Unreadable(path=f"#{number}", reason="adds no submission folder and no script", fatal=False)
         return change.submission(*chosen, pr=number)
 
-    def change(self, base: str, head: str = "HEAD") -> Iterator[Submission]:
-        """Every submission that `head` adds or changes against its merge base with `base`."""
-        new, old = self.git.resolve(head), self.git.resolve(base, f"refs/remotes/origin/{base}")
-        if new is None or old is None:
-            raise SubmissionError(str(self.git.path), f"no commit is called {head if new is None else base}")
-        change = _ChangeSet(self.git, self._merge_base(old, new), new)
-        for folder in change.folders:
-            yield change.submission(folder, None, f"the change touches {len(change.files_in(folder))} of its files")
+    def against(self, base: str) -> ChangeSet:
+        """What HEAD adds to its merge base with `base`. SubmissionError if one of them, or the merge base, is not held."""
+        head, tip = self.git.resolve("HEAD"), self.git.resolve(base, f"refs/remotes/origin/{base}")
+        if head is None or tip is None:
+            missing = "HEAD" if head is None else base
+            raise SubmissionError(str(self.git.path), f"no commit is called {missing}{self._shallow()}")
+        try:
+            start = self.git.run("merge-base", tip, head).strip()
+        except SubmissionError as error:
+            if told := self._shallow():
+                reason = f"HEAD and {base} have no common commit{told}"
+                raise SubmissionError(str(self.git.path), reason) from error
+            start = _EMPTY_TREE  # unrelated histories: everything in the head is new
+        return ChangeSet(self.git, start, head, trusted=tip)
+
+    def staged(self) -> ChangeSet:
+        """What a commit of the index would add to HEAD."""
+        head = self.git.resolve("HEAD")
+        return ChangeSet(self.git, head or _EMPTY_TREE, self.git.index_tree(), trusted=head)
+
+    def uncommitted(self) -> tuple[str, ...]:
+        """Paths of the work tree that differ from HEAD or are not tracked, sorted; told by size and time alone."""
+        if self.git.run("rev-parse", "--is-inside-work-tree").strip() != "true":
+            return ()
+        edited = self.git.run("diff-index", "-z", "--name-only", "--no-relative", "HEAD")
+        top = Git(Path(self.git.run("rev-parse", "--show-toplevel").removesuffix("\n")))
+        untracked = top.run("ls-files", "-z", "--others", "--exclude-standard")
+        return tuple(sorted({path for path in f"{edited}{untracked}".split("\0") if path}))
+
+    def _shallow(self) -> str:
+        """What to do about a shallow clone, in words; nothing where the clone is whole."""
+        if self.git.run("rev-parse", "--is-shallow-repository").strip() != "true":
+            return ""
+        return (
+            "; this clone is shallow and holds only the newest commits: run `git fetch --unshallow`, "
+            "or check out with fetch-depth: 0"
+        )
 
     def _base(self, head: str) -> str:
         base = self._merge_base(self.default_branch, head)
@@ -162,18 +191,23 @@ class Repository:
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # git's own constant for the tree without entries
 
 
-class _ChangeSet:
-    """What lies between two commits, sorted by submission folder."""
+class ChangeSet:
+    """What lies between two commits (or a commit and a tree to be committed), sorted by submission folder.
 
-    def __init__(self, git: Git, base: str, head: str) -> None:
+    `trusted` is the commit whose files the maintainers stand for: the tip that the change is made against.
+    """
+
+    def __init__(self, git: Git, base: str, head: str, trusted: str | None = None) -> None:
         self.git = git
         self.base = base
         self.head = head
+        self.trusted = trusted
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
+        """Every path that differs, in git's order; a rename is a deletion and an addition."""
         fields = self.git.run(
-            "diff-tree", "-r", "-z", "--no-renames", "--name-status", "--no-commit-id", self.base, self.head
+            "diff-tree", "-r", "-z", "--no-renames", "--no-relative", "--name-status", self.base, self.head
         ).split("\0")
         return tuple(_changes(iter(fields)))
 
@@ -188,15 +222,54 @@ class _ChangeSet:
             folder for folder in folders if folder and any(folder_of(path, (folder,)) is not None for path in touched)
         )
 
+    @cached_property
+    def reduced(self) -> tuple[str, ...]:
+        """Submission folders that only lose files, and are still there."""
+        lost = self._deleted
+        folders = find_submission_folders(self._listed([path.rsplit("/", 1)[0] for path in lost]))
+        return tuple(f for f in folders if f not in self.folders and any(folder_of(path, (f,)) for path in lost))
+
+    @cached_property
+    def removed(self) -> tuple[str, ...]:
+        """Submission folders below records/ that are there no more."""
+        lost = find_submission_folders(path for path in self._deleted if path.startswith("records/"))
+        left = tuple(self._listed(lost))
+        return tuple(folder for folder in lost if not any(path.startswith(f"{folder}/") for path in left))
+
+    @property
+    def _deleted(self) -> list[str]:
+        return [change.path for change in self.changes if change.kind == "deleted"]
+
     def _listed(self, folders: Sequence[str]) -> Iterator[str]:
         tops = sorted({"/".join(folder.split("/")[:3]) for folder in folders if folder.startswith("records/")})
         for top in tops:
             tree = self.git.run("ls-tree", "-r", "-z", "--name-only", "--full-tree", self.head, f"{top}/")
             yield from (path for path in tree.split("\0") if path)
 
-    def files_in(self, folder: str) -> tuple[str, ...]:
-        """Paths that the change adds or modifies in a folder."""
-        return tuple(c.path for c in self.changes if c.kind != "deleted" and c.path.startswith(f"{folder}/"))
+    def submissions(self) -> Iterator[Submission]:
+        """Every submission that the change adds to, modifies or takes files from."""
+        for folder in sorted((*self.folders, *self.reduced)):
+            num_touched = sum(change.path.startswith(f"{folder}/") for change in self.changes)
+            yield self.submission(folder, None, f"the change touches {num_touched} of its files")
+
+    def read_trusted(self, path: str) -> bytes | None:
+        """A file of the whole repository as the tip has it that the change is made against; None if it holds none."""
+        if self.trusted is None:
+            return None
+        root = GitTree(self.git, self.trusted, "")
+        return root.read(path) if path in root.paths() else None
+
+    def path_inside(self, path: Path) -> str | None:
+        """`path` relative to the repository's work tree; None if it lies outside, or if there is no work tree."""
+        git_dir = Path(self.git.run("rev-parse", "--absolute-git-dir").removesuffix("\n"))
+        if self.git.run("rev-parse", "--is-inside-work-tree").strip() == "true":
+            top = Path(self.git.run("rev-parse", "--show-toplevel").removesuffix("\n"))
+        elif git_dir.name == ".git":
+            top = git_dir.parent
+        else:
+            return None
+        resolved = path.resolve()
+        return resolved.relative_to(top.resolve()).as_posix() if resolved.is_relative_to(top.resolve()) else None
 
     def headline(self) -> tuple[str, str | None, str] | None:
         """The folder (or root script) that the change is about, and why; None if there is nothing to audit."""
@@ -263,17 +336,21 @@ class _ChangeSet:
             entry = "../" * (folder.count("/") + 1) + script
             files = WithScript(files, GitTree(self.git, self.head, ""), script, entry)
             because += f"; its script is the {script} that the change puts at the repository's root"
+        commit = self.git.resolve(self.head)  # None for what is only staged
         return Submission(
             folder or ".",
             files,
             pr=pr,
-            commit=self.head,
-            committed=date.fromisoformat(self.git.run("log", "-1", "--no-patch", "--format=%cs", self.head).strip()),
+            commit=commit,
+            committed=self._day(commit) if commit else None,
             changes=self.changes,
             other_folders=tuple(other for other in self.folders if other != folder),
             chosen_because=because,
             entry=entry,
         )
+
+    def _day(self, commit: str) -> date:
+        return date.fromisoformat(self.git.run("log", "-1", "--no-patch", "--format=%cs", commit).strip())
 
 
 def _changes(fields: Iterator[str]) -> Iterator[Change]:

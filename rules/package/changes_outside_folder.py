@@ -13,6 +13,8 @@ from rules.limits import LAUNCH, NON_RECORD_TRACK_FOLDER, RECORD_TRACK_FOLDER
 
 _NUM_NAMED = 3
 _ROOT = "."  # the path of what was read from a pull request without a submission folder
+_CHECKS = ".github/"  # what a host runs on every pull request
+_NEW_FOLDER = "add a folder to a track folder"
 _VERBS = {"added": "adds", "modified": "modifies", "deleted": "deletes"}
 
 
@@ -22,11 +24,13 @@ class ChangesOutsideFolder(Rule):
     Requirement: a submission only adds a new folder below one of the two track folders of records/.
 
     Detection: sorts every path that the pull request touches. Outside its folder, practice wants a person to look where a
-    script of the repository or a file of another record is modified or deleted, and only notes the rest: added files,
-    further record folders, changed ignore lists and documents. Organisers merged such pull requests in part. A folder in no
-    track is for a person, too.
+    script of the repository or a file of another record is modified or deleted, or where what runs in the repository's
+    checks is touched, and only notes the rest: added files, further record folders, changed ignore lists and documents.
+    Organisers merged such pull requests in part. A folder in no track is for a person, too, and so is one that was there
+    before: files of it that are modified or deleted.
 
-    Limits: needs a pull request or a base to compare with; whether an outside change affects the run is not judged.
+    Limits: needs a pull request or a base to compare with; whether an outside change affects the run is not judged, nor
+    whose record it is that a pull request modifies.
 
     Remedy: drop the other changes from the pull request, or propose them on their own.
     """
@@ -57,6 +61,10 @@ class ChangesOutsideFolder(Rule):
         if not folder.startswith((f"{RECORD_TRACK_FOLDER.value}/", f"{NON_RECORD_TRACK_FOLDER.value}/")):
             message = f"the folder {submission.path} is in neither track folder"
             yield self.finding(ruleset, message, basis=Basis.FILES, anchor="track")
+        rewritten = [c for c in submission.changes if c.path.startswith(folder) and c.kind != "added"]
+        if rewritten:
+            message = f"the folder is not new: the pull request {_described(rewritten)}"
+            yield self.finding(ruleset, message, basis=Basis.FILES, remedy=_NEW_FOLDER, anchor="rewritten")
         outside = [change for change in submission.changes if not change.path.startswith(folder)]
         serious = [change for change in outside if _is_serious(change)]
         slight = [change for change in outside if not _is_serious(change)]
@@ -64,15 +72,13 @@ class ChangesOutsideFolder(Rule):
             yield self._finding(ruleset, serious, None)
         if slight:
             yield self._finding(ruleset, slight, Status.NOTE if ruleset.name is RulesetName.PRACTICE else None)
-        if not serious:
+        if not serious and not rewritten:
             inside = len(submission.changes) - len(outside)
             yield Evidence(basis=Basis.FILES, message=f"{inside} of {len(submission.changes)} changes lie in the folder")
 
     def _without_folder(self, changes: Sequence[Change], ruleset: Ruleset) -> Statement:
         message = f"the pull request adds no submission folder; it {_described(changes)}"
-        return self.finding(
-            ruleset, message, basis=Basis.FILES, remedy="add a folder to a track folder", anchor="no folder"
-        )
+        return self.finding(ruleset, message, basis=Basis.FILES, remedy=_NEW_FOLDER, anchor="no folder")
 
     def _finding(self, ruleset: Ruleset, changes: Sequence[Change], status: Status | None) -> Statement:
         return self.finding(
@@ -86,7 +92,9 @@ class ChangesOutsideFolder(Rule):
 
 
 def _is_serious(change: Change) -> bool:
-    """Does it change what others run or ship: a script of the repository, or a file of another record?"""
+    """Does it change what others run or ship: a script of the repository, its checks, or a file of another record?"""
+    if change.path.startswith(_CHECKS):
+        return True
     is_shared = change.path.startswith("records/") or ("/" not in change.path and change.path.endswith(".py"))
     return change.kind != "added" and is_shared
 

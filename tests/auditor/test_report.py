@@ -1,8 +1,19 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from auditor.finding import Basis, Evidence, Finding, Location, NotApplicable, Severity, Unestablished
+from auditor.finding import (
+    Basis,
+    Evidence,
+    Finding,
+    Location,
+    NotApplicable,
+    Severity,
+    Suppression,
+    SuppressionKind,
+    Unestablished,
+)
 from auditor.report import FailOn, Outcome, Report, RuleResult, SubmissionSummary, Unreadable, Verdict, exit_code
 
 BOTH = frozenset({Basis.FILES, Basis.LOG})
@@ -110,6 +121,18 @@ def test_an_unreadable_file_needs_a_person_and_the_job_is_not_done() -> None:
     partly = report(RESULTS[Outcome.PASS], unreadable=(Unreadable(path="x/train.log", reason="too large"),))
     assert partly.verdict is Verdict.REVIEW
     assert exit_code([partly], FailOn.VIOLATION) == 2
+
+
+@pytest.mark.parametrize("kind", SuppressionKind)
+def test_what_the_maintainers_set_aside_counts_for_the_verdict_and_not_for_the_exit_code(kind: SuppressionKind) -> None:
+    aside = Suppression(kind=kind, reason="decided")
+    found = [replace(finding(severity), suppression=aside) for severity in (Severity.ERROR, Severity.WARNING)]
+    decided = report(result(findings=tuple(found)))
+    assert decided.verdict is Verdict.VIOLATION
+    assert [exit_code([decided], fail_on) for fail_on in FailOn] == [0, 0, 0]
+    one_counts = report(result(findings=(found[0], finding(Severity.WARNING))))
+    assert [exit_code([one_counts], fail_on) for fail_on in FailOn] == [0, 1, 1]
+    assert exit_code([report(result(findings=tuple(found), crash="Traceback"))], FailOn.VIOLATION) == 2
 
 
 def test_a_fingerprint_survives_moved_lines_and_changed_numbers_but_not_another_rule() -> None:

@@ -43,7 +43,7 @@ def test_it_holds_the_language_reference_and_docstrings(documents):
 
 
 def test_the_same_text_makes_the_same_files(demo, documents, tmp_path):
-    prepare(documents, tmp_path, demo_data.SETTINGS, name=demo.name, source=demo_data.demo_source())
+    prepare(documents, tmp_path, demo_data.SETTINGS, name=demo_folder().name, source=demo_data.demo_source())
     assert digests(tmp_path) == digests(demo)
 
 

@@ -15,7 +15,7 @@ LEGEND: Mapping[str, str] = {
     Action.SCORE: "scored before they had any influence",
     Action.TRAIN: "trained on",
     OFFENCE: "scored with a state that they had trained: not allowed",
-    Action.RESTORE: "an earlier state put back",
+    Action.RESTORE: "a state without that training",
 }
 
 

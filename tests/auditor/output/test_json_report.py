@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from auditor.finding import Measurement
+from auditor.finding import Measurement, Suppression, SuppressionKind
 from auditor.output import render
 from auditor.output.json_report import from_json, to_json
 from auditor.report import ReportSet
@@ -69,6 +69,18 @@ def test_what_is_derived_is_written_for_readers(samples: Callable[..., Any]):
     assert results["PG201"]["other_outcomes"] == {"readme": "fail"}
     assert results["PG201"]["findings"][0]["fingerprint"] == samples().too_big().fingerprint
     assert results["PG005"]["checked"] == ["log"]
+
+
+def test_what_the_maintainers_decided_is_written_and_read_back(samples: Callable[..., Any]):
+    made = samples()
+    known = Suppression(kind=SuppressionKind.KNOWN, reason="listed in baseline.json")
+    waived = Suppression(kind=SuppressionKind.WAIVED, reason="a showcase", by="maintainer", until="2026-12-31")
+    findings = tuple(replace(made.too_big(), suppression=suppression) for suppression in (known, waived))
+    report = replace(made.clean(), results=(made.result("PG201", "oversize-artifact", findings=findings),))
+    reports = replace(made.set(report), notices=("a waiver expired",))
+    text = render(reports, (), "json")
+    assert errors(text) == []
+    assert from_json(json.loads(text)) == reports
 
 
 def test_another_version_is_refused(samples: Callable[..., Any]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -13,50 +12,7 @@ from auditor.submission.errors import SubmissionError
 from auditor.submission.git import Git, GitTree
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
-
-RECORDS = "records/track_10min_16mb"
-
-
-class Workshop:
-    """A contest repository under construction; every method is one git action."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir()
-        self.git("init", "-q", "-b", "main")
-        self.write("README.md", "# the contest\n")
-        self.write("train_gpt.py", "print('baseline')\n")
-        self.write("data/prepare.py", "print('data')\n")
-        self.commit("start")
-
-    def git(self, *arguments: str) -> str:
-        identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
-        command = ["git", *identity, *arguments]
-        return subprocess.run(command, cwd=self.path, check=True, capture_output=True, text=True).stdout.strip()
-
-    def write(self, path: str, text: str) -> None:
-        file = self.path / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-
-    def record(self, name: str, val_bpb: float | None = 1.2) -> str:
-        folder = f"{RECORDS}/{name}"
-        self.write(f"{folder}/train_gpt.py", f"print({name!r})\n")
-        self.write(f"{folder}/README.md", f"# {name}\n")
-        self.write(f"{folder}/submission.json", json.dumps({"name": name, "val_bpb": val_bpb}))
-        self.write(f"{folder}/helpers/tool.py", "print('helper')\n")
-        return folder
-
-    def commit(self, message: str) -> None:
-        self.git("add", "-A")
-        self.git("commit", "-q", "-m", message)
-
-    def branch(self, name: str) -> None:
-        self.git("checkout", "-q", "-b", name, "main")
-
-    def publish(self, number: int) -> None:
-        self.git("update-ref", f"refs/pull/{number}/head", "HEAD")
-        self.git("checkout", "-q", "main")
+from tests.workshop import Workshop
 
 
 @pytest.fixture
@@ -167,7 +123,7 @@ def test_a_change_yields_every_folder_that_it_touches_and_its_scope(workshop: Wo
     new = workshop.record("2026-04-01_New")
     workshop.write("train_gpt.py", "print('edited')\n")
     workshop.commit("mine")
-    (submission,) = Repository(workshop.path).change("main")
+    (submission,) = Repository(workshop.path).against("main").submissions()
     assert submission.path == new
     assert ("train_gpt.py", "modified") in {(c.path, c.kind) for c in submission.changes or ()}
 
