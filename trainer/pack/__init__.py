@@ -79,10 +79,11 @@ class Packed:
 def pack(config: Config, *, readable: bool = False) -> Packed:
     """The script of a run with these settings; ValueError if it cannot be made.
 
-    All seeds of a configuration have one script, on every machine: where data lie, and the seed, are the environment's.
+    All seeds of a configuration have one script, on every machine: where data lie, and the seed, are the environment's,
+    and what a run is called is nobody's.
     `readable` keeps docstrings, comments, annotations and layout, and every check.
     """
-    run = replace(config.run, output="", author="", github_id="", seed=RunConfig().seed)
+    run = replace(config.run, name="", output="", author="", github_id="", seed=RunConfig().seed)
     data = replace(config.data, path="", tokenizer_path="")
     return _pack(replace(config, run=run, data=data), readable)
 

@@ -104,7 +104,7 @@ def test_training_counts_and_keeps_the_script(trained, packed):
 
 
 def test_all_seeds_have_one_script_wherever_the_data_lie(data, trained, packed):
-    assert pack(small_config(data, trained, "run.seed=7")).plain == packed.plain
+    assert pack(small_config(data, trained, "run.seed=7", "run.name=other")).plain == packed.plain
     assert str(data) not in packed.source
 
 
