@@ -77,7 +77,11 @@ def established(submission: Submission, flow: Flow, message: str | None) -> Iter
         yield Unestablished(message="no score of validation tokens that is printed was found in the source")
     elif message is None:
         yield Unestablished(message="no place where the weights are written was found in the source")
-    elif script is not None and any(line.printable is False for line in submission.headline.lines):
+    elif (
+        script is not None
+        and not submission.evaluator
+        and any(line.printable is False for line in submission.headline.lines)
+    ):
         yield Unestablished(message=f"the submitted number is on a line that {script.path} does not print")
     elif script is not None and script.missing:
         yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")

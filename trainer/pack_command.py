@@ -23,7 +23,7 @@ CONFIG_NAME = "config.json"  # in the folder of a run
 ARTIFACT_NAME = "final_model.pgolf"
 
 
-def add_pack_parser(commands: Any) -> None:
+def add_pack_parser(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name
     """The `pack` command."""
     parser = commands.add_parser("pack", help="make one self-contained script of the trainer and a run's settings")
     which = parser.add_mutually_exclusive_group()

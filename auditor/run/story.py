@@ -114,9 +114,10 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
         return
     twice = f", {coverage.num_repeated:,} more than once" if coverage.num_repeated else ""
     never = f", {coverage.num_missing:,} never (from {coverage.first_missing:,} on)" if coverage.first_missing else ""
+    counted = coverage.num_once + coverage.num_repeated
     yield (
-        f"{start}recomputed to the last digit from the losses of {coverage.num_once + coverage.num_repeated:,} positions and "
-        f"our own count of {line.num_bytes:,} bytes{twice}{never}; {_order(line, run)}"
+        f"{start}recomputed to the last digit from the losses of {counted:,} positions and our own count of "
+        f"{line.num_bytes:,} bytes{twice}{never}; {_order(line, run)}"
     )
     if line.is_score_first:
         yield from _chunks(line.chunks)

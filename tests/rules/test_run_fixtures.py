@@ -1,4 +1,4 @@
-"""Some fixture cases through both halves: what the source says and what a run says agree. ``make run-fixtures`` takes all."""
+"""Some fixture cases through both halves: what the source says and a run says agree. ``make run-fixtures`` takes all."""
 
 from __future__ import annotations
 

@@ -8,13 +8,13 @@
     strip     docstrings, comments, annotations and layout go (unless it is for readers)
     wrap      compress, and put a loader in front
 
-Everything works on Python's own syntax trees. Why not on concrete ones, which keep comments: parsing and walking the trainer's
-modules takes seconds with them, and a run packs its script each time it starts, to count its bytes. Comments are carried along
-instead, for readers. Equal settings give equal bytes with one version of Python; another may write a few expressions
-differently, which is why a run keeps the script that it counted.
+Everything works on Python's own syntax trees. Why not on concrete ones, which keep comments: parsing and walking the
+trainer's modules takes seconds with them, and a run packs its script each time it starts, to count its bytes. Comments are
+carried along instead, for readers. Equal settings give equal bytes with one version of Python; another may write a few
+expressions differently, which is why a run keeps the script that it counted.
 
-Imports no torch. Not covered: speed of the script (it is the trainer's), and renaming to shorter names: what is reviewed keeps
-the names that it was written with.
+Imports no torch. Not covered: speed of the script (it is the trainer's), and renaming to shorter names: what is reviewed
+keeps the names that it was written with.
 """
 
 from __future__ import annotations

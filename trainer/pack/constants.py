@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from trainer.pack.walk import walk
 
-
 _NEVER_RAISES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)
 
 
@@ -21,7 +20,7 @@ def to_node(value: object) -> ast.expr:
         return ast.Tuple([to_node(item) for item in value], ast.Load())
     if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
         return ast.UnaryOp(ast.USub(), ast.Constant(-value))
-    return ast.Constant(value)
+    return ast.Constant(value)  # type: ignore[arg-type]
 
 
 def to_value(node: ast.expr) -> object:

@@ -5,8 +5,8 @@
 - A parameter that every call gives the same literal, or leaves at the same default, is that literal; it goes from the
   signature and from the calls.
 
-All three look at the whole program. A function that is used other than by calling it, a call that unpacks its arguments and a
-method call on something of unknown class settle nothing.
+All three look at the whole program. A function that is used other than by calling it, a call that unpacks its arguments and
+a method call on something of unknown class settle nothing.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 The script keeps the configuration's dataclasses, with the run's values as defaults. A setting that the contest's reference
 reads from an environment variable is read from that variable; so are the sizes of options that are on, under the names that
-scripts of the contest commonly use. Everything else is fixed, and its value takes the place of every use, so that options that
-are off can be left out. A field that nothing reads any more goes, except those of the model, which are written into the
-artifact. The checks of values go too: they were made when the script was packed.
+scripts of the contest commonly use. Everything else is fixed, and its value takes the place of every use, so that options
+that are off can be left out. A field that nothing reads any more goes, except those of the model, which are written into
+the artifact. The checks of values go too: they were made when the script was packed.
 
 Not covered: TIE_EMBEDDINGS of the reference, which is a switch, and VAL_BATCH_SIZE, which it counts in tokens.
 """

@@ -10,17 +10,16 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_NO_PARTS = frozenset(
-    ["id", "attr", "arg", "name", "ctx", "op", "ops", "kind", "module", "level", "asname", "conversion", "simple"]
-    + ["is_async", "type_comment", "type_ignores"]
+_NO_PARTS = frozenset({"id", "attr", "arg", "name", "ctx", "op", "ops", "kind", "module", "level", "asname"}) | frozenset(
+    {"conversion", "simple", "is_async", "type_comment", "type_ignores"}
 )
 _LEAVES = (ast.Constant, ast.Name, ast.Global, ast.Nonlocal)
 
 
-class _Parts(dict[type, tuple[str, ...]]):
+class _Parts(dict[type[ast.AST], tuple[str, ...]]):
     """The fields of each kind of node that hold syntax."""
 
-    def __missing__(self, kind: type) -> tuple[str, ...]:
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
         names = () if issubclass(kind, _LEAVES) else tuple(name for name in kind._fields if name not in _NO_PARTS)
         self[kind] = names
         return names
@@ -57,7 +56,7 @@ class Transformer(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> Any:
         """Call the visitor of a node's kind, looked up once."""
-        visitors: dict[type, Callable[[Any], Any]] = self.__dict__.setdefault("_visitors", {})
+        visitors: dict[type[ast.AST], Callable[[Any], Any]] = self.__dict__.setdefault("_visitors", {})
         kind = type(node)
         if kind not in visitors:
             visitors[kind] = getattr(self, f"visit_{kind.__name__}", self.generic_visit)

@@ -1,4 +1,4 @@
-"""Folding keeps what code does: generated functions give the same results before and after, for all values of what is open."""
+"""Folding keeps what code does: generated functions give the same results before and after, whatever is open."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ BLOCKS = st.recursive(
             lambda test, body, other: [f"if {test}:", *_indented(body), "else:", *_indented(other)],
             EXPRESSIONS, inner, inner,
         ),
-        st.builds(lambda items, body: [f"for item in {items}:", *_indented(body)], st.sampled_from(["()", "(1, 2)"]), inner),
+        st.builds(
+            lambda items, body: [f"for item in {items}:", *_indented(body)], st.sampled_from(["()", "(1, 2)"]), inner
+        ),
         st.builds(lambda one, other: [*one, *other], inner, inner),
     ),
     max_leaves=8,

@@ -50,16 +50,22 @@ def test_what_hides_a_builtin_is_renamed(tmp_path):
 
 
 def test_a_local_name_that_would_hide_a_renamed_one_is_an_error(tmp_path):
-    main = "from own.first import _Group\nfrom own import second\ndef f(second_Group): return second._Group()\nprint(_Group, f(1))"
+    main = "from own.first import _Group\nfrom own import second\ndef f(second_Group): return second._Group()\n"
+    main += "print(_Group, f(1))"
     with pytest.raises(ValueError, match=r"main.py:3: a local variable second_Group hides what second._Group becomes"):
         packed_source(tmp_path, first=FIRST, second=SECOND, main=main)
+
+
+NUMPY_X = "import numpy as x\ndef f(): return x"
+MATH_X = "import math as x\nfrom own.a import f\nprint(x, f())"
+CYCLE = ("from own.main import g\ndef f(): return g()", "from own.a import f\ndef g(): return f()\nprint(g())")
 
 
 @pytest.mark.parametrize(
     ("modules", "reason"),
     [
-        ({"a": "import numpy as x\ndef f(): return x", "main": "import math as x\nfrom own.a import f\nprint(x, f())"}, "of one name"),
-        ({"a": "from own.main import g\ndef f(): return g()", "main": "from own.a import f\ndef g(): return f()\nprint(g())"}, "imports itself"),
+        ({"a": NUMPY_X, "main": MATH_X}, "of one name"),
+        ({"a": CYCLE[0], "main": CYCLE[1]}, "imports itself"),
         ({"main": "from own.a import f\nprint(f)"}, "cannot be read"),
         ({"a": "", "main": "from own.a import f\nprint(f)"}, "a has no f of its own to import"),
         ({"main": "from math import *\nprint(pi)"}, r"import \* cannot be packed"),
@@ -68,7 +74,7 @@ def test_a_local_name_that_would_hide_a_renamed_one_is_an_error(tmp_path):
         ({"main": "print(missing)"}, "uses missing, which nothing defines"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
-)  # fmt: skip
+)
 def test_what_cannot_be_packed_is_told(tmp_path, modules, reason):
     with pytest.raises(ValueError, match=reason):
         packed_source(tmp_path, **modules)

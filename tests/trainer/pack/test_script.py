@@ -26,7 +26,8 @@ LIGHT = os.environ.get("PGOLF_LIGHT_PYTHON", sys.executable)
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shards and a tokenizer of 300 pieces from text made here."""
     folder = tmp_path_factory.mktemp("data") / "corpus"
-    words = "the model reads a small text and learns which word may follow another word in it".split()
+    text = "the model reads a small text and learns which word may follow another word in it"
+    words = text.split()
     documents = [" ".join(words[(i * i + j * (i % 5 + 1)) % len(words)] for j in range(120)) for i in range(40)]
     prepare(documents, folder, PrepareSettings(vocab_size=300, val_fraction=0.2))
     return folder

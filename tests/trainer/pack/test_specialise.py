@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from trainer.config import Config, preset
 from trainer.pack import pack
 from trainer.pack.settings import OPTION_VARIABLES, REFERENCE_VARIABLES, Settings, settings_of
 
+ROOT = Path(__file__).parents[3]
 CONFIG = """
     from dataclasses import dataclass, field
     @dataclass(frozen=True)
@@ -105,14 +107,27 @@ def test_comments_docstrings_and_annotations_are_gone(baseline):
     assert "->" not in baseline
 
 
-def test_equal_settings_give_equal_bytes_under_any_hash_seed(baseline, tmp_path):
-    program = "import sys; from trainer.config import preset; from trainer.pack import pack; sys.stdout.buffer.write(pack(preset('baseline')).plain)"
-    other = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"PYTHONHASHSEED": "7"}, capture_output=True, check=True
-    )
-    assert other.stdout == baseline.encode()
+PACK_BASELINE = """
+import sys
+from trainer.config import preset
+from trainer.pack import pack
+sys.stdout.buffer.write(pack(preset("baseline")).plain)
+"""
+LIST_HEAVY = """
+import sys, cli, trainer.pack
+cli.parser()
+print(sorted({"torch", "numpy", "sentencepiece"} & set(sys.modules)))
+"""
+
+
+def python(program: str, **variables: str) -> bytes:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | variables
+    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout
+
+
+def test_equal_settings_give_equal_bytes_under_any_hash_seed(baseline):
+    assert python(PACK_BASELINE, PYTHONHASHSEED="7") == baseline.encode()
 
 
 def test_packing_imports_nothing_heavy():
-    program = "import sys; import trainer.pack, cli; cli.parser(); print(sorted({'torch', 'numpy', 'sentencepiece'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert python(LIST_HEAVY) == b"[]\n"

@@ -341,3 +341,23 @@ train(spare, val_tokens)
 print(f"final val_bpb:{evaluate(model):.4f}")
 """
     assert "not scored before; no printed score reads the result" in tell(flow_of(tmp_path, body))
+
+
+def test_a_separate_script_that_prints_the_submitted_number_is_followed_after_the_entry_point(tmp_path: Path):
+    (tmp_path / "train_gpt.py").write_text(
+        HEAD + "print(f'final val_loss:{evaluate(model):.1f} val_bpb:{evaluate(model):.8f}')\n"
+    )
+    (tmp_path / "eval_adapted.py").write_text(
+        HEAD
+        + "train(model, val_tokens)\nprint(f'adapted score val_loss:{evaluate(model):.1f} val_bpb:{evaluate(model):.8f}')\n"
+    )
+    (tmp_path / "train.log").write_text("final val_loss:2.0 val_bpb:1.20000001\n")
+    (tmp_path / "adapted.log").write_text("adapted score val_loss:1.9 val_bpb:1.10000001\n")
+    (tmp_path / "submission.json").write_text('{"name": "x", "val_bpb": 1.10000001}\n')
+
+    submission = Submission("records/x", DirectoryTree(tmp_path))
+
+    assert submission.evaluator is not None
+    assert submission.evaluator.path == "eval_adapted.py"
+    assert submission.flow is not None
+    assert {score.location.path for _, score in met(submission.flow.submitted)} == {"eval_adapted.py"}
