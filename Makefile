@@ -4,17 +4,20 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 REPO ?= $(PGOLF_CORPUS)
 
-.PHONY: demo test check types lint docs bench corpus clean
+.PHONY: demo browser test check types lint docs docs-site bench corpus run-fixtures clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,train,data]"
 	touch $@
 
-demo: $(VENV)/.installed  ## audit fixtures: one report in full, then all of them in a table
-	$(PY) -m tools.demo
+demo: $(VENV)/.installed  ## data, two short seeds, their record, its audit, and the audit of a submission that cheats
+	$(PY) cli.py demo
 
-test: check  ## static checks, then every test that needs no corpus
+browser: $(VENV)/.installed  ## fetch a headless Chromium for the tests of the HTML report, unless there is one
+	$(PY) -m tools.get_browser
+
+test: check browser  ## static checks, then every test that needs no corpus
 	$(PY) -m pytest -q -n 2
 
 check: lint types  ## style, types, import direction, generated pages
@@ -31,8 +34,15 @@ types: $(VENV)/.installed
 docs: $(VENV)/.installed  ## write the rule pages from the rules
 	$(PY) -m tools.gen_docs
 
+docs-site: docs  ## the pages of docs/ as a site in build/site; a link to a page or heading that is not there ends it
+	$(PY) -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(VENV)/bin/zensical build --strict
+
 corpus: $(VENV)/.installed  ## tests over real submissions: make corpus REPO=path/to/parameter-golf.git
 	PGOLF_CORPUS="$(REPO)" $(PY) -m pytest -q -m corpus
+
+run-fixtures: $(VENV)/.installed  ## run every fixture that is a script, and hold what the run says against what it expects
+	OMP_NUM_THREADS=1 $(PY) -m tools.run_fixtures
 
 bench: $(VENV)/.installed  ## the corpus table: make bench REPO=path/to/parameter-golf.git
 	$(PY) -m bench.corpus --repo "$(REPO)"

@@ -8,7 +8,7 @@ cached on the submission, so that asking twice costs little.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from auditor.excerpts import Excerpts
@@ -32,7 +32,7 @@ def audit(
     """Ask every rule about `submission` and return the report; results are in the order of `rules`.
 
     With `explain_flow`, the report also tells the evaluation as a story; with `timelines`, it holds what a picture of it is
-    drawn from.
+    drawn from. What a run recorded, if there was one, is drawn in any case.
     """
     excerpts = Excerpts(submission)
     results = tuple(excerpts.complete(run_rule(rule, submission, ruleset)) for rule in rules)
@@ -42,7 +42,7 @@ def audit(
         results=results,
         unreadable=submission.unreadable,
         story=_story(submission) if explain_flow else (),
-        timelines=(*(_drawn(submission) if timelines else ()), *_recorded(submission)),
+        timelines=tuple(_timelines(submission, from_source=timelines)),
         run=submission.run,
     )
 
@@ -52,14 +52,13 @@ def _story(submission: Submission) -> tuple[str, ...]:
     return tuple(tell(flow).splitlines()) if flow is not None else ("there is no source that could be read",)
 
 
-def _drawn(submission: Submission) -> tuple[Timeline, ...]:
-    drawn = draw(submission.flow.submitted, submission.headline) if submission.flow is not None else None
-    return (drawn,) if drawn is not None else ()
-
-
-def _recorded(submission: Submission) -> tuple[Timeline, ...]:
-    recorded = submission.run.timeline if submission.run is not None else None
-    return (recorded,) if recorded is not None else ()
+def _timelines(submission: Submission, *, from_source: bool) -> Iterator[Timeline]:
+    """Pictures by the source, if asked for, and by the run, if there was one."""
+    if from_source and submission.flow is not None:
+        drawn = draw(submission.flow.submitted, submission.headline)
+        yield from (drawn,) if drawn is not None else ()
+    if submission.run is not None and submission.run.timeline is not None:
+        yield submission.run.timeline
 
 
 def run_rule(rule: Rule, submission: Submission, ruleset: Ruleset) -> RuleResult:

@@ -98,8 +98,8 @@ class Score(Event):
     `reported` becomes true when the sum reaches a printed score. `lookups` and `gates` number the table lookups and the
     target-dependent choices that shaped the loss; `native` says that compiled code took part in it. `byte_mixture` is
     where a token's probability was mixed with a predictor of its bytes. `hindsight` numbers the choices by losses of these
-    very tokens. `by_training` says that training tokens shaped it other than by the weights or by a file that the script
-    wrote.
+    very tokens, `blends` the inputs into which they were mixed. `by_training` says that training tokens shaped it other
+    than by the weights or by a file that the script wrote.
     """
 
     tokens: frozenset[Region]
@@ -108,6 +108,7 @@ class Score(Event):
     lookups: frozenset[int] = frozenset()
     gates: frozenset[int] = frozenset()
     hindsight: frozenset[int] = frozenset()
+    blends: frozenset[int] = frozenset()
     byte_mixture: Location | None = None
     with_gradient: bool = False
     native: bool = False
@@ -129,15 +130,18 @@ class Update(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup(Event):
-    """A table was asked under a key; `by_target` says that the key depends on the token being predicted.
+    """A table was asked under a key; `by_target` says that the key depends on the token being predicted,
+    `hashed` that this token (or, without it, the context) went through bit operations on the way into the key.
 
-    `picked`: it was asked for many tokens, the realised one's entry was taken, and nothing summed the entries up.
+    `picked`: it was asked for many tokens, the realised one's entry was taken, and nothing summed the entries up;
+    `over_alphabet` then says that every token of the alphabet was hashed with the context, so that they share buckets.
     """
 
     table: str
     key: frozenset[Region]
     by_target: bool
     hashed: bool
+    over_alphabet: bool = False
     picked: bool = False
 
 
@@ -155,6 +159,13 @@ class Choice(Event):
     text: str
     tokens: frozenset[Region]
     cancels: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blend(Event):
+    """Tokens that are predicted and tokens before them are picked from, position by position, into one tensor."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,12 +187,16 @@ class Read(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write(Event):
-    """A file was written; `tokens` and `influences` are what the written weights depend on."""
+    """A file was written; `tokens` and `influences` are what the written weights depend on.
+
+    `in_memory`: it was written into a buffer, which some scripts size and read back without ever writing a file.
+    """
 
     path: str
     weights: bool
     tokens: frozenset[Region] = frozenset()
     influences: frozenset[int] = frozenset()
+    in_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +235,12 @@ def roles_of(regions: Iterable[Region]) -> set[Role]:
 def validation(regions: Iterable[Region]) -> frozenset[Region]:
     """The regions of the validation split among `regions`."""
     return frozenset(region for region in regions if region.role is Role.VALIDATION)
+
+
+def holds_target(key: Iterable[Region]) -> bool:
+    """Is the token being predicted in a key: a target, or one position beside others that lie behind it?"""
+    views = {region.view for region in validation(key)}
+    return View.TARGET in views or {View.STREAM, View.INPUT} <= views
 
 
 def overlap(first: Region, second: Region, active: Iterable[int]) -> bool:

@@ -54,13 +54,37 @@ class Timeline:
             return "No validation token is scored."
         offences = [step for step in scored if step.offence]
         if offences:
-            share = "Every score is" if len(offences) == len(scored) else f"{len(offences)} of {len(scored)} scores are"
+            verb = "is" if len(offences) == 1 else "are"
+            share = "Every score is" if len(offences) == len(scored) else f"{len(offences)} of {len(scored)} scores {verb}"
             order = f"{share} computed with a state that the same tokens had trained before."
+        elif self._trains_first():
+            order = "Tokens are trained on before they are scored, by states that carry nothing of it."
         elif any(step.action is Action.TRAIN for step in self.steps):
             order = "Score first: no token is trained on before it has been scored."
         else:
-            order = "Validation tokens are scored, and nothing is trained on them."
+            order = "Validation tokens are scored; no step drawn here trains on them."
         return f"{order} {_effect(scored)}"
+
+    def _trains_first(self) -> bool:
+        """Is a token, somewhere, trained on before its first score?"""
+        scored: list[tuple[int, int]] = []
+        early: list[tuple[int, int]] = []
+        for step in self.steps:
+            if step.action is Action.SCORE:
+                if any(low < until and start < high for low, high in step.spans for start, until in early):
+                    return True
+                scored += step.spans
+            elif step.action is Action.TRAIN:
+                early += [span for span in step.spans if not _is_covered(span, scored)]
+        return False
+
+
+def _is_covered(span: tuple[int, int], by: Sequence[tuple[int, int]]) -> bool:
+    reached = span[0]
+    for low, high in sorted(by):
+        if low <= reached < high:
+            reached = high
+    return reached >= span[1]
 
 
 def _effect(scored: Sequence[Step]) -> str:
@@ -69,5 +93,9 @@ def _effect(scored: Sequence[Step]) -> str:
     if not counted:
         return "None of these scores is known to be the submitted number."
     if not any(step.offence for step in scored):
-        return "The submitted number is made of these scores." if len(counted) == len(scored) else "Some of them make up the submitted number."
+        return (
+            "The submitted number is made of these scores."
+            if len(counted) == len(scored)
+            else "Some of them make up the submitted number."
+        )
     return f"The submitted number is made of {'such' if any(step.offence for step in counted) else 'the other'} scores."

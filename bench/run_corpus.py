@@ -1,9 +1,10 @@
 """Runs many submissions at toy scale and keeps what each showed, so that tables can be made without running again.
 
     python -m bench.run_corpus --repo GITDIR --python PYTHON --results DIR (--records PATTERN | --pr N... | --truth TSV)
+    python -m bench.run_corpus --results DIR --table bench/results/runs.md
 
 One after the other; each leaves ``NAME/run.json`` (the facts), its log and its events in DIR. ``--only-missing`` passes
-over those that DIR holds, so that a stopped one goes on.
+over those that DIR holds, so that a stopped one goes on. ``--probes`` names the probes (none, where it is empty).
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from pathlib import Path
 from auditor.plain import from_plain
 from auditor.report import Unreadable
 from auditor.run.facts import RunFacts
-from auditor.run.observe import RunOptions, check_python, kept_name, observe
+from auditor.run.observe import USUAL_PROBES, RunOptions, check_python, kept_name, observe
 from auditor.run.probes import CUTS, KINDS
 from auditor.run.runner import Limits
 from auditor.submission.git import GitTree
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
+from bench.run_table import table
 
 RECORDS = "records/track_10min_16mb/"
 
@@ -49,19 +51,28 @@ def kept_run(results: Path, submission: Submission) -> RunFacts | None:
 
 
 def main() -> int:
-    """Run what is asked for and keep it."""
+    """Run what is asked for, then write the table if one is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repo", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--repo", type=Path)
     parser.add_argument("--python", type=Path, default=Path(sys.executable))
     parser.add_argument("--records", metavar="PATTERN")
     parser.add_argument("--pr", type=int, nargs="*", default=[])
     parser.add_argument("--truth", type=Path, metavar="TSV", help="a table whose column `pr` names pull requests")
     parser.add_argument("--cuts", type=float, nargs="*", default=CUTS)
-    parser.add_argument("--probes", nargs="*", default=["suffix"], choices=KINDS)
+    parser.add_argument("--probes", nargs="*", default=USUAL_PROBES, choices=(*KINDS, []))
     parser.add_argument("--timeout", type=float, default=Limits().seconds)
     parser.add_argument("--only-missing", action="store_true")
+    parser.add_argument("--table", type=Path, metavar="FILE")
     arguments = parser.parse_args()
+    if arguments.repo is not None:
+        _run_all(arguments)
+    if arguments.table is not None:
+        arguments.table.write_text(table(arguments.results), encoding="utf-8")
+    return 0
+
+
+def _run_all(arguments: argparse.Namespace) -> None:
     check_python(arguments.python)
     numbers = list(arguments.pr)
     if arguments.truth is not None:
@@ -71,7 +82,7 @@ def main() -> int:
         python=arguments.python,
         seconds=arguments.timeout,
         keep=arguments.results,
-        cuts=arguments.cuts if arguments.probes else (),
+        cuts=arguments.cuts,
         probes=arguments.probes,
     )
     for submission in submissions(Repository(arguments.repo), arguments.records, numbers):
@@ -79,7 +90,6 @@ def main() -> int:
             continue
         facts = observe(submission, options)
         print(f"{kept_name(submission)}: {facts.failure or 'ran'}, {facts.cpu_seconds:.0f} s computing", flush=True)
-    return 0
 
 
 if __name__ == "__main__":

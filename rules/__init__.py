@@ -18,11 +18,13 @@ from rules.budget.train_time_over_cap import TrainTimeOverCap
 from rules.budget.wrong_hardware import WrongHardware
 from rules.causality.context_slot import ContextSlot
 from rules.causality.cross_document_leak import CrossDocumentLeak
+from rules.causality.future_token_dependence import FutureTokenDependence
 from rules.causality.slot_adaptation import SlotAdaptation
 from rules.causality.target_gated_predictor import TargetGatedPredictor
 from rules.distribution.byte_level_mixture import ByteLevelMixture
 from rules.distribution.hashed_target_lookup import HashedTargetLookup
 from rules.distribution.hindsight_selection import HindsightSelection
+from rules.distribution.unnormalized_distribution import UnnormalizedDistribution
 from rules.evidence.claim_log_mismatch import ClaimLogMismatch
 from rules.evidence.foreign_log import ForeignLog
 from rules.evidence.retracted_claim import RetractedClaim
@@ -63,11 +65,13 @@ ALL_RULES: tuple[Rule, ...] = (
     TrainingDataAtEvaluation(),
     NetworkAtEvaluation(),
     TrainValidationOverlap(),
+    FutureTokenDependence(),
     TargetGatedPredictor(),
     SlotAdaptation(),
     ContextSlot(),
     CrossDocumentLeak(),
     HashedTargetLookup(),
+    UnnormalizedDistribution(),
     ByteLevelMixture(),
     HindsightSelection(),
     TrainBeforeScore(),

@@ -13,6 +13,7 @@ from auditor.events import Update, UpdateKind
 from auditor.finding import Location
 from auditor.rule import Status
 from auditor.run.facts import Offence, RunFacts, RunLine, Via
+from auditor.run.probes import Comparison
 from auditor.submission.submission import Submission
 from rules.confront import SILENT, Answer, Observed
 
@@ -65,7 +66,7 @@ def later_tokens_reach(submission: Submission, run: RunFacts) -> Answer:
     """Did replacing later tokens change earlier losses, other than through training that was seen anyway?"""
     observed = []
     for line in _results(run):
-        changed = [each for each in run.comparisons if each.text == line.text and each.num_changed]
+        changed = [each for each in _probed(run, line, "suffix") if each.num_changed]
         if changed and not line.offences:
             worst = max(changed, key=lambda each: each.num_changed)
             text = (
@@ -77,7 +78,7 @@ def later_tokens_reach(submission: Submission, run: RunFacts) -> Answer:
         return Answer(observed=tuple(observed))
     if not is_whole(run):
         return SILENT
-    cuts = len({each.cut for each in run.comparisons})
+    cuts = len({each.cut for each in run.comparisons if each.probe == "suffix"})
     return Answer(clean=f"replacing all later tokens at {cuts} cuts left every earlier loss identical", whole=True)
 
 
@@ -98,6 +99,11 @@ def training_data_late(submission: Submission, run: RunFacts) -> Answer:
         last = tuple(line for line in run.lines if line.is_reconciled)[-1:]
         text = f"training shards ({files}) were opened after the first loss of the last reported score"
         return Answer(observed=(Observed(text=text, lines=last),))
+    headline = run.headline
+    unpaid = _probed(run, headline, "artifact") if headline is not None else []
+    if headline is not None and any(each.num_changed for each in unpaid):
+        text = f"`{headline.label}` follows the training data, not only the files that the script wrote and read back"
+        return Answer(observed=(Observed(text=text, lines=(headline,), status=Status.REVIEW),))
     if not _all_followed(run):
         return SILENT
     return Answer(clean="no training shard was opened after the first loss of the last reported score", doubts=False)
@@ -154,14 +160,70 @@ def part_scored(submission: Submission, run: RunFacts) -> Answer:
 
 
 def warmed_up(submission: Submission, run: RunFacts) -> Answer:
-    """Were validation tokens trained on before they were scored, with nothing of it in the score?"""
-    lines = [line for line in _results(run) if line.is_reconciled]
-    if run.num_discarded and not any(line.offences for line in lines):
-        text = f"{run.num_discarded:,} positions were trained on before a score of theirs, which nothing of that reached"
-        return Answer(observed=(Observed(text=text, status=Status.NOTE),))
-    if not _all_followed(run) or run.num_discarded:
+    """Did something stay in the score of what validation tokens were trained on before it?
+
+    That any early training, not only a warm-up, does: only the source tells them apart.
+    """
+    touched = [(line, each) for line in _results(run) for each in line.offences]
+    if touched:
+        return Answer(observed=(_observed(touched),), only_confirms=True)
+    if not _all_followed(run):
         return SILENT
-    return Answer(clean="no validation token was trained on before a score of its own", whole=is_whole(run))
+    clean = "no validation token was trained on before a score of its own"
+    if run.num_discarded:
+        clean = f"{run.num_discarded:,} positions were trained on before a score of theirs, which nothing of that reached"
+    return Answer(clean=clean, whole=is_whole(run), doubts=_is_undisturbed(run))
+
+
+def trained_in_epochs(submission: Submission, run: RunFacts) -> Answer:
+    """Were positions scored after an epoch on them? That it is a later one of several, only the source tells."""
+    answer = _influenced(run, lambda offence: True)
+    return replace(answer, only_confirms=True)
+
+
+def corrected_by_token(submission: Submission, run: RunFacts) -> Answer:
+    """Does it depend on a token itself whether the loss that the model gave for it was corrected?
+
+    A correction that favours a class of tokens and is normalised over it looks the same, so a person must look.
+    """
+    text = "whether the loss that the model gave was corrected depends on the very token in {} of {} replacements on {}"
+    return _by_probe(
+        run, "target", Status.REVIEW, text, "replacing single tokens did not decide whether their own losses were corrected"
+    )
+
+
+def corrected_by_lookup(submission: Submission, run: RunFacts) -> Answer:
+    """As `corrected_by_token`, where the source says that it is a table that was asked under the token."""
+    return replace(corrected_by_token(submission, run), only_confirms=True)
+
+
+def cheaper_than_possible(submission: Submission, run: RunFacts) -> Answer:
+    """Is a stream of known random source coded in fewer nats than any normalised prediction from the past needs?
+
+    Training on the stream, or looking ahead in it, does the same and is told by other questions; these lines are left out.
+    """
+    text = "a stream of known random source cost less than any normalised prediction can ({} of {} tokens) on {}"
+    return _by_probe(run, "bound", None, text, "a stream of known random source cost no less than it must")
+
+
+def mixed_cheaply(submission: Submission, run: RunFacts) -> Answer:
+    """As `cheaper_than_possible`, where the source says what kind of mixture it is."""
+    return replace(cheaper_than_possible(submission, run), only_confirms=True)
+
+
+def _by_probe(run: RunFacts, probe: str, status: Status | None, text: str, clean: str) -> Answer:
+    """What a probe found on lines that nothing else explains; `text` takes two counts and a label."""
+    observed, num_compared = [], 0
+    for line in _results(run):
+        is_explained = bool(line.offences) or any(each.num_changed for each in _probed(run, line, "suffix"))
+        for each in _probed(run, line, probe):
+            num_compared += each.num_compared
+            if each.num_changed and not is_explained:
+                told = text.format(f"{each.num_changed:,}", f"{each.num_compared:,}", f"`{line.label}`")
+                observed.append(Observed(text=told, lines=(line,), status=status))
+    if observed:
+        return Answer(observed=tuple(observed))
+    return Answer(clean=clean, doubts=False) if num_compared and _all_followed(run) else SILENT
 
 
 def is_whole(run: RunFacts) -> bool:
@@ -197,8 +259,12 @@ def _results(run: RunFacts) -> list[RunLine]:
 
 def _is_steady(run: RunFacts, line: RunLine) -> bool:
     """Did the probe find every earlier loss of a line identical, at every cut?"""
-    probed = [each for each in run.comparisons if each.text == line.text]
+    probed = _probed(run, line, "suffix")
     return bool(probed) and all(each.problem is None and not each.num_changed for each in probed)
+
+
+def _probed(run: RunFacts, line: RunLine, probe: str) -> list[Comparison]:
+    return [each for each in run.comparisons if each.text == line.text and each.probe == probe]
 
 
 def _is_undisturbed(run: RunFacts) -> bool:

@@ -83,12 +83,11 @@ def _eval(arguments: argparse.Namespace) -> int:
 
 def _eval_or_raise(arguments: argparse.Namespace) -> int:
     from trainer import pipeline
-    from trainer.evaluate import exact_line, rounded_line
+    from trainer.evaluate import log_result
 
     results: dict[str, EvalResult] = pipeline.evaluate_artifact(arguments.artifact, _config(arguments))
     for label, result in results.items():
-        print(rounded_line(label, result))
-        print(exact_line(label, result))
+        log_result(print, label, result)
     return OK
 
 

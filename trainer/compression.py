@@ -25,9 +25,8 @@ LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 
 @dataclass(frozen=True, slots=True)
 class Compressor:
-    """A named compressor. `decompress(data, num_bytes)` gives exactly `num_bytes` or raises ValueError."""
+    """A compressor. `decompress(data, num_bytes)` gives exactly `num_bytes` or raises ValueError."""
 
-    name: str
     number: int  # in the artifact's prefix
     compress: Callable[[bytes], bytes]
     decompress: Callable[[bytes, int], bytes]
@@ -84,10 +83,7 @@ def _complete(name: str, raw: bytes, num_bytes: int, is_finished: bool) -> bytes
 
 
 COMPRESSORS = {
-    compressor.name: compressor
-    for compressor in (
-        Compressor("zstd", 1, _zstd, _unzstd),
-        Compressor("brotli", 2, _brotli, _unbrotli),
-        Compressor("lzma", 3, _lzma, _unlzma),
-    )
+    "zstd": Compressor(1, _zstd, _unzstd),
+    "brotli": Compressor(2, _brotli, _unbrotli),
+    "lzma": Compressor(3, _lzma, _unlzma),
 }

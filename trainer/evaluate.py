@@ -57,14 +57,10 @@ class EvalResult:
         return self.sum_nats / (math.log(2.0) * self.num_bytes)
 
 
-def rounded_line(label: str, result: EvalResult) -> str:
-    """The first log line of a final result in the reference's format: with the time that it took."""
-    return f"{label} val_loss:{result.val_loss:.4f} val_bpb:{result.val_bpb:.4f} eval_time:{1000 * result.seconds:.0f}ms"
-
-
-def exact_line(label: str, result: EvalResult) -> str:
-    """The second, with all digits that are quoted."""
-    return f"{label}_exact val_loss:{result.val_loss:.8f} val_bpb:{result.val_bpb:.8f}"
+def log_result(log: Callable[[str], None], label: str, result: EvalResult) -> None:
+    """Log a final result in two lines of the reference's format: rounded with the time taken, and exact."""
+    log(f"{label} val_loss:{result.val_loss:.4f} val_bpb:{result.val_bpb:.4f} eval_time:{1000 * result.seconds:.0f}ms")
+    log(f"{label}_exact val_loss:{result.val_loss:.8f} val_bpb:{result.val_bpb:.8f}")
 
 
 class Evaluator:

@@ -148,7 +148,7 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, index: int) -> None:
         super().__init__()
-        exclusive = index >= config.num_layers - config.xsa_layers
+        exclusive = config.xsa_layers > 0 and index >= config.num_layers - config.xsa_layers
         self.norm_scale = (index + 1) ** -0.5 if config.norm_depth_scale else 1.0
         self.attn = Attention(config, exclusive=exclusive)
         self.mlp = MLP(config)

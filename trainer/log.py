@@ -11,12 +11,24 @@ import platform
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 RULE = "=" * 100
+
+
+class LineLog(Protocol):
+    """What a run needs of a log."""
+
+    def line(self, text: str, *, console: bool = True) -> None:
+        """One line to the file and the console."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the file so far; 0 without one."""
 
 
 class Log:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 
 from trainer.artifact import SavedArtifact
 from trainer.checkpoint import Checkpoints
-from trainer.config import Config, from_dict
+from trainer.config import Config, from_dict, to_dict
 from trainer.data import (
     TrainLoader,
     TrainShards,
@@ -33,23 +34,28 @@ from trainer.data import (
 )
 from trainer.demo_data import ensure_demo
 from trainer.distributed import barrier, is_main, process_group, rank, world_size
-from trainer.evaluate import EvalResult, Evaluator, exact_line, rounded_line
+from trainer.evaluate import EvalResult, Evaluator, log_result
 from trainer.events import EventLog, Read, Write
-from trainer.log import RULE, Log, silent, versions
+from trainer.files import write_atomically
+from trainer.log import RULE, LineLog, Log, silent, versions
 from trainer.model import GPT, count_parameters
+from trainer.pack import pack
+from trainer.pack_command import ARTIFACT_NAME, CONFIG_NAME
 from trainer.plot import write_curves
 from trainer.prepare import TOKENIZER
-from trainer.record import About, read_log, render_readme, render_submission
+from trainer.record import SCRIPT_NAME, About, read_log, render_readme, render_submission
+from trainer.schedule import Moment, training_seconds
 from trainer.serialize import load_model, quantization_label, write_artifact
+from trainer.shrink import advise
+from trainer.size import SubmissionSize
 from trainer.tokens import ByteTable, byte_table, load_tokenizer
-from trainer.train import StopReason, Trainer, grad_accum_steps
+from trainer.train import Curve, StopReason, Trainer, grad_accum_steps
 from trainer.ttt import evaluate_with_ttt
 
 NON_RECORD_TRACK = "non_record_16mb"
 CHECKPOINT_FOLDER = "checkpoints"
 LOG_NAME = "train.log"
 EVENTS_NAME = "events.jsonl"
-ARTIFACT_NAME = "final_model.pgolf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +107,14 @@ def open_data(config: Config) -> RunData:
 
     ValueError says which file is missing or does not fit the settings.
     """
-    folder = Path(config.data.path) if config.data.path else ensure_demo()
-    tokenizer_path = Path(config.data.tokenizer_path) if config.data.path else folder / TOKENIZER
+    if config.data.path:
+        return open_folder(config, Path(config.data.path), Path(config.data.tokenizer_path))
+    folder = ensure_demo()
+    return open_folder(config, folder, folder / TOKENIZER)
+
+
+def open_folder(config: Config, folder: Path, tokenizer_path: Path) -> RunData:
+    """Open the shards of a folder and their tokenizer; ValueError as for `open_data`."""
     processor = load_tokenizer(tokenizer_path, config.model.vocab_size)
     table = byte_table(processor)
     looks_back = config.model.smear_gate or config.model.bigram_buckets
@@ -185,35 +197,64 @@ def _run(config: Config, device: torch.device, *, resume_from: dict[str, Any] | 
         model = build_model(config, device)
         checkpoints = Checkpoints(folder / CHECKPOINT_FOLDER, config.run.keep_checkpoints)
         trainer = Trainer(
-            config, model, lambda: new_loader(config, data), log,
-            validate=lambda: evaluator.full_pass(model), checkpoints=checkpoints,
+            config, model, lambda: new_loader(config, data), log, validate=lambda: evaluator.full_pass(model),
+            checkpoints=checkpoints, curve=Curve(), on_step=partial(_advance_bar, log),
         )  # fmt: skip
         if resume_from is None:
-            _log_settings(log, config, data, model)
+            log_settings(log, config, data, model)
         else:
             trainer.restore(resume_from)
+        code_bytes = _pack_script(folder, config, log) if is_main() else 0
         reason = trainer.run()
         if reason is StopReason.INTERRUPTED:
             return Outcome(folder=folder if is_main() else None, stop_reason=reason, num_steps=trainer.step)
-        return _finish(config, trainer, evaluator, log, events, reason)
+        return _finish(config, trainer, evaluator, log, events, reason, code_bytes)
+
+
+def _pack_script(folder: Path, config: Config, log: Log) -> int:
+    """Put the settings of this run and its script into its folder; returns the bytes of code that count.
+
+    Where no script can be made, all modules of the trainer count.
+    """
+    write_atomically(folder / CONFIG_NAME, (json.dumps(to_dict(config), indent=2) + "\n").encode())
+    try:
+        script = pack(config).plain
+    except ValueError as error:
+        modules = list(Path(__file__).parent.rglob("*.py"))
+        log.line(f"pack: no script: {error}; all {len(modules)} modules are counted")
+        return sum(path.stat().st_size for path in modules)
+    write_atomically(folder / SCRIPT_NAME, script)
+    return len(script)
 
 
 def _finish(
-    config: Config, trainer: Trainer, evaluator: Evaluator, log: Log, events: EventLog, reason: StopReason
+    config: Config,
+    trainer: Trainer,
+    evaluator: Evaluator,
+    log: Log,
+    events: EventLog,
+    reason: StopReason,
+    code_bytes: int,
 ) -> Outcome:
     folder = Path(config.run.output)
-    _apply_average(trainer, log)
+    apply_average(trainer, log)
     path = folder / ARTIFACT_NAME
     saved = None
     if is_main():
-        saved = write_artifact(path, config, trainer.model, trainer.loader, log, elapsed_seconds=trainer.elapsed_seconds)
+        saved = write_artifact(
+            path, config, trainer.model, trainer.loader, log,
+            elapsed_seconds=trainer.elapsed_seconds, code_bytes=code_bytes,
+        )  # fmt: skip
+        size = SubmissionSize(code_bytes=code_bytes, model_bytes=saved.num_bytes)
+        for text in advise(trainer.model.state_dict(), config.quant, size) if size.over_bytes else ():
+            log.line(text)
         events.emit(Write(what=ARTIFACT_NAME, num_bytes=saved.num_bytes))
     barrier()
     model = load_model(path, trainer.device, trainer.model.compute_dtype)
     events.emit(Read(what=ARTIFACT_NAME, phase="evaluate"))
     compressor = saved.compressor if saved is not None else "packed"
     label = f"final_{quantization_label(config)}_{compressor}_roundtrip"
-    evaluations = _evaluate(config, model, evaluator, label, log, events)
+    evaluations = evaluate(config, model, evaluator, label, log, events)
     if is_main():
         _draw_curve(folder, trainer)
         _describe_run(folder, config)
@@ -226,7 +267,8 @@ def _finish(
     )
 
 
-def _log_settings(log: Log, config: Config, data: RunData, model: GPT) -> None:
+def log_settings(log: LineLog, config: Config, data: RunData, model: GPT) -> None:
+    """What a log says before its first step."""
     optimizer, schedule = config.optimizer, config.schedule
     for text in (RULE, *versions(), RULE):
         log.line(text, console=False)
@@ -250,12 +292,15 @@ def _log_settings(log: Log, config: Config, data: RunData, model: GPT) -> None:
         log.line(text)
 
 
-def _apply_average(trainer: Trainer, log: Log) -> None:
+def apply_average(trainer: Trainer, log: LineLog) -> None:
+    """Put the average of the weights in their place, if there is one."""
+    if trainer.averager is None:
+        return
     num_averaged = trainer.averager.apply()
     kind = trainer.config.schedule.averaging
     if num_averaged:
         log.line(f"{kind}:applying averaged {num_averaged} checkpoints" if kind == "swa" else "ema:applying EMA weights")
-    elif kind != "off":
+    else:
         log.line(f"{kind}:not applied, {trainer.averager.num_averaged} states are too few")
 
 
@@ -265,28 +310,42 @@ def evaluate_artifact(path: Path, config: Config) -> dict[str, EvalResult]:
         model = load_model(path, device, compute_dtype(config, device))
         data = open_data(replace(config, model=model.config))
         evaluator = Evaluator(data.validation, data.table, config.eval, device=device)
-        return _evaluate(config, model, evaluator, "artifact", silent(), EventLog())
+        return evaluate(config, model, evaluator, "artifact", silent())
 
 
-def _evaluate(
-    config: Config, model: GPT, evaluator: Evaluator, label: str, log: Log, events: EventLog
+def evaluate(
+    config: Config, model: GPT, evaluator: Evaluator, label: str, log: LineLog, events: EventLog | None = None
 ) -> dict[str, EvalResult]:
+    """Every evaluation that the settings ask for, logged, in this order; the last is the headline."""
     log.line(f"final_eval_mode:sliding_window stride:{config.eval.stride}")
-    evaluations = {label: _logged(log, label, evaluator.sliding(model, label, events))}
+    scored = evaluator.sliding(model, label, events)
+    log_result(log.line, label, scored)
+    evaluations = {label: scored}
     if config.ttt.kind != "off":
         label = f"final_{config.ttt.kind}_ttt"
-        result = evaluate_with_ttt(model, evaluator, config.ttt, label=label, events=events, log=log.line)
-        evaluations[label] = _logged(log, label, result)
+        adapted = evaluate_with_ttt(model, evaluator, config.ttt, label=label, events=events, log=log.line)
+        log_result(log.line, label, adapted)
+        evaluations[label] = adapted
     return evaluations
 
 
-def _logged(log: Log, label: str, result: EvalResult) -> EvalResult:
-    log.line(rounded_line(label, result))
-    log.line(exact_line(label, result))
-    return result
+def _advance_bar(log: Log, trainer: Trainer, now: Moment) -> None:
+    total_steps, limit = trainer.config.schedule.iterations, training_seconds(trainer.config)
+    elapsed = max(now.elapsed_seconds, 1e-9)
+    speed = now.step * trainer.config.data.train_batch_tokens / elapsed
+    remaining_seconds = (total_steps - now.step) * elapsed / now.step
+    loss = f"loss {trainer.curve.train[-1][1]:.3f} " if trainer.curve is not None else ""
+    text = f"step {now.step} {loss}{speed:,.0f} tokens/s "
+    if limit:
+        text += f"wallclock left {max(limit - elapsed, 0):.0f}s "
+        remaining_seconds = min(remaining_seconds, limit - elapsed)
+    done = max(now.step / total_steps, elapsed / limit if limit else 0.0)
+    log.advance(done, 1.0, f"{text}ETA {max(remaining_seconds, 0):.0f}s")
 
 
 def _draw_curve(folder: Path, trainer: Trainer) -> None:
+    if trainer.curve is None:
+        return
     curves = {
         "train (one batch)": [(step, loss) for step, loss in trainer.curve.train],
         "validation": [(step, loss) for step, loss, _ in trainer.curve.val],

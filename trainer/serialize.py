@@ -2,7 +2,8 @@
 
 Calibration on training tokens is training: it runs inside the reserve that the loop left of the wallclock, and stops
 when that is used up. Calibration on the model's own samples, rounding and compression read no data and are not limited.
-A submission that is over the cap is told so here, before anything is evaluated, with what would shrink it.
+
+Not covered: what to do about a submission that is over the cap (shrink.py).
 """
 
 from __future__ import annotations
@@ -13,21 +14,13 @@ from pathlib import Path
 
 import torch
 
-import trainer
 from trainer.artifact import Artifact, SavedArtifact, load_artifact, save_artifact
 from trainer.config import Config
 from trainer.data import TrainLoader
 from trainer.gptq import CalibrationTokens, gptq_state, sample_calibration, second_moments, training_calibration
-from trainer.log import Log
+from trainer.log import LineLog
 from trainer.model import GPT
 from trainer.quantize import StoredTensor, quantize_state
-from trainer.shrink import advise
-from trainer.size import SubmissionSize
-
-
-def code_bytes() -> int:
-    """Bytes of the trainer's modules, all of them; a script made of them counts its own bytes instead."""
-    return sum(path.stat().st_size for path in Path(trainer.__file__).parent.glob("*.py"))
 
 
 def quantization_label(config: Config) -> str:
@@ -36,29 +29,25 @@ def quantization_label(config: Config) -> str:
 
 
 def write_artifact(
-    path: Path, config: Config, model: GPT, loader: TrainLoader, log: Log, *, elapsed_seconds: float
+    path: Path, config: Config, model: GPT, loader: TrainLoader, log: LineLog, *, elapsed_seconds: float, code_bytes: int
 ) -> SavedArtifact:
-    """Quantise and pack a trained model. `elapsed_seconds` of training are spent already."""
+    """Quantise and pack a trained model. `elapsed_seconds` of training are spent already; `code_bytes` count beside it."""
     state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     float_bytes = sum(tensor.nbytes for tensor in state.values())
     log.line(f"Serialized model: {float_bytes} bytes")
-    log.line(f"Code size: {code_bytes()} bytes")
+    log.line(f"Code size: {code_bytes} bytes")
     started = time.perf_counter()
     stored = quantize(config, model, loader, log, elapsed_seconds=elapsed_seconds)
     saved = save_artifact(path, Artifact(config.model, stored), config.quant.compression)
     seconds = time.perf_counter() - started
     label = f"{quantization_label(config)}+{saved.compressor}"
-    size = SubmissionSize(code_bytes=code_bytes(), model_bytes=saved.num_bytes)
     log.line(f"Serialized model {label}: {saved.num_bytes} bytes (packing_time:{1000 * seconds:.0f}ms)")
-    log.line(f"Total submission size {label}: {size.total_bytes} bytes")
-    if size.over_bytes:
-        for line in advise(state, config.quant, size):
-            log.line(line)
+    log.line(f"Total submission size {label}: {code_bytes + saved.num_bytes} bytes")
     return saved
 
 
 def quantize(
-    config: Config, model: GPT, loader: TrainLoader, log: Log, *, elapsed_seconds: float
+    config: Config, model: GPT, loader: TrainLoader, log: LineLog, *, elapsed_seconds: float
 ) -> dict[str, StoredTensor]:
     """The weights as they will be stored, rounded plainly or by GPTQ."""
     if config.quant.gptq == "off":
@@ -92,7 +81,9 @@ def _calibration_tokens(config: Config, model: GPT, loader: TrainLoader) -> Cali
 def load_model(path: Path, device: torch.device, dtype: torch.dtype) -> GPT:
     """The model of an artifact, computing in `dtype`; reads nothing but that file."""
     artifact = load_artifact(path)
-    model = GPT(artifact.model).to(device)
+    model = GPT(artifact.model)
+    model.to(device)
     model.load_state_dict(artifact.state_dict())
     model.compute_dtype = dtype
-    return model.eval()
+    model.eval()
+    return model

@@ -4,8 +4,10 @@ One step is `micro_steps` forward and backward passes over all processes, one av
 counts training only: it stands still while the model is validated, as in the contest's reference. All processes follow
 the main process's clock, so that they take the same decisions.
 
-Late QAT and averaging hang into the step here and are defined elsewhere. What the loop does not do: evaluation of the
-final model, quantisation and everything after it (see command.py).
+Late QAT and averaging hang into the step here and are defined elsewhere. What watches a run (the curve of its losses, a
+progress bar, checkpoints) is handed in and may be left out, as a packed script does; without checkpoints a signal ends the
+process at once. What the loop does not do: evaluation of the final model, quantisation and everything after it (see
+pipeline.py).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -29,7 +31,7 @@ from trainer.config import Config, to_dict
 from trainer.data import TrainLoader
 from trainer.distributed import average_gradients, from_main, is_main, mean_over_processes, world_size
 from trainer.evaluate import EvalResult
-from trainer.log import Log
+from trainer.log import LineLog
 from trainer.model import GPT
 from trainer.optimizers import Optimizers
 from trainer.qat import LateQAT
@@ -64,23 +66,30 @@ def grad_accum_steps(micro_steps: int) -> int:
 
 
 class Trainer:
-    """One run in progress. `validate` scores the current model; None leaves validation out."""
+    """One run in progress. `validate` scores the current model; None leaves validation out.
+
+    `curve` collects the losses, `checkpoints` keeps states to resume from, `on_step` is called after every step with this
+    object and the moment.
+    """
 
     def __init__(
         self,
         config: Config,
         model: GPT,
         new_loader: Callable[[], TrainLoader],
-        log: Log,
+        log: LineLog,
         *,
         validate: Callable[[], EvalResult] | None = None,
         checkpoints: Checkpoints | None = None,
+        curve: Curve | None = None,
+        on_step: Callable[[Trainer, Moment], None] | None = None,
     ) -> None:
         self.config = config
         self.model = model
         self.log = log
         self.device = model.tok_emb.weight.device
-        self.curve = Curve()
+        self.curve = curve
+        self._on_step = on_step
         self._new_loader = new_loader
         self._validate = validate
         self._checkpoints = checkpoints
@@ -94,8 +103,8 @@ class Trainer:
         self._saved_step = -1
         self.loader = new_loader()
         self.optimizers = Optimizers(model, config.optimizer)
-        self.averager = Averager(model, config.schedule)
-        self.qat = LateQAT(model, config.quant)
+        self.averager = Averager(model, config.schedule) if config.schedule.averaging != "off" else None
+        self.qat = LateQAT(model, config.quant) if config.quant.qat else None
 
     # ---- the loop ----
 
@@ -103,17 +112,17 @@ class Trainer:
         """Train until there is a reason to stop, which is logged and returned."""
         if self.step == 0:
             self._warm_up()
-        with _stop_on_signal(self._interrupt):
+        with _stop_on_signal(self._interrupt) if self._checkpoints is not None else nullcontext():
             self._start_clock()
             now = self._now()
             while (reason := self._stop_reason(now)) is None:
                 if self._is_due(self.config.eval.val_every) or self.step == 0:
                     self._measure()
                 now = self._train_step(now)
-                if self._is_due(self.config.run.checkpoint_every):
+                if self._checkpoints is not None and self._is_due(self.config.run.checkpoint_every):
                     self.save()
             self._stop_clock()
-        if self.step != self._saved_step:
+        if self._checkpoints is not None and self.step != self._saved_step:
             self.save()
         if reason is not StopReason.INTERRUPTED:
             self._measure()
@@ -123,23 +132,25 @@ class Trainer:
     def _train_step(self, before: Moment) -> Moment:
         """One update; returns the moment after it."""
         scale = warmdown_scale(before, self.config.schedule, self._limit_seconds)
-        self._activate_qat_if_due(before)
+        if self.qat is not None and not self.qat.active:
+            self._activate_qat_if_due(before)
         self.optimizers.set_rates(scale=scale, momentum=muon_momentum(self.step, self.config.optimizer))
         loss = self._accumulate_gradients(self.loader)
         self.optimizers.step()
         self.step += 1
-        if self.averager.update(self.step, scale):
+        if self.averager is not None and self.averager.update(self.step, scale):
             self.log.line(f"{self.config.schedule.averaging}:start step:{self.step}")
         now = self._now()
         if self._is_reported():
             self._report(now, float(mean_over_processes(loss)))
-        self._advance_bar(now)
+        if self._on_step is not None:
+            self._on_step(self, now)
         return now
 
     def _accumulate_gradients(self, loader: TrainLoader) -> Tensor:
         """Mean gradient of one step's batch over all processes; returns this process's mean loss."""
         total = torch.zeros((), device=self.device)
-        with self.qat.rounded():
+        with self.qat.rounded() if self.qat is not None else nullcontext():
             for _ in range(self._accumulation):
                 x_BT, y_BT = loader.next_batch(self.device)
                 loss = self._loss(x_BT, y_BT)
@@ -163,9 +174,8 @@ class Trainer:
         return early or self._is_due(self.config.run.log_every)
 
     def _activate_qat_if_due(self, now: Moment) -> None:
-        quant = self.config.quant
         share = progress(now, self.config.schedule, self._limit_seconds)
-        if not quant.qat or self.qat.active or share < quant.qat_start_frac:
+        if share < self.config.quant.qat_start_frac:
             return
         self._set_qat_active()
         clock = "wallclock" if self.config.schedule.clock == "wallclock" else "steps"
@@ -173,6 +183,7 @@ class Trainer:
         self.log.line(f"qat:activated step:{self.step} {elapsed}")
 
     def _set_qat_active(self) -> None:
+        assert self.qat is not None
         self.qat.active = True
         for group in self.optimizers.groups:
             group["base_lr"] *= self.config.quant.qat_lr_factor
@@ -234,37 +245,27 @@ class Trainer:
         if is_running:
             self._stop_clock()
         result = self._validate()
-        self.curve.val.append((self.step, result.val_loss, result.val_bpb))
-        self.log.line(
-            f"{self._step_text()} val_loss:{result.val_loss:.4f} val_bpb:{result.val_bpb:.4f} {self._time_text()}"
-        )
+        if self.curve is not None:
+            self.curve.val.append((self.step, result.val_loss, result.val_bpb))
+        scores = f"val_loss:{result.val_loss:.4f} val_bpb:{result.val_bpb:.4f}"
+        self.log.line(f"step:{self.step}/{self.config.schedule.iterations} {scores} {self._time_text()}")
         if is_running:
             self._start_clock()
 
     def _report(self, now: Moment, train_loss: float) -> None:
         if not math.isfinite(train_loss):
             raise ValueError(f"train_loss is {train_loss} at step {self.step}: {self._last_good()}")
-        self.curve.train.append((self.step, train_loss))
-        self.log.line(f"{self._step_text()} train_loss:{train_loss:.4f} {self._time_text(now)}")
+        if self.curve is not None:
+            self.curve.train.append((self.step, train_loss))
+        self.log.line(
+            f"step:{self.step}/{self.config.schedule.iterations} train_loss:{train_loss:.4f} {self._time_text(now)}"
+        )
 
     def _last_good(self) -> str:
-        paths = self._checkpoints.paths() if self._checkpoints is not None else []
+        if self._checkpoints is None:
+            return "there is no earlier checkpoint"
+        paths = self._checkpoints.paths()
         return f"the last good checkpoint is {paths[-1]}" if paths else "there is no earlier checkpoint"
-
-    def _advance_bar(self, now: Moment) -> None:
-        total_steps, limit = self.config.schedule.iterations, self._limit_seconds
-        elapsed = max(now.elapsed_seconds, 1e-9)
-        speed = now.step * self.config.data.train_batch_tokens / elapsed
-        remaining_seconds = (total_steps - now.step) * elapsed / now.step
-        text = f"step {now.step} loss {self.curve.train[-1][1]:.3f} {speed:,.0f} tokens/s "
-        if limit:
-            text += f"wallclock left {max(limit - elapsed, 0):.0f}s "
-            remaining_seconds = min(remaining_seconds, limit - elapsed)
-        done = max(now.step / total_steps, elapsed / limit if limit else 0.0)
-        self.log.advance(done, 1.0, f"{text}ETA {max(remaining_seconds, 0):.0f}s")
-
-    def _step_text(self) -> str:
-        return f"step:{self.step}/{self.config.schedule.iterations}"
 
     def _time_text(self, now: Moment | None = None) -> str:
         elapsed_ms = 1000 * (now.elapsed_seconds if now else self._elapsed_before)
@@ -273,7 +274,7 @@ class Trainer:
     def _log_stop(self, reason: StopReason) -> None:
         elapsed_ms = 1000 * self._elapsed_before
         name = "stopping" if reason is StopReason.ITERATIONS else "stopping_early"
-        self.log.line(f"{name}: {reason} train_time:{elapsed_ms:.0f}ms {self._step_text()}")
+        self.log.line(f"{name}: {reason} train_time:{elapsed_ms:.0f}ms step:{self.step}/{self.config.schedule.iterations}")
         self.log.line(_peak_memory(self.device))
 
     # ---- checkpoints ----
@@ -291,10 +292,10 @@ class Trainer:
             "elapsed_seconds": self.elapsed_seconds,
             "model": self.model.state_dict(),
             "optimizers": self.optimizers.state_dict(),
-            "averager": self.averager.state_dict(),
+            "averager": None if self.averager is None else self.averager.state_dict(),
             "loader": self.loader.state_dict(),
-            "qat_active": self.qat.active,
-            "curve": {"train": self.curve.train, "val": self.curve.val},
+            "qat_active": self.qat is not None and self.qat.active,
+            "curve": None if self.curve is None else {"train": self.curve.train, "val": self.curve.val},
             "log_bytes": self.log.num_bytes,
         }
         if is_main() and self._checkpoints is not None:
@@ -313,9 +314,12 @@ class Trainer:
         if state["qat_active"]:
             self._set_qat_active()  # before Adam's groups, which were saved with the factor applied
         self.optimizers.load_state_dict(state["optimizers"])
-        self.averager.load_state_dict(state["averager"])
+        if self.averager is not None:
+            self.averager.load_state_dict(state["averager"])
         self.loader.load_state_dict(state["loader"])
-        self.curve = Curve(train=[tuple(p) for p in state["curve"]["train"]], val=[tuple(p) for p in state["curve"]["val"]])
+        if self.curve is not None and state["curve"] is not None:
+            self.curve.train = [tuple(point) for point in state["curve"]["train"]]
+            self.curve.val = [tuple(point) for point in state["curve"]["val"]]
         self.log.line(f"resumed step:{self.step} train_time:{1000 * self._elapsed_before:.0f}ms")
 
     def _interrupt(self) -> None:

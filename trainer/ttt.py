@@ -73,7 +73,7 @@ class ScoreFirst:
 
     def __init__(self, evaluator: Evaluator, chunk_tokens: int, events: EventLog | None = None) -> None:
         self.evaluator = evaluator
-        self.events = events or EventLog()
+        self.events = events
         self._chunk_tokens = chunk_tokens
         self._started = time.perf_counter()
         self._ledger: list[Score] = []
@@ -120,7 +120,8 @@ class ScoreFirst:
             num_bytes=num_bytes,
         )
         self._ledger.append(score)
-        self._event_numbers.append(self.events.emit(score))
+        if self.events is not None:
+            self._event_numbers.append(self.events.emit(score))
         return self._give_out(score, index, self.evaluator.validation.tokens[first : last + 1])
 
     def _give_out(self, score: Score, index: int, tokens: Tokens) -> Scored:
@@ -152,7 +153,8 @@ class ScoreFirst:
         if len(self._ledger) < self.num_chunks:
             raise ValueError(f"only {len(self._ledger)} of {self.num_chunks} chunks are scored")
         result = self.running_result()
-        report(label, result, (self._event_numbers[0], self._event_numbers[-1]), self.events)
+        if self.events is not None:
+            report(label, result, (self._event_numbers[0], self._event_numbers[-1]), self.events)
         return result
 
 
@@ -188,14 +190,15 @@ class Adapter:
         self.scorer.check(scored)
         if scored.is_last:
             raise ValueError(f"chunk {scored.index} is the last: nothing is left to score after learning from it")
-        steps_before = self.num_steps
+        before = self.num_steps
         for _ in range(self._config.epochs):
             for x_BT, y_BT in self._batches(scored.tokens):
                 self._step(x_BT, y_BT)
-        num_steps = self.num_steps - steps_before
-        self.scorer.events.emit(
-            Update(split="validation", tokens=scored.score.tokens, state=self.state, num_steps=num_steps)
-        )
+        if self.scorer.events is not None:
+            steps = self.num_steps - before
+            self.scorer.events.emit(
+                Update(split="validation", tokens=scored.score.tokens, state=self.state, num_steps=steps)
+            )
 
     def _batches(self, tokens: Tokens) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets of each step, all processes together; rows of the evaluation's length, the last padded."""

@@ -1,8 +1,8 @@
 """What one run of a submission established: frozen plain data for rules, reports and tables.
 
 `submission.run` is None where no run was asked for. A run that did not reach its end says why in `failure` and establishes
-nothing; then every question of a rule is answered by silence. What a probe adds is a field of its own (`comparisons` is
-that of prefix invariance), empty or None where the probe did not run.
+nothing; then every question of a rule is answered by silence. `comparisons` hold what the probes found, empty where none
+ran; each names its probe.
 
 All positions count in the toy validation stream, all times are those of the machine at hand.
 """
@@ -115,10 +115,11 @@ class Reach:
 class RunFacts:
     """What a run of the shipped script at toy scale showed.
 
-    `num_located` losses are those of known validation positions, `num_unlocated` of targets without a place.
-    `needed` says what would let a run that failed reach its end. `training_reads` are training shards that were opened
-    after the first loss behind the last reported line; `connections` are attempts to use the network. `num_discarded`
-    positions had gradients before their first counted score, but nothing of them reached a score.
+    `needed` says what would let a run that failed reach its end. `num_located` losses of validation tokens were seen, and
+    `num_unlocated` targets of unknown origin. `left_out` are files of the submission whose content was not there.
+    `training_reads` are training shards that were opened after the first loss behind the last reported line; `connections`
+    are attempts to use the network. `num_discarded` positions had gradients before their first counted score, but nothing
+    of them reached a score.
     """
 
     script: str | None
@@ -129,6 +130,7 @@ class RunFacts:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     rewritten: bool = False
+    left_out: tuple[str, ...] = ()
     num_positions: int = 0
     num_located: int = 0
     num_unlocated: int = 0

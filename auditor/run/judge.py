@@ -13,12 +13,11 @@ a document (BOS) is told apart: it is the same everywhere, and training on it as
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.run.runner import Outcome
 from auditor.run.trace import Read, Trace, read_trace
@@ -29,7 +28,7 @@ from auditor.submission.logs.model import Metric
 
 _SINGLE_PRECISION = 2e-6  # relative: scripts add up in float32
 _DECIMAL = re.compile(r"\d+\.(\d+)")
-_MAX_READS = 400  # reads tried for one line
+_MAX_READS = 1500  # reads tried for one line
 _MAX_BASES = 3  # of those, tried together with others
 _EXACT_DECIMALS, _MOST = 6, 0.9  # of a loss that is followed without its bits per byte: digits, share of the stream
 
@@ -71,14 +70,14 @@ class ScoreLine:
     byte_ratio: float | None = None
     left: tuple[int, ...] = ()
 
+    def losses(self, trace: Trace) -> list[int]:
+        """The numbers of the losses that the score is made of, in order of summing."""
+        return [number for each in self.sums or () for number in trace.sums[each].losses]
+
     @property
     def behind(self) -> tuple[int, ...]:
         """The sums that the score is made of, or else may be made of."""
         return self.left if self.sums is None else self.sums
-
-    def losses(self, trace: Trace) -> list[int]:
-        """The numbers of the losses behind the line, in order of summing."""
-        return [number for each in self.sums or () for number in trace.sums[each].losses]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +125,8 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
             sums = ledger.reconcile(metric, at)
             if sums is None:
-                line = _unreconciled(trace, metric, at, before, tokens)
-                yield dataclasses.replace(line, byte_ratio=ledger.byte_ratio(metric, at))
+                left = _unreconciled(trace, metric, at, before, tokens)
+                yield replace(left, byte_ratio=ledger.byte_ratio(metric, at))
                 continue
             before = at
             losses = [number for each in sums for number in trace.sums[each].losses]

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from auditor.run.facts import Offence, Reach, RunLine, Via
 from auditor.run.judge import Judgement, ScoreLine
-from auditor.run.sequence import chunks_of, location_of, step_after
+from auditor.run.sequence import Sources, chunks_of, step_after
 from auditor.run.trace import Contact, Place, Step
 from auditor.run.world import BOS_ID
 
@@ -29,17 +29,21 @@ _Kind = tuple[Via, bool, Place | None]
 class Lines:
     """All results of a run. `labels` are those of the submitted number's log lines."""
 
-    def __init__(self, judgement: Judgement, tokens: Sequence[int], labels: AbstractSet[str], script: str) -> None:
+    def __init__(self, judgement: Judgement, tokens: Sequence[int], labels: AbstractSet[str], sources: Sources) -> None:
         self.trace = judgement.trace
         self.results = judgement.results
         self.size = len(tokens)
         self._tokens = tokens
         self._labels = labels
-        self._script = script
+        self._sources = sources
 
     def is_headline(self, line: ScoreLine) -> bool:
         """Does a line carry the label of the submitted number?"""
         return line.metric.label in self._labels and line.metric.step is None
+
+    def beginnings(self) -> frozenset[int]:
+        """The positions of document beginnings."""
+        return frozenset(at for at, token in enumerate(self._tokens) if token == BOS_ID)
 
     def groups(self) -> dict[int, int]:
         """The first line that counts each loss, by the loss's number."""
@@ -65,6 +69,11 @@ class Lines:
             for position in gradient.positions:
                 found.setdefault(position, []).append(gradient.at)
         return found
+
+    @cached_property
+    def _places(self) -> dict[int, Place | None]:
+        """Where the script asked for gradients, by their event."""
+        return {gradient.at: gradient.place for gradient in self.trace.gradients}
 
     def _line(self, index: int) -> RunLine:
         line, losses = self.results[index], self._losses[index]
@@ -92,6 +101,7 @@ class Lines:
     def _offences(self, index: int) -> Iterator[Offence]:
         found: dict[_Kind, list[int]] = {}
         steps: dict[_Kind, Step | None] = {}
+        gradients: dict[_Kind, int] = {}
         for number in self._losses[index]:
             position = self.trace.positions[number]
             if not self.trace.own[number] or self._tokens[position] == BOS_ID:
@@ -101,6 +111,7 @@ class Lines:
             key = (_via(step), self._is_again(index, position, gradient), step.place if step else None)
             found.setdefault(key, []).append(position)
             steps.setdefault(key, step)
+            gradients.setdefault(key, gradient)
         for key, positions in found.items():
             step = steps[key]
             yield Offence(
@@ -108,7 +119,7 @@ class Lines:
                 first=positions[0],
                 via=key[0],
                 how=f"{step.optimizer}.step" if step else "a change without an optimizer",
-                place=location_of(step.place, self._script) if step else None,
+                place=self._sources.locate(step.place if step else self._places.get(gradients[key])),
                 again=key[1],
             )
 

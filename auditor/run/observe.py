@@ -21,13 +21,15 @@ from auditor.run.judge import Judgement, ScoreLine, judge
 from auditor.run.lines import Lines
 from auditor.run.probes import CUTS, Comparison, probe
 from auditor.run.runner import Limits, Outcome
-from auditor.run.sequence import Picture, draw
+from auditor.run.sequence import Picture, Sources, draw
 from auditor.run.session import Session, open_session
 from auditor.submission.submission import Submission
 
 _NEEDED_MODULES = ("torch", "numpy", "sentencepiece")
 _MISSING_MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'")
 _NO_TIME = "did not end within"
+
+USUAL_PROBES = ("suffix", "target", "bound")  # the fourth, artifact, costs two runs more
 
 Phase = Callable[[str], None]
 
@@ -36,14 +38,14 @@ Phase = Callable[[str], None]
 class RunOptions:
     """How submissions are run: with which Python, for how many seconds at most each time, and where to keep what they told.
 
-    `cuts` are the shares of the evaluation after which the probe replaces tokens; none: no probe. `probes` are the kinds.
+    `probes` are run one after the other; `cuts` are the shares of the evaluation after which the suffix is replaced.
     """
 
     python: Path
     seconds: float = Limits().seconds
     keep: Path | None = None
     cuts: Sequence[float] = CUTS
-    probes: Sequence[str] = ("suffix",)
+    probes: Sequence[str] = USUAL_PROBES
 
 
 def check_python(python: Path) -> None:
@@ -75,9 +77,10 @@ def observe(submission: Submission, options: RunOptions, on_phase: Phase = lambd
         judgement = judge(outcome, session.world)
     except ValueError as error:
         return RunFacts(script=script, failure=str(error), needed=_needed(str(error)))
-    lines = Lines(judgement, session.world.validation(), _labels(submission), session.script)
+    sources = Sources(script=script or session.script, ran=session.script)
+    lines = Lines(judgement, session.world.validation(), _labels(submission), sources)
     comparisons = tuple(_probe(session, judgement, _probed(judgement, lines), options, on_phase))
-    facts = _facts(session, outcome, judgement, lines, comparisons)
+    facts = _facts(session, outcome, judgement, lines, comparisons, sources)
     if options.keep is not None:
         _keep(options.keep / kept_name(submission), outcome, facts)
     return facts
@@ -96,19 +99,20 @@ def _probed(judgement: Judgement, lines: Lines) -> ScoreLine | None:
 
 def _probe(session: Session, judgement: Judgement, line: ScoreLine | None, options: RunOptions,
            on_phase: Phase) -> Iterator[Comparison]:  # fmt: skip
-    if line is None or judgement.failure is not None or not options.cuts:
+    if line is None or judgement.failure is not None:
         return
-    on_phase(f"probe: tokens replaced at {len(options.cuts)} cuts")
-    seen = None
-    for comparison in probe(session, judgement.trace, judgement.lines, line, options.probes, options.cuts):
-        if (comparison.probe, comparison.cut) != seen:
-            seen = comparison.probe, comparison.cut
-            on_phase(f"probe: {comparison.probe} compared" + (f" after {comparison.cut:.0%}" if comparison.cut else ""))
-        yield comparison
+    done = 0
+    on_phase(f"probes: 0 of {len(options.probes)}")
+    last = None
+    for found in probe(session, judgement.trace, judgement.lines, line, options.probes, options.cuts):
+        if found.probe != last:
+            done, last = done + 1, found.probe
+            on_phase(f"probes: {done} of {len(options.probes)} ({found.probe})")
+        yield found
 
 
 def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Lines,
-           comparisons: tuple[Comparison, ...]) -> RunFacts:  # fmt: skip
+           comparisons: tuple[Comparison, ...], sources: Sources) -> RunFacts:  # fmt: skip
     told = lines.told()
     headline = next((index for index in reversed(range(len(told))) if told[index].is_headline), None)
     groups = lines.groups()
@@ -116,11 +120,12 @@ def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Line
         groups=groups,
         labels=[line.label or line.text[:40] for line in told],
         headline=None if headline is None else _first(told, headline),
-        script=session.script,
+        sources=sources,
         size=lines.size,
+        excused=lines.beginnings(),
     )
     return RunFacts(
-        script=session.script,
+        script=sources.script,
         failure=outcome.failure,
         needed=None if outcome.failure is None else _needed(outcome.failure),
         overrides=session.overrides,
@@ -128,6 +133,7 @@ def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Line
         seconds=outcome.seconds,
         cpu_seconds=outcome.cpu_seconds,
         rewritten=any(event.get("t") == "rewritten" for event in outcome.events),
+        left_out=outcome.left_out,
         num_positions=lines.size,
         num_located=judgement.num_located,
         num_unlocated=judgement.num_unlocated,

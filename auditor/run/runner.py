@@ -17,6 +17,7 @@ import ctypes
 import functools
 import json
 import os
+import posixpath
 import resource
 import shutil
 import signal
@@ -93,6 +94,17 @@ def can_isolate() -> bool:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def placed(submission: Submission, path: str) -> str:
+    """Where a file of a submission lies in the run's folder.
+
+    A script may lie above the submission's folder, as where a change edits the repository's own: then the run's folder
+    stands for the one that holds it, and the submission lies below.
+    """
+    above = max((name.split("/").count("..") for name in submission.files.paths()), default=0)
+    below = submission.path.strip("/").split("/")[-above:] if above else []
+    return posixpath.normpath("/".join([*below, path]))
+
+
 def lay_out(submission: Submission, folder: Path) -> tuple[str, ...]:
     """Write the submission's files below a folder, byte for byte; those whose content is not there (returned) are left out.
 
@@ -100,7 +112,7 @@ def lay_out(submission: Submission, folder: Path) -> tuple[str, ...]:
     """
     left_out = []
     for path in submission.files.paths():
-        target = folder / path
+        target = folder / placed(submission, path)
         if not target.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{path}: leads out of the submission")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.run.overrides import Override, overrides
-from auditor.run.runner import Limits, Outcome, lay_out, run_child
+from auditor.run.runner import Limits, Outcome, lay_out, placed, run_child
 from auditor.run.world import World, shard, toy_world
 from auditor.submission.submission import Submission
 
@@ -100,7 +100,7 @@ def open_session(submission: Submission, cache: Path, python: Path, limits: Limi
     world = toy_world(_vocab_size(submission), any(_SIDECAR.search(text) for text in texts), cache)
     return Session(
         submission=submission,
-        script=script.path,
+        script=placed(submission, script.path),
         world=world,
         overrides=overrides(submission.configuration, world, texts),
         python=python,

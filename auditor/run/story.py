@@ -5,7 +5,8 @@ The short form (`summary`) is a section of the report; `tell` is the whole story
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from auditor.output.sanitize import plain
 from auditor.run.facts import Chunk, RunFacts, RunLine
@@ -13,6 +14,39 @@ from auditor.run.probes import Comparison
 
 _MAX_CHUNKS = 12  # told one by one in the summary
 _MAX_TEXT = 90
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How a probe is told: what was done, and what was found where something or nothing changed."""
+
+    asked: str
+    changed: str
+    same: str
+
+
+_PROBES: Mapping[str, _Words] = {
+    "suffix": _Words(
+        "later tokens replaced",
+        "earlier losses CHANGED",
+        "all of up to {} earlier losses identical",
+    ),
+    "target": _Words(
+        "single tokens replaced",
+        "tokens DECIDED about their own correction",
+        "none of {} tokens decided whether its own loss was corrected",
+    ),
+    "bound": _Words(
+        "scored on a stream of known cost",
+        "tokens cost LESS than they can",
+        "{} tokens cost no less than they must",
+    ),
+    "artifact": _Words(
+        "trained on other data, with the first run's files put in place",
+        "losses did NOT follow the files",
+        "all of {} losses followed the files",
+    ),
+}
 
 
 def summary(run: RunFacts) -> list[str]:
@@ -43,6 +77,7 @@ def _ran(run: RunFacts) -> str:
         return f"not run: {plain(run.failure or '')}"
     end = "ran to its end" if run.failure is None else f"did not reach its end: {plain(run.failure)}"
     newer = "; newer f-strings were rewritten as it was read" if run.rewritten else ""
+    newer += f"; without {', '.join(map(plain, run.left_out))}, whose content is not there" if run.left_out else ""
     return (
         f"the shipped script {end} ({run.seconds:.0f} s, {run.cpu_seconds:.0f} s computing), on a toy data set of "
         f"{run.num_positions:,} validation tokens, in one process; isolation: {run.isolation}{newer}"
@@ -71,7 +106,7 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
     coverage = line.coverage
     if coverage is None:
         ratio = (
-            f"; its bits per byte were divided by {line.byte_ratio:.4f} of the bytes that we count"
+            f"; its bits per byte were divided by {line.byte_ratio:.4f} times the bytes that we count"
             if line.byte_ratio
             else ""
         )
@@ -79,9 +114,10 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
         return
     twice = f", {coverage.num_repeated:,} more than once" if coverage.num_repeated else ""
     never = f", {coverage.num_missing:,} never (from {coverage.first_missing:,} on)" if coverage.first_missing else ""
+    counted = coverage.num_once + coverage.num_repeated
     yield (
-        f"{start}recomputed to the last digit from {coverage.num_once + coverage.num_repeated:,} recorded losses and our "
-        f"own count of {line.num_bytes:,} bytes{twice}{never}; {_order(line, run)}"
+        f"{start}recomputed to the last digit from the losses of {counted:,} positions and our own count of "
+        f"{line.num_bytes:,} bytes{twice}{never}; {_order(line, run)}"
     )
     if line.is_score_first:
         yield from _chunks(line.chunks)
@@ -137,19 +173,24 @@ def _training(run: RunFacts) -> Iterator[str]:
 
 
 def _probed(line: RunLine, comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """What replacing later tokens did to a line: the worst over all cuts."""
-    same = [each for each in comparisons if each.text == line.text]
-    if not same:
-        return
-    worst = max(same, key=lambda each: each.num_changed)
-    problems = list(dict.fromkeys(each.problem for each in same if each.problem is not None))
-    start = f"{plain(line.label or line.text[:_MAX_TEXT])}, later tokens replaced at {len(same)} cuts: "
-    if worst.num_changed:
-        yield start + (
-            f"{worst.num_changed:,} of {worst.num_compared:,} earlier losses CHANGED (after {worst.cut:.0%}), first at "
-            f"{worst.first_changed}, by up to {worst.largest_change:.2g} nats"
-        )
-    elif problems:
-        yield start + f"not compared: {'; '.join(map(plain, problems))}"
-    else:
-        yield start + f"all of up to {max(each.num_compared for each in same):,} earlier losses identical"
+    """What the probes found on a line, one sentence for each kind of probe: the worst."""
+    for probe, words in _PROBES.items():
+        same = [each for each in comparisons if each.text == line.text and each.probe == probe]
+        if same:
+            worst = max(same, key=lambda each: each.num_changed)
+            problems = list(dict.fromkeys(each.problem for each in same if each.problem is not None))
+            start = f"{plain(line.label or line.text[:_MAX_TEXT])}, {words.asked}: "
+            if worst.num_changed:
+                yield start + _changed(worst, words)
+            elif problems:
+                yield start + f"not compared: {'; '.join(map(plain, problems))}"
+            else:
+                yield start + words.same.format(f"{max(each.num_compared for each in same):,}")
+
+
+def _changed(worst: Comparison, words: _Words) -> str:
+    after = f" (after {worst.cut:.0%})" if worst.cut else ""
+    first = f", first at {worst.first_changed}" if worst.first_changed is not None else ""
+    by = f", by up to {worst.largest_change:.2g} nats" if worst.largest_change else ""
+    detail = f": {plain(worst.detail)}" if worst.detail else ""
+    return f"{worst.num_changed:,} of {worst.num_compared:,} {words.changed}{after}{first}{by}{detail}"

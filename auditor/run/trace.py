@@ -36,11 +36,11 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A number was read that the sums with these numbers went into."""
+    """A number was read that the sums with these numbers went into; `place` is where the script read it."""
 
     at: int
     sums: frozenset[int]
-    place: Place | None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

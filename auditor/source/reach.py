@@ -12,12 +12,16 @@ _NEAR_LINES = 3  # ours: a print that is put together over a few lines
 
 def label_of(event: Report) -> str:
     """The first word of what is printed."""
-    return event.label.split(" ", 1)[0].rstrip(":")
+    return _first_word(event.label)
+
+
+def _first_word(text: str) -> str:
+    return text.split(" ", 1)[0].rstrip(":")
 
 
 def prints(event: Report, label: str | None, site: Location | None) -> bool:
     """Is this the print with that label, or the one that stands at `site` and has no fixed label?"""
-    if label and label_of(event) == label:
+    if label and label_of(event) == _first_word(label):
         return True
     if site is None or site.line is None or event.location.line is None or event.label[:2] != "..":
         return False

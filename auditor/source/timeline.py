@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 
-from auditor.events import Event, Report, Role, Score, Update, UpdateKind, roles_of, validation
+from auditor.events import Event, Report, Role, Score, Statistics, Update, roles_of, validation
 from auditor.finding import Basis
 from auditor.headline import Headline
 from auditor.source.flow.analysis import Trace
@@ -36,12 +36,12 @@ _Touch = Score | Update
 def draw(trace: Trace, headline: Headline) -> Timeline | None:
     """The timeline of the submitted configuration; None where no validation token is scored."""
     counted = submitted_scores(trace, headline)
-    offences = _offences(trace)
+    offences = frozenset(meeting.score for meeting in trace.offending())
     touches = list(_relevant(trace, counted, offences))
     if not any(isinstance(event, Score) for event in touches):
         return None
     label = headline.lines[0].metric.label if headline.lines else None
-    drawing = _Drawing(trace, counted, offences, label)
+    drawing = _Drawing(trace, counted, offences, _apart(trace), label)
     steps = _merged(drawing.with_restores(drawing.lay(touches, 0, 0, _NUM_POSITIONS)))
     return Timeline(
         basis=Basis.SOURCE,
@@ -55,30 +55,35 @@ def _caption(trace: Trace, is_counted: bool, is_cut: bool) -> Iterator[str]:
     yield "A few chunks stand for all turns of a loop, and lengths are nominal."
     if not is_counted:
         yield "No print of the submitted number was found."
+    for event in trace.events:
+        if isinstance(event, Statistics) and event.live:
+            yield f"Statistics of validation tokens, taken at {event.location}, are not drawn."
+            break
     if trace.error or is_cut:
         yield "What follows is not drawn."
 
 
-def _offences(trace: Trace) -> frozenset[int]:
-    """The scores whose state their own tokens had changed."""
-    found = set()
-    for meeting in trace.meetings:
-        update = trace.events[meeting.update]
-        assert isinstance(update, Update)
-        if not meeting.is_apart or (update.kind is UpdateKind.DELTA and update.shared_by_batch):
-            found.add(meeting.score)
-    return frozenset(found)
-
-
 def _relevant(trace: Trace, counted: frozenset[int], offences: frozenset[int]) -> Iterator[_Touch]:
+    """The scores to show, and the changes by validation tokens outside the training loop or behind these scores."""
     training = {loop for event in trace.events if _trains_on_training(event) for loop in event.loops}
-    shown = counted | offences if counted else frozenset(event.number for event in trace.scores())
+    reported = frozenset(event.number for event in trace.scores() if not training.intersection(event.loops))
+    shown = counted | offences.intersection(event.number for event in trace.scores()) if counted else reported
+    scores = {event.number: event for event in trace.scores() if event.number in shown}
+    behind = frozenset[int]().union(*(score.influences for score in scores.values()))
     for event in trace.events:
-        if isinstance(event, Update) and validation(event.tokens):
-            yield event
-        elif isinstance(event, Score) and event.reported and event.number in shown:
-            if event.number in counted or not training.intersection(event.loops):
-                yield event
+        if event.number in scores:
+            yield scores[event.number]
+        elif isinstance(event, Update) and validation(event.tokens):
+            matters = event.number in behind or not training.intersection(event.loops)
+            yield from (event,) if matters else ()
+
+
+def _apart(trace: Trace) -> frozenset[int]:
+    """Changes by the earlier positions of a window and scores of its later ones, which are drawn beside each other."""
+    offending = trace.offending()
+    return frozenset(
+        number for meeting in trace.meetings if meeting not in offending for number in (meeting.update, meeting.score)
+    )
 
 
 def _trains_on_training(event: Event) -> bool:
@@ -90,6 +95,7 @@ class _Drawing:
     trace: Trace
     counted: frozenset[int]
     offences: frozenset[int]
+    apart: frozenset[int]
     submitted_label: str | None
 
     def lay(self, events: Sequence[_Touch], depth: int, low: int, high: int) -> Iterator[tuple[_Touch, Step]]:
@@ -115,11 +121,14 @@ class _Drawing:
         later = [event for event in events if event.turns[depth] == 1] or first
         num_chunks = min(_num_chunks(first, depth, high - low), high - low)
         bounds = [low + (high - low) * number // num_chunks for number in range(num_chunks + 1)]
-        for number, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        for number, (start, end) in enumerate(pairwise(bounds)):
             yield from self.lay(later if number else first, depth + 1, start, end)
 
     def _step(self, event: _Touch, low: int, high: int) -> Step:
-        spans = ((low, high),)
+        is_score, middle = isinstance(event, Score), (low + high) // 2
+        if event.number in self.apart:
+            low, high = (middle, high) if is_score else (low, middle)
+        spans: tuple[tuple[int, int], ...] = ((low, high),)
         if isinstance(event, Update):
             text = tell_change(event, self.trace)
             return Step(action=Action.TRAIN, spans=spans, text=text, location=event.location)
@@ -187,25 +196,20 @@ def _num_chunks(events: Sequence[_Touch], depth: int, width: int) -> int:
     """Into how many chunks a loop's share of the stream is cut: fewer where each is cut again."""
     if width < _NUM_POSITIONS:
         return _NUM_INNER
-    inner = {event.loops[depth + 1] for event in events if len(event.loops) > depth + 1}
-    nested = (
-        [event for event in events if len(event.loops) > depth + 1 and event.loops[depth + 1] == loop] for loop in inner
-    )
-    is_cut_again = any(_interleaves(group) and _selects(group[0].loops[depth + 1], group) for group in nested)
+    inner = {loop for event in events for loop in event.loops[depth + 1 :]}
+    parts = ((loop, [event for event in events if loop in event.loops]) for loop in inner)
+    is_cut_again = any(_interleaves(part) and _selects(loop, part) for loop, part in parts)
     return _NUM_OUTER if is_cut_again else _NUM_CHUNKS
 
 
 def _repeats(first: Step, second: Step) -> bool:
-    """Is the second what the first was? Changes of one function to several tables or groups of weights are one step."""
-    if (first.action, first.spans) != (second.action, second.spans):
-        return False
-    if first.location == second.location:
-        return True
-    return first.action is Action.TRAIN and _function(first) == _function(second) is not None
+    """Is the second what the first was? What one function does to the same tokens at several lines is one step."""
+    return _identity(first) == _identity(second)
 
 
-def _function(step: Step) -> tuple[str, str] | None:
-    return (step.location.path, step.location.symbol) if step.location and step.location.symbol else None
+def _identity(step: Step) -> tuple[object, ...]:
+    place = step.location and (step.location.path, step.location.symbol or step.location.line)
+    return step.action, step.spans, place, step.counted, step.offence
 
 
 def _merged(steps: Iterable[Step]) -> list[Step]:
@@ -216,12 +220,5 @@ def _merged(steps: Iterable[Step]) -> list[Step]:
         if before is None or not _repeats(before, step):
             merged.append(step)
         else:
-            merged[-1] = replace(
-                before, counted=before.counted or step.counted, offence=before.offence or step.offence, text=_longer(before, step)
-            )
+            merged[-1] = replace(before, text=max(before.text, step.text, key=len))
     return merged
-
-
-def _longer(first: Step, second: Step) -> str:
-    """Of two texts about one place the one that says more."""
-    return max(first.text, second.text, key=len)

@@ -11,7 +11,9 @@ from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, reported_meetings, steps_of
+from rules.run_facts import trained_in_epochs
 
 
 class MultiEpochReport(Rule):
@@ -51,7 +53,8 @@ class MultiEpochReport(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for reported scores of a later turn of a loop that trains on what it scores."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        found = judge(self, submission, ruleset, _breaches, _passed)
+        yield from confront(self, submission, ruleset, found, trained_in_epochs)
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:

@@ -11,7 +11,9 @@ from auditor.finding import Basis, Evidence, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, reported_meetings, steps_of
+from rules.run_facts import warmed_up
 
 
 class WarmupOnValidation(Rule):
@@ -50,10 +52,12 @@ class WarmupOnValidation(Rule):
         RulesetName.README: Status.VIOLATION,
     }
     required = frozenset({Basis.SOURCE})
+    alternatives = frozenset({Basis.RUN})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for reported scores that read what a step on a fixed piece of the validation stream changed."""
-        yield from judge(self, submission, ruleset, _breaches, _passed)
+        found = judge(self, submission, ruleset, _breaches, _passed)
+        yield from confront(self, submission, ruleset, found, warmed_up)
         if submission.flow is not None:
             yield from _dropped(submission.flow.submitted)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
@@ -10,8 +9,8 @@ from typing import ClassVar
 from auditor.finding import Basis, Confidence, Evidence, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.lookback import LookBack, find_look_backs
-from auditor.source.scopes import Scope
 from auditor.submission.submission import Submission
+from rules.causality.switched_off import is_off
 from rules.flow_facts import remedy_of
 
 
@@ -54,7 +53,7 @@ class CrossDocumentLeak(Rule):
         masked = [mix for mix in found if mix.is_masked]
         for mix in found:
             if not mix.is_masked:
-                live = not _is_off(submission, mix)
+                live = not is_off(submission, mix.scope, mix.node)
                 yield self.finding(
                     ruleset,
                     _sentence(mix, masked, live),
@@ -80,30 +79,3 @@ def _seen(found: tuple[LookBack, ...], masked: list[LookBack]) -> str:
     if not found:
         return "no hidden state is mixed with that of the position before"
     return f"{len(found)} look-backs of one token, {len(masked)} of them stopped at document starts"
-
-
-def _is_off(submission: Submission, mix: LookBack) -> bool:
-    """Is the look-back off in the submitted configuration, by a condition around it or around all objects of its class?"""
-    tree = mix.scope.module.tree
-    assert tree is not None
-    around = {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
-    if _is_skipped(submission, mix.scope, mix.node, around):
-        return True
-    owner = around.get(mix.scope.node) if mix.scope.node else None
-    name = owner.name if isinstance(owner, ast.ClassDef) else None
-    made = [
-        (call, scope) for scope in submission.scopes.all for call in scope.calls if getattr(call.func, "id", "") == name
-    ]
-    return bool(made) and all(_is_skipped(submission, scope, call, around) for call, scope in made)
-
-
-def _is_skipped(submission: Submission, scope: Scope, node: ast.AST, around: Mapping[ast.AST, ast.AST]) -> bool:
-    """Does a condition around a node, as the configuration decides it, leave the node out?"""
-    while (parent := around.get(node)) is not None and not isinstance(parent, ast.FunctionDef):
-        if isinstance(parent, ast.If | ast.IfExp) and node is not parent.test:
-            first = parent.body if isinstance(parent.body, list) else [parent.body]
-            known = submission.configuration.evaluate(parent.test, scope)
-            if known is not None and bool(known.value) is not any(node is inner for inner in first):
-                return True
-        node = parent
-    return False

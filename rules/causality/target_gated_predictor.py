@@ -13,8 +13,10 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, 
 from auditor.source.compiled import find_gates
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, remedy_of, step
 from rules.headline_runs import judged_runs
+from rules.run_facts import corrected_by_token
 
 _WORD_GATES = re.compile(r"\b(?:within|word)_gate=(\d+)")  # does the realised token continue a word, or begin one?
 
@@ -26,10 +28,12 @@ class TargetGatedPredictor(Rule):
     before its token is known. Whether a table has seen the realised token counts as the token.
 
     Detection: a comparison of what a table says under a key with the target (``count > 0``), whose outcome selects or
-    weighs what a reported score is computed from; a choice by a property of the target or by how probable it is; a table
-    over the stream whose entry looks at its own token. Thresholds on context counts and gates on previous tokens are in
-    order. Where compiled code takes part, a condition in a shipped C file that looks at the token of the entry that it
-    writes is for a person to judge, unless the log says how many positions stood behind it.
+    weighs what a reported score is computed from; a choice by a property of the target or by how probable it is; a loss
+    that is multiplied by whether the target was guessed, and a weight that a byte table gives along all bytes of the
+    target; a table over the stream whose entry looks at its own token. Thresholds on context counts, gates on previous
+    tokens and guesses in a normalised tilt are in order. Where compiled code takes part, a condition in a shipped C file
+    that looks at the token of the entry that it writes is for a person to judge, unless the log says how many positions
+    stood behind it.
 
     Limits: of C code only such conditions are read, so a loss that compiled code shapes is never passed; a gate through
     another encoding of the token is not seen.
@@ -51,7 +55,8 @@ class TargetGatedPredictor(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for scores that a test of the realised token shaped."""
-        yield from judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
+        found = judge(self, submission, ruleset, _breaches, _passed, reads_native=False)
+        yield from confront(self, submission, ruleset, found, corrected_by_token)
         scores = submission.flow.submitted.scores() if submission.flow else ()
         if any(score.native for score in scores):
             yield from self._in_compiled_code(submission, ruleset)

@@ -156,7 +156,7 @@ class _SeedSum:
         return f"{self} = {self.low:,} bytes"
 
     def measured(self, num_bytes: int) -> Measurement:
-        """The sum, taken as `num_bytes`, against the cap: its parts where the log tells them, and every count of the code."""
+        """The sum, taken as `num_bytes`, against the cap: its parts where the log tells them, every count of the code."""
         is_exact = self.model.has_code is False and not self.model.slack
         parts = {"weights": self.model.num_bytes, "code": num_bytes - self.model.num_bytes} if is_exact else {}
         return Measurement(

@@ -33,8 +33,8 @@ def percent(share: float) -> str:
 
 def box(start: float, end: float, kind: str, title: str = "", top: str = "15%", height: str = "70%") -> Markup:
     """A box from `start` to `end`, shares of the width."""
-    attributes = {"x": percent(start), "y": top, "width": percent(end - start), "height": height, "class_": f"m-{kind}"}
-    return element("rect", **attributes) if not title else element("g", element("title", title), element("rect", **attributes))
+    drawn = element("rect", x=percent(start), y=top, width=percent(end - start), height=height, class_=f"m-{kind}")
+    return element("g", element("title", title), drawn) if title else drawn
 
 
 def upright(place: float, kind: str) -> Markup:
@@ -48,9 +48,8 @@ def upright(place: float, kind: str) -> Markup:
 def measurements(report: Report) -> Iterator[Measurement]:
     """Every measurement of a report: those of findings first, then of evidence, then of what could not be told."""
     for result in report.results:
-        for statement in (*result.findings, *result.evidence, *result.unestablished):
-            if statement.measurement is not None:
-                yield statement.measurement
+        found = [item.measurement for item in result.findings] + [item.measurement for item in result.evidence]
+        yield from filter(None, found + [item.measurement for item in result.unestablished])
 
 
 def size_bars(report: Report) -> Markup:
@@ -66,8 +65,10 @@ def size_bars(report: Report) -> Markup:
         views.append(near)
     heads = (*names, "total", "against the cap")
     rows = [_size_row(item, cap, views, names) for item in found]
-    caption = f"Bytes against the cap of {cap:,.0f}" + ("; the second column shows one percent around it" if len(views) > 1 else "")
-    return join((_table(caption, [view.title for view in views], heads, rows), _legend(names or ["total"]), _ways(found, cap)))
+    zoomed = "; the second bar of a row shows one percent around it" if len(views) > 1 else ""
+    caption = f"Bytes against the cap of {cap:,.0f}{zoomed}"
+    bars = _table(caption, [view.title for view in views], heads, rows)
+    return join((bars, _legend(names or ["total"]), _ways(found, cap)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _ways(found: Sequence[Measurement], cap: float) -> Markup:
     """What the largest artifact comes to with the code counted in each way that was in use."""
     largest = max(found, key=lambda item: item.observed)
     weights = sum(part.amount for part in largest.parts if part.name != _CODE)
-    if not weights or not largest.beside:
+    if not weights or len(largest.beside) < 2:
         return EMPTY
     rows = [
         _Row(way.name, (), (f"{way.amount:,.0f}", f"{weights + way.amount:,.0f}", _against(weights + way.amount, cap)))

@@ -15,7 +15,13 @@ from auditor.output.html.report import MARKS
 from auditor.output.summary import Row, deciding, verdict_counts
 from auditor.report import Report, ReportSet, Verdict
 
-_COLUMNS = (("Submission", "text"), ("Verdict", "text"), ("val_bpb", "number"), ("Logged as", "text"), ("Because of", "text"))
+_COLUMNS = (
+    ("Submission", "text"),
+    ("Verdict", "text"),
+    ("val_bpb", "number"),
+    ("Logged as", "text"),
+    ("Because of", "text"),
+)
 
 
 def index(reports: ReportSet, rows: Sequence[Row], shown: Sequence[Markup]) -> Markup:

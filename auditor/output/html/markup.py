@@ -32,7 +32,7 @@ def escape(text: str) -> Markup:
 
 
 def element(name: str, /, *children: str, **attributes: Attribute) -> Markup:
-    """An element. Children that are no markup are escaped; of attributes, ``class_`` and ``aria_label`` lose the underscore.
+    """An element. Children that are no markup are escaped; ``class_`` and ``aria_label`` are spelled without underscore.
 
     An attribute that is None or False is left out, True stands without a value.
     """

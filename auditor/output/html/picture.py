@@ -10,13 +10,14 @@ from __future__ import annotations
 from auditor.finding import Basis
 from auditor.output.html.charts import percent
 from auditor.output.html.frames import code
-from auditor.output.html.markup import Markup, element, join
+from auditor.output.html.markup import EMPTY, Markup, element, join
 from auditor.output.html.symbols import OFFENCE, kind, legend
 from auditor.output.summary import listed, place
 from auditor.timeline import Action, Step, Timeline
 
 _VERBS = {Action.SCORE: "score", Action.TRAIN: "train", Action.RESTORE: "restore"}
 _BASES = {Basis.SOURCE: "From the source, followed in the submitted configuration", Basis.RUN: "From a run at toy scale"}
+_MAX_ROWS = 100  # ours: a run may have thousands of steps
 _MAX_NAMED = 6  # ours: steps that are named for one place
 
 
@@ -29,8 +30,10 @@ def picture(timeline: Timeline, own_id: str) -> Markup:
         element("p", f"{basis}. {timeline.caption}", class_="place"),
         id=own_id,
     )
+    left_out = len(timeline.steps) - _MAX_ROWS
+    more = element("p", f"{left_out:,} more steps are not drawn.", class_="place") if left_out > 0 else EMPTY
     marks = legend({kind(step) for step in timeline.steps})
-    return element("figure", caption, marks, _table(timeline, own_id), _places(timeline), class_="picture")
+    return element("figure", caption, marks, _table(timeline, own_id), more, _places(timeline), class_="picture")
 
 
 def _table(timeline: Timeline, own_id: str) -> Markup:
@@ -38,10 +41,8 @@ def _table(timeline: Timeline, own_id: str) -> Markup:
     is_mixed = len(scored) == 2
     heads = ["Step", "What", "First to last validation token", "Line", *(["Submitted"] if is_mixed else [])]
     head = element("tr", *(element("th", word, scope="col") for word in heads))
-    rows = (_row(number, step, timeline, is_mixed) for number, step in enumerate(timeline.steps, start=1))
-    return element(
-        "table", element("thead", head), element("tbody", *rows), class_="timeline", aria_labelledby=own_id
-    )
+    rows = (_row(number, step, timeline, is_mixed) for number, step in enumerate(timeline.steps[:_MAX_ROWS], start=1))
+    return element("table", element("thead", head), element("tbody", *rows), class_="timeline", aria_labelledby=own_id)
 
 
 def _row(number: int, step: Step, timeline: Timeline, is_mixed: bool) -> Markup:

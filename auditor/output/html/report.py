@@ -1,4 +1,4 @@
-"""One report as a page of its own: verdict, where the number comes from, what decides it, the evaluation, sizes, the rest."""
+"""One report as an article: verdict, where the number comes from, what decides it, the evaluation, sizes, the rest."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from auditor.output.summary import (
     not_established,
     notes,
     place,
+    run_sentences,
     said,
     unreadable,
     verdict_reason,
@@ -35,7 +36,7 @@ MARKS: Mapping[str, str] = {
     Verdict.CLEAN: "✓",
     Verdict.ERROR: "!",
 }
-_PLACE = re.compile(r"(\S+:\d+) (.+)")
+_PLACE = re.compile(r"(.+?:\d+) (.+)")
 
 
 def show(report: Report, rules: Mapping[str, Rule], prefix: str) -> Markup:
@@ -60,6 +61,7 @@ class _Article:
         yield self._section("decides", "What decides it", join(map(self._result, deciding(report))))
         yield self._section("evaluation", "The evaluation", self._evaluation())
         yield self._section("size", "Size", size_bars(report))
+        yield self._section("run", "Run", _items(run_sentences(report)))
         yield self._section("notes", "Notes", _items(f"{item.rule_id}: {said(item)}" for item in notes(report)))
         yield self._section("open", "Not established", _named(not_established(report)))
         yield self._section("unread", "Could not be read", _items(unreadable(report)))
@@ -79,7 +81,9 @@ class _Article:
         verdict = element(
             "span", element("span", MARKS[report.verdict], aria_hidden="true"), f" {report.verdict}", class_="verdict"
         )
-        title = element("h1", verdict, " ", element("bdi", name(report)), class_=f"title is-{report.verdict}", tabindex="-1")
+        title = element(
+            "h1", verdict, " ", element("bdi", name(report)), class_=f"title is-{report.verdict}", tabindex="-1"
+        )
         reason = element("p", f"{sentence(verdict_reason(report))}.", class_="lead")
         return element("header", title, reason, self._facts(), class_="head")
 
@@ -120,7 +124,7 @@ class _Article:
             if remedy
         ]
         rule = self.rules.get(result.rule_id)
-        return element("section", *parts, _on_whose_word(rule) if rule and found else EMPTY, class_="result")
+        return element("section", *parts, _on_whose_word(rule, found) if rule and found else EMPTY, class_="result")
 
     # ---- the evaluation ----
 
@@ -146,9 +150,13 @@ def _finding(finding: Finding) -> Markup:
     return element("div", element("p", severity, " ", said(finding)), frames(finding), class_="finding")
 
 
-def _on_whose_word(rule: Rule) -> Markup:
+def _on_whose_word(rule: Rule, found: Sequence[Finding]) -> Markup:
+    """What stands behind a rule, and by which fingerprints its findings can be set aside."""
     asks = element("p", describe(rule).sections["Requirement"])
-    return element("details", element("summary", "What the rule asks, and on whose authority"), asks, _items(authorities(rule)))
+    marks = join((code(mark) for mark in dict.fromkeys(finding.fingerprint for finding in found)), ", ")
+    named = element("p", "Fingerprint: ", marks, class_="place")
+    title = element("summary", "What the rule asks, and on whose authority")
+    return element("details", title, asks, _items(authorities(rule)), named)
 
 
 def _row(result: RuleResult) -> Markup:
@@ -182,7 +190,9 @@ def _story(lines: Sequence[str]) -> Markup:
     if not lines:
         return EMPTY
     told = join(map(_told, lines))
-    return element("details", element("summary", "The same line by line, in program order"), element("ol", told, class_="story"))
+    return element(
+        "details", element("summary", "The same line by line, in program order"), element("ol", told, class_="story")
+    )
 
 
 def _told(line: str) -> Markup:

@@ -15,7 +15,7 @@ LEGEND: Mapping[str, str] = {
     Action.SCORE: "scored before they had any influence",
     Action.TRAIN: "trained on",
     OFFENCE: "scored with a state that they had trained: not allowed",
-    Action.RESTORE: "an earlier state put back",
+    Action.RESTORE: "a state without that training",
 }
 
 
@@ -46,7 +46,9 @@ PATTERNS = element(
 
 def swatch(name: str) -> Markup:
     """A small sample of a mark, for the legend."""
-    return element("svg", element("rect", width="100%", height="100%", class_=f"m-{name}"), class_="swatch", aria_hidden="true")
+    return element(
+        "svg", element("rect", width="100%", height="100%", class_=f"m-{name}"), class_="swatch", aria_hidden="true"
+    )
 
 
 def legend(kinds: set[str]) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-FOREIGN = (str(Path(__file__).parent), "site-packages", "dist-packages", "<frozen", "/torch/")
+FOREIGN = (str(Path(__file__).parent), "site-packages", "dist-packages", "<frozen", "<__array_function__", "/torch/")
 
 
 def is_foreign(filename):

@@ -79,6 +79,10 @@ class Recorder(TorchDispatchMode):
             aten._local_scalar_dense.default: self._read,
         }
 
+    @classmethod
+    def _should_skip_dynamo(cls):
+        return False  # nothing is compiled here; else each operation would go through a compiler's guard
+
     def install(self) -> None:
         """Begin to watch."""
         borders.watch(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ import pytest
 
 from auditor.engine import audit
 from auditor.finding import (
+    Amount,
     Basis,
     Confidence,
     Evidence,
@@ -34,8 +35,14 @@ from auditor.report import (
     Unreadable,
 )
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.run.facts import Chunk, Offence, Reach, RunFacts, RunLine, Via
+from auditor.run.judge import Coverage
+from auditor.run.overrides import Override
+from auditor.run.probes import Comparison
 from auditor.submission.submission import Change, Submission
 from auditor.submission.tree import DirectoryTree
+from auditor.timeline import Action, Timeline
+from auditor.timeline import Step as TimelineStep
 from rules import ALL_RULES
 from rules.limits import RULES_AS_OF
 from tools.lay_out_fixtures import find_cases, lay_out
@@ -127,7 +134,21 @@ class Samples:
             location=line,
             related=((other, message), (code, spoil("written here"))),
             steps=(Step(location=code, text=spoil("the model is written")),),
-            measurement=Measurement(quantity="artifact", observed=16_500_000, limit=16_000_000, unit="bytes"),
+            measurement=Measurement(
+                quantity="artifact",
+                observed=16_500_000,
+                limit=16_000_000,
+                unit="bytes",
+                subject=spoil("seed 1"),
+                parts=(
+                    Amount(name="weights", amount=16_400_000, unit="bytes"),
+                    Amount(name="code", amount=100_000, unit="bytes"),
+                ),
+                beside=(
+                    Amount(name="as shipped", amount=100_000, unit="bytes"),
+                    Amount(name="as a compressed wrapper", amount=30_000, unit="bytes"),
+                ),
+            ),
             remedy=spoil("shrink the model"),
             anchor="seed 1 over the cap",
         )
@@ -157,6 +178,7 @@ class Samples:
                 val_bpb=1.1 + seed / 1000,
                 val_loss=1.9,
                 printable_by_script=True,
+                text=spoil(f"final_roundtrip val_loss:1.9 val_bpb:{1.1 + seed / 1000}"),
             )
             for seed in range(1, lines + 1)
         )
@@ -172,6 +194,23 @@ class Samples:
             lines=carriers,
             explanation=spoil("val_bpb 1.1015 of submission.json:4 (val_bpb) is on train_seed1.log:21"),
             print_site=self.location("train_gpt.py!decoded", 40, symbol=spoil("main")),
+        )
+
+    def timeline(self) -> Timeline:
+        spoil = self.spoil
+        here = self.location("train_gpt.py", 30, symbol=spoil("eval_val"))
+        return Timeline(
+            basis=Basis.SOURCE,
+            num_positions=12,
+            steps=(
+                TimelineStep(
+                    action=Action.SCORE, spans=((0, 4),), text=spoil("scores a chunk"), counted=True, location=here
+                ),
+                TimelineStep(action=Action.TRAIN, spans=((0, 12),), text=spoil("trains on all")),
+                TimelineStep(action=Action.RESTORE, spans=((0, 12),), text=spoil("puts back")),
+                TimelineStep(action=Action.SCORE, spans=((4, 8), (8, 12)), text=spoil("scores the rest"), offence=True),
+            ),
+            caption=spoil("Lengths are nominal."),
         )
 
     def violation(self) -> Report:
@@ -190,6 +229,8 @@ class Samples:
                 self.result("PG201", "oversize-artifact", findings=(self.too_big(),), other_outcomes=strict),
             ),
             unreadable=(Unreadable(path=spoil("model.bin"), reason=spoil("too large")),),
+            story=(spoil("In order:"), f"    {spoil('train_gpt.py:30 eval_val: scores')}"),
+            timelines=(self.timeline(),),
         )
 
     def evidence(self) -> Evidence:
@@ -202,6 +243,65 @@ class Samples:
             submission=self.submission("records/track_10min_16mb/2026-04-16_Odd"),
             headline=self.headline("single", lines=1),
             results=(self.result("PG001", "foreign-log", findings=(self.warning(),)),),
+            run=self.run(),
+        )
+
+    def run(self) -> RunFacts:
+        """One of each kind of fact that a run can tell."""
+        spoil = self.spoil
+        place = self.location("train_gpt.py", 31, symbol=spoil("adapt"))
+        offence = Offence(num_positions=90, first=1, via=Via.PARAMETERS, how=spoil("SGD.step"), place=place, again=False)
+        chunk = Chunk(
+            first=1,
+            last=50,
+            num_positions=50,
+            num_scored_before=50,
+            with_gradient=True,
+            num_updates=3,
+            scored_at=7,
+            trained_at=9,
+        )
+        line = RunLine(
+            label=spoil("final_ttt"),
+            text=spoil("final_ttt val_loss:6.9 val_bpb:2.2"),
+            at=40,
+            val_bpb=2.2,
+            is_headline=True,
+            is_reconciled=True,
+            recomputed_bpb=2.2,
+            num_bytes=400,
+            coverage=Coverage(num_once=90, num_repeated=2, num_missing=7, first_missing=93),
+            chunks=(chunk,),
+        )
+        lost = RunLine(
+            label=spoil("mixed"),
+            text=spoil("mixed bpb 1"),
+            at=60,
+            val_bpb=1,
+            is_headline=False,
+            is_reconciled=False,
+            byte_ratio=1.2,
+        )
+        step = TimelineStep(action=Action.TRAIN, spans=((1, 51),), text=spoil("3 backward passes"), location=place)
+        compared = Comparison(cut=0.5, text=line.text, num_compared=40, num_changed=3, first_changed=2, largest_change=0.1)
+        return RunFacts(
+            script=spoil("train_gpt.py"),
+            failure=None,
+            overrides=(Override(name="ITERATIONS", value="2", submitted=spoil("20000"), why="toy size"),),
+            isolation="none but the limits",
+            seconds=12.0,
+            cpu_seconds=9.0,
+            left_out=(spoil("model.bin"),),
+            num_positions=100,
+            num_located=200,
+            lines=(line, replace(line, label=spoil("bad"), chunks=(), offences=(offence,), is_headline=False), lost),
+            num_trained_validation=90,
+            num_trained_unlocated=4,
+            num_discarded=5,
+            training_reads=(spoil("fineweb_train_000000.bin"),),
+            connections=(Reach(what=spoil("socket.connect: x"), after_scoring=True),),
+            comparisons=(compared, Comparison(cut=0.0, text=line.text, probe="bound", problem=spoil("the second run: x"))),
+            timeline=Timeline(basis=Basis.RUN, num_positions=100, steps=(step,), caption="recorded"),
         )
 
     def clean(self) -> Report:
