@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from auditor.events import Report
 from auditor.finding import Location
 from auditor.headline import Headline
@@ -16,10 +18,11 @@ def label_of(event: Report) -> str:
 
 
 def prints(event: Report, label: str | None, site: Location | None) -> bool:
-    """Is this the print with that label, or the one that stands at `site` and has no fixed label?"""
-    if label and label_of(event) == label:
+    """Is it the print with that label (computed parts, ``..``, are left open), or one at `site` without a fixed label?"""
+    word = label_of(event)
+    if label and (word.partition(":")[0] == label or re.fullmatch(re.escape(word).replace(r"\.\.", ".+"), label)):
         return True
-    if site is None or site.line is None or event.location.line is None or event.label[:2] != "..":
+    if site is None or site.line is None or event.location.line is None or ".." not in word:
         return False
     return site.path == event.location.path and abs(site.line - event.location.line) <= _NEAR_LINES
 
