@@ -4,7 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 REPO ?= $(PGOLF_CORPUS)
 
-.PHONY: demo test check types lint docs docs-site bench corpus clean
+.PHONY: demo browser test check types lint docs docs-site bench corpus run-fixtures clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -14,7 +14,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed  ## data, two short seeds, their record, its audit, and the audit of a submission that cheats
 	$(PY) cli.py demo
 
-test: check  ## static checks, then every test that needs no corpus
+browser: $(VENV)/.installed  ## fetch a headless Chromium for the tests of the HTML report, unless there is one
+	$(PY) -m tools.get_browser
+
+test: check browser  ## static checks, then every test that needs no corpus
 	$(PY) -m pytest -q -n 2
 
 check: lint types  ## style, types, import direction, generated pages
@@ -37,6 +40,9 @@ docs-site: docs  ## the pages of docs/ as a site in build/site; a link to a page
 
 corpus: $(VENV)/.installed  ## tests over real submissions: make corpus REPO=path/to/parameter-golf.git
 	PGOLF_CORPUS="$(REPO)" $(PY) -m pytest -q -m corpus
+
+run-fixtures: $(VENV)/.installed  ## run every fixture that is a script, and hold what the run says against what it expects
+	OMP_NUM_THREADS=1 $(PY) -m tools.run_fixtures
 
 bench: $(VENV)/.installed  ## the corpus table: make bench REPO=path/to/parameter-golf.git
 	$(PY) -m bench.corpus --repo "$(REPO)"

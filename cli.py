@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from trainer.command import add_eval_parser, add_train_parser
 from trainer.data_command import add_data_parser
 from trainer.demo import add_demo_parser
+from trainer.pack_command import add_pack_parser
 from trainer.record import add_record_parser
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "sarif", "markdown", "github", "html")
 RULESETS = ("practice", "readme")
 FAIL_ON = ("violation", "review", "open")
+PROBES = ("suffix", "target", "bound", "artifact")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     add_data_parser(commands)
     add_record_parser(commands, _compare)
     add_demo_parser(commands)
+    add_pack_parser(commands)
     completion = commands.add_parser("completion", help="print a shell's completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     completion.set_defaults(run=_completion)
@@ -113,6 +116,7 @@ def _add_run(audit: argparse.ArgumentParser) -> None:
 def _add_run_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--run-python", type=Path, metavar="PATH", help="a Python that has torch, numpy and sentencepiece")
     group.add_argument("--run-timeout", type=_seconds, metavar="SECONDS", help="wall time for each run of the script (600)")
+    group.add_argument("--run-probes", nargs="+", choices=(*PROBES, "none"), help="usually suffix, target and bound")
     group.add_argument("--keep-run", type=Path, metavar="DIR", help="keep its log, its events and what they showed there")
 
 
@@ -235,7 +239,11 @@ def _run_options(arguments: argparse.Namespace) -> RunOptions:
     python = arguments.run_python or Path(sys.executable)
     check_python(python)
     options = RunOptions(python=python, keep=arguments.keep_run)
-    return replace(options, seconds=arguments.run_timeout) if arguments.run_timeout is not None else options
+    if arguments.run_timeout is not None:
+        options = replace(options, seconds=arguments.run_timeout)
+    if arguments.run_probes is not None:
+        options = replace(options, probes=tuple(kind for kind in arguments.run_probes if kind != "none"))
+    return options
 
 
 def _run_trace(arguments: argparse.Namespace) -> int:

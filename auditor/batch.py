@@ -154,8 +154,8 @@ def _shortly(words: Sequence[str]) -> str:
 class Auditor:
     """The rules to ask and the ruleset to ask them under. `keep_empty`: what holds no submission gets an error report.
 
-    `explain_flow`: reports tell the evaluation as a story; `timelines`: they hold what a picture of it is drawn from. `run`:
-    how submissions are run; None: they are not.
+    `explain_flow`: reports tell the evaluation as a story; `timelines`: they hold what a picture of it is drawn from.
+    `run`: how submissions are run; None: they are not.
     """
 
     rules: Sequence[Rule]

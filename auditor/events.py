@@ -130,15 +130,18 @@ class Update(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup(Event):
-    """A table was asked under a key; `by_target` says that the key depends on the token being predicted.
+    """A table was asked under a key; `by_target` says that the key depends on the token being predicted,
+    `hashed` that this token (or, without it, the context) went through bit operations on the way into the key.
 
-    `picked`: it was asked for many tokens, the realised one's entry was taken, and nothing summed the entries up.
+    `picked`: it was asked for many tokens, the realised one's entry was taken, and nothing summed the entries up;
+    `over_alphabet` then says that every token of the alphabet was hashed with the context, so that they share buckets.
     """
 
     table: str
     key: frozenset[Region]
     by_target: bool
     hashed: bool
+    over_alphabet: bool = False
     picked: bool = False
 
 
@@ -184,12 +187,16 @@ class Read(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write(Event):
-    """A file was written; `tokens` and `influences` are what the written weights depend on."""
+    """A file was written; `tokens` and `influences` are what the written weights depend on.
+
+    `in_memory`: it was written into a buffer, which some scripts size and read back without ever writing a file.
+    """
 
     path: str
     weights: bool
     tokens: frozenset[Region] = frozenset()
     influences: frozenset[int] = frozenset()
+    in_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +235,12 @@ def roles_of(regions: Iterable[Region]) -> set[Role]:
 def validation(regions: Iterable[Region]) -> frozenset[Region]:
     """The regions of the validation split among `regions`."""
     return frozenset(region for region in regions if region.role is Role.VALIDATION)
+
+
+def holds_target(key: Iterable[Region]) -> bool:
+    """Is the token being predicted in a key: a target, or one position beside others that lie behind it?"""
+    views = {region.view for region in validation(key)}
+    return View.TARGET in views or {View.STREAM, View.INPUT} <= views
 
 
 def overlap(first: Region, second: Region, active: Iterable[int]) -> bool:

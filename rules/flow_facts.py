@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from auditor.events import Event, Report, Score, Update
+from auditor.events import Event, Report, Score, Update, Write
 from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Severity, Statement, Step, Unestablished
 from auditor.rule import Rule, Ruleset, Status
 from auditor.source.flow.analysis import Flow, Trace
-from auditor.source.flow.recorder import Meeting
+from auditor.source.flow.record import Meeting
 from auditor.source.reach import label_of, prints, submitted_scores
 from auditor.submission.submission import Submission
 
@@ -76,8 +76,12 @@ def established(submission: Submission, flow: Flow, message: str | None) -> Iter
     elif not scores:
         yield Unestablished(message="no score of validation tokens that is printed was found in the source")
     elif message is None:
-        yield Unestablished(message="no file into which the weights are written was found in the source")
-    elif script is not None and any(line.printable is False for line in submission.headline.lines):
+        yield Unestablished(message="no place where the weights are written was found in the source")
+    elif (
+        script is not None
+        and not submission.evaluator
+        and any(line.printable is False for line in submission.headline.lines)
+    ):
         yield Unestablished(message=f"the submitted number is on a line that {script.path} does not print")
     elif script is not None and script.missing:
         yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
@@ -170,6 +174,10 @@ def effect_on_headline(submission: Submission, trace: Trace, scores: frozenset[i
     site = lines[0].print_site
     if any(prints(event, label, site) for event in affected):
         return f"the submitted number (`{label}`) is affected"
+    if lines[0].printable is False:
+        return (
+            f"it reaches {told or 'no print'}; the submitted number (`{label}`) is on a line that the script cannot print"
+        )
     return f"the submitted number (`{label}`) is not among the prints that it reaches ({told or 'none'})"
 
 
@@ -188,6 +196,12 @@ def way_to(event: Event, other: Event) -> Location:
     while shared < min(len(event.calls), len(other.calls)) and event.calls[shared] == other.calls[shared]:
         shared += 1
     return event.calls[shared] if shared < len(event.calls) else event.location
+
+
+def artifact_writes(trace: Trace) -> list[Write]:
+    """Where weights are written into a file; into a buffer, if no file is written."""
+    writes = [event for event in trace.events if isinstance(event, Write) and event.weights]
+    return [write for write in writes if not write.in_memory] or writes
 
 
 def step(event: Event, text: str) -> Step:

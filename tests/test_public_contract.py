@@ -75,6 +75,7 @@ COMMANDS = {
         "--no-run",
         "--run-python",
         "--run-timeout",
+        "--run-probes",
         "--keep-run",
         "--format",
         "--output",
@@ -82,7 +83,7 @@ COMMANDS = {
         "--explain-flow",
         "--jobs",
     },
-    "run-trace": {"--help", "--repo", "--pr", "--run-python", "--run-timeout", "--keep-run"},
+    "run-trace": {"--help", "--repo", "--pr", "--run-python", "--run-timeout", "--run-probes", "--keep-run"},
     "rules": {"--help", "--ruleset"},
     "explain": {"--help"},
     "train": {"--help", "--preset", "--set", "--settings", "--resume", "--overwrite", "--quiet"},
@@ -101,6 +102,7 @@ COMMANDS = {
         "--records",
     },
     "demo": {"--help", "--output"},
+    "pack": {"--help", "--preset", "--run", "--set", "--output", "--readable", "--self-extracting"},
     "completion": {"--help"},
 }
 
@@ -120,10 +122,12 @@ def test_commands_and_options() -> None:
 
 def test_choices_of_the_command_line_are_those_of_the_code() -> None:
     from auditor.output import FORMATS
+    from auditor.run.probes import KINDS
 
     assert tuple(RulesetName) == cli.RULESETS
     assert tuple(FailOn) == cli.FAIL_ON
     assert FORMATS == cli.FORMATS
+    assert KINDS == cli.PROBES
 
 
 def test_words_of_outcomes_and_verdicts() -> None:

@@ -49,7 +49,7 @@ def _initialise_matrix(name: str, weight_OI: Tensor, config: ModelConfig, genera
 
 
 def _initialise_embedding(name: str, weight: Tensor, config: ModelConfig, generator: torch.Generator) -> None:
-    if name == "bigram.embed":
+    if config.bigram_buckets and name == "bigram.embed":
         weight.zero_()  # its projection is not zero, so that it learns from the first step
         return
     weight.normal_(0.0, config.embedding_init_std if config.tie_embeddings else 1.0, generator=generator)

@@ -21,7 +21,7 @@ import torch
 
 from trainer.artifact import SavedArtifact
 from trainer.checkpoint import Checkpoints
-from trainer.config import Config, from_dict
+from trainer.config import Config, from_dict, to_dict
 from trainer.data import (
     TrainLoader,
     TrainShards,
@@ -40,6 +40,7 @@ from trainer.files import write_atomically
 from trainer.log import RULE, LineLog, Log, silent, versions
 from trainer.model import GPT, count_parameters
 from trainer.pack import pack
+from trainer.pack_command import ARTIFACT_NAME, CONFIG_NAME
 from trainer.plot import write_curves
 from trainer.prepare import TOKENIZER
 from trainer.record import SCRIPT_NAME, About, read_log, render_readme, render_submission
@@ -55,7 +56,6 @@ NON_RECORD_TRACK = "non_record_16mb"
 CHECKPOINT_FOLDER = "checkpoints"
 LOG_NAME = "train.log"
 EVENTS_NAME = "events.jsonl"
-ARTIFACT_NAME = "final_model.pgolf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,10 +212,11 @@ def _run(config: Config, device: torch.device, *, resume_from: dict[str, Any] | 
 
 
 def _pack_script(folder: Path, config: Config, log: Log) -> int:
-    """Put the script of this run into its folder; returns the bytes of code that count.
+    """Put the settings of this run and its script into its folder; returns the bytes of code that count.
 
     Where no script can be made, all modules of the trainer count.
     """
+    write_atomically(folder / CONFIG_NAME, (json.dumps(to_dict(config), indent=2) + "\n").encode())
     try:
         script = pack(config).plain
     except ValueError as error:

@@ -1,9 +1,9 @@
 """The run of a packed script: what `pgolf train` does, without what only a person at a terminal needs.
 
-`pgolf pack` makes one file of this module and whatever it needs of the others, with the settings of a run as the defaults of
-`Config`. So this module holds nothing that the pipeline does not do in the same order; it leaves out what the pipeline adds:
-resuming, checkpoints, events, the progress bar, the loss curve and the record. Files go where the contest's reference puts
-them: the log into logs/, the artifact beside it.
+`pgolf pack` makes one file of this module and whatever it needs of the others, with the settings of a run as the defaults
+of `Config`. So this module holds nothing that the pipeline does not do in the same order; it leaves out what the pipeline
+adds: resuming, checkpoints, events, the progress bar, the loss curve and the record. Files go where the contest's reference
+puts them: the log into logs/, the artifact beside it.
 """
 
 from __future__ import annotations

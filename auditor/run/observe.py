@@ -19,7 +19,7 @@ from pathlib import Path
 from auditor.run.facts import RunFacts, RunLine
 from auditor.run.judge import Judgement, ScoreLine, judge
 from auditor.run.lines import Lines
-from auditor.run.probes import CUTS, KINDS, Comparison, probe
+from auditor.run.probes import CUTS, Comparison, probe
 from auditor.run.runner import Limits, Outcome
 from auditor.run.sequence import Picture, Sources, draw
 from auditor.run.session import Session, open_session
@@ -28,6 +28,8 @@ from auditor.submission.submission import Submission
 _NEEDED_MODULES = ("torch", "numpy", "sentencepiece")
 _MISSING_MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'")
 _NO_TIME = "did not end within"
+
+USUAL_PROBES = ("suffix", "target", "bound")  # the fourth, artifact, costs two runs more
 
 Phase = Callable[[str], None]
 
@@ -43,7 +45,7 @@ class RunOptions:
     seconds: float = Limits().seconds
     keep: Path | None = None
     cuts: Sequence[float] = CUTS
-    probes: Sequence[str] = KINDS
+    probes: Sequence[str] = USUAL_PROBES
 
 
 def check_python(python: Path) -> None:
@@ -120,6 +122,7 @@ def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Line
         headline=None if headline is None else _first(told, headline),
         sources=sources,
         size=lines.size,
+        excused=lines.beginnings(),
     )
     return RunFacts(
         script=sources.script,

@@ -26,6 +26,7 @@ from auditor.source.config.library import BINARY, RAISES
 from auditor.source.config.statements import Flow, Interpreter
 from auditor.source.config.syntax import as_read
 from auditor.source.config.values import Function, Namespace, Value, iterated, truth, unknown
+from auditor.source.parse import lines_of, walk
 from auditor.source.scopes import Definition, Scope, Scopes, argument_of
 from auditor.submission.script import Script
 
@@ -169,14 +170,14 @@ class _Trial(Interpreter):
 
     def _mentions(self, scope: Scope) -> bool:
         first, last = getattr(scope.node, "lineno", 1), getattr(scope.node, "end_lineno", 0)
-        text = "\n".join(scope.module.source.splitlines()[first - 1 : last])
+        text = "\n".join(lines_of(scope.module.source)[first - 1 : last])
         return re.search(rf"\b(?:{'|'.join(map(re.escape, self.names))})\b", text) is not None
 
     def _name_tables(self, tables: object, builder: Scope, scopes: Scopes) -> None:
         """Under which names the builder's result, or a part of it, is known anywhere: variables, attributes, parameters."""
         for scope in scopes.all:
             if scope.node is None and scope.module.tree is not None:
-                for node in ast.walk(scope.module.tree):
+                for node in walk(scope.module.tree):
                     if isinstance(node, ast.Assign) and _calls(node.value, builder.name):
                         for target in node.targets:
                             self._bind(target, tables)

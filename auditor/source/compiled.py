@@ -1,18 +1,25 @@
-"""Where shipped C code lets a property of a token decide what it writes for that token.
+"""What is read of C code: where it lets a property of a token decide what it writes for that token, and where it
+divides a token's loss over a count.
 
 A loop over positions reads ``tokens[i]`` (or a variable that holds it), asks an array what kind of token it is, and
 writes ``out[i]`` under a condition on the answer. Each loop is read on its own, by its text, with comments blanked; what
 is written before the condition or after it is no matter. Not covered: properties passed to functions, conditions that
-leave the turn, code that is held in a string, and whether the output is used.
+leave the turn, and whether the output is used.
+
+A byte mixture begins with ``loss[i] / count`` (or the root of ``p[i]``) in a loop over tokens, in a source that takes
+exponentials and logarithms; this is looked for in shipped files and in C code that a Python string holds.
 """
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from auditor.finding import Location
+from auditor.source.parse import walk
 from auditor.submission.errors import SubmissionError
+from auditor.submission.script import Module
 from auditor.submission.tree import FileTree
 
 SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu")
@@ -25,6 +32,38 @@ _IF = re.compile(r"\bif\s*\(")
 def find_gates(files: FileTree) -> tuple[Location, ...]:
     """The conditions in shipped C files under which an entry is written that depend on the token of that entry."""
     return tuple(gate for path in files.paths() if path.endswith(SOURCES) for gate in _gates_in(path, _text(files, path)))
+
+
+def find_spreads(files: FileTree, modules: Iterable[Module]) -> tuple[Location, ...]:
+    """Where C code, shipped or held in a string, divides a token's loss or probability over a count, and mixes it."""
+    sources = [(path, 1, _text(files, path)) for path in files.paths() if path.endswith(SOURCES)]
+    sources += [
+        (module.source_path, node.lineno, node.value)
+        for module in modules
+        if module.tree is not None
+        for node in walk(module.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _LOOP.search(node.value)
+    ]
+    return tuple(spread for path, first_line, text in sources for spread in _spreads_in(path, first_line, text))
+
+
+def _spreads_in(path: str, first_line: int, source: str) -> Iterator[Location]:
+    text = _COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), source)
+    if not (re.search(r"\bexpf?\s*\(", text) and re.search(r"\blogf?\s*\(", text)):
+        return
+    for loop in _LOOP.finditer(text):
+        body = text[loop.end() : _closing(text, loop.end() - 1, "{}")]
+        here = rf"\b({'|'.join(_float_arrays(text)) or '$'})\s*\[\s*{loop[1]}\s*\]"
+        for spread in re.finditer(rf"{here}\s*/(?!/)|\bpowf?\s*\(\s*{here}\s*,[^;]*/", body):
+            line = text.count("\n", 0, loop.end() + spread.start())
+            snippet = source.split("\n")[line].strip()
+            at = max(snippet.find(spread[0]) - 40, 0)
+            yield Location(path=path, line=first_line + line, snippet=snippet[at : at + 160])
+
+
+def _float_arrays(text: str) -> list[str]:
+    """The names of arrays of floating-point numbers that the functions of a C source are given."""
+    return sorted(set(re.findall(r"\b(?:double|float)\s*\*\s*(?:__restrict(?:__)?\s*|restrict\s+)?(\w+)\s*[,)]", text)))
 
 
 def _text(files: FileTree, path: str) -> str:

@@ -13,9 +13,9 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from auditor.finding import Location
+from auditor.source.parse import lines_of
 from auditor.source.scopes import Scope, Scopes
 
 _SHIFTS = re.compile(r":\s*-1\b|\broll\(")
@@ -62,12 +62,7 @@ def find_look_backs(scopes: Scopes) -> tuple[LookBack, ...]:
 
 
 def _text(scope: Scope, node: ast.FunctionDef) -> str:
-    return "\n".join(_lines(scope.module.source)[node.lineno - 1 : node.end_lineno])
-
-
-@lru_cache(maxsize=8)
-def _lines(source: str) -> tuple[str, ...]:
-    return tuple(source.splitlines())
+    return "\n".join(lines_of(scope.module.source)[node.lineno - 1 : node.end_lineno])
 
 
 @dataclass(slots=True)
@@ -192,7 +187,7 @@ class _Reader:
 
     def _note(self, node: ast.AST, name: str, masked: bool) -> None:
         line = getattr(node, "lineno", None)
-        snippet = _lines(self.scope.module.source)[line - 1].strip()[:160] if line else None
+        snippet = lines_of(self.scope.module.source)[line - 1].strip()[:160] if line else None
         place = Location(path=self.scope.module.source_path, line=line, symbol=self.scope.name, snippet=snippet)
         self.found.append(LookBack(place, self.scope, node, name, masked))
 

@@ -12,7 +12,8 @@ import ast
 import io
 import tokenize
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
+from functools import lru_cache
 
 from auditor.source.requote import requote
 
@@ -58,20 +59,38 @@ def _parse(source: str) -> tuple[ast.Module | None, str | None]:
     return tree, None
 
 
+@lru_cache(maxsize=32)
+def lines_of(source: str) -> tuple[str, ...]:
+    """The lines of a source as a syntax tree counts them."""
+    return tuple(source.split("\n"))
+
+
 def _is_deep(tree: ast.Module) -> bool:
     level: list[ast.AST] = [tree]
     for _ in range(MAX_DEPTH):
-        level = [child for node in level for value in vars(node).values() for child in _nodes(value)]
+        level = [child for node in level for child in children(node)]
         if not level:
             return False
     return True
 
 
-def _nodes(value: object) -> Sequence[ast.AST]:
-    """The nodes in a field's value; several times faster than `ast.iter_child_nodes`, and run over every tree."""
-    if isinstance(value, list):
-        return [each for each in value if isinstance(each, ast.AST)]
-    return (value,) if isinstance(value, ast.AST) else ()
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below, in source order; several times faster than `ast.iter_child_nodes`, and run over every tree."""
+    found: list[ast.AST] = []
+    for value in vars(node).values():
+        if isinstance(value, ast.AST):
+            found.append(value)
+        elif isinstance(value, list):
+            found += [each for each in value if isinstance(each, ast.AST)]
+    return found
+
+
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and all below it, level by level as `ast.walk` gives them, several times faster."""
+    level = [node]
+    while level:
+        yield from level
+        level = [child for above in level for child in children(above)]
 
 
 def _may_be_newer(source: str) -> bool:

@@ -14,13 +14,17 @@ _NEAR_LINES = 3  # ours: a print that is put together over a few lines
 
 def label_of(event: Report) -> str:
     """The first word of what is printed."""
-    return event.label.split(" ", 1)[0].rstrip(":")
+    return _first_word(event.label)
+
+
+def _first_word(text: str) -> str:
+    return text.split(" ", 1)[0].rstrip(":")
 
 
 def prints(event: Report, label: str | None, site: Location | None) -> bool:
     """Is it the print with that label (computed parts, ``..``, are left open), or one at `site` without a fixed label?"""
-    word = label_of(event)
-    if label and (word.partition(":")[0] == label or re.fullmatch(re.escape(word).replace(r"\.\.", ".+"), label)):
+    word, known = label_of(event), _first_word(label or "")
+    if known and (word.partition(":")[0] == known or re.fullmatch(re.escape(word).replace(r"\.\.", ".+"), known)):
         return True
     if site is None or site.line is None or event.location.line is None or ".." not in word:
         return False

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
+from auditor.source.parse import walk
 from auditor.submission.script import Module, Script
 
 _LIBRARIES = frozenset(["torch", "np", "numpy", "math", "F", "nn", "dist", "os", "sys", "time", "json", "random"])
@@ -317,7 +318,7 @@ class _Collector(ast.NodeVisitor):
 
 
 def _names(target: ast.expr) -> Iterator[str]:
-    return (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
+    return (node.id for node in walk(target) if isinstance(node, ast.Name))
 
 
 def _defaults(arguments: ast.arguments) -> dict[str, ast.expr]:

@@ -1,8 +1,8 @@
 """The evaluation as an ordered story: what is read, trained, written, scored and printed, line by line.
 
-One line per place, in program order, indented by the loops around it. A score says whose changes its state carries; a
-change under the influence of validation tokens says whether these had been scored before. What only another setting
-reaches follows at the end, with the switches that keep it off.
+One line per place, in program order, under the first lines of the loops around it. A score says whose changes its state
+carries; a change under the influence of validation tokens says whether these had been scored before. What only another
+setting reaches follows at the end, with the switches that keep it off.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from auditor.events import (
     roles_of,
     validation,
 )
+from auditor.finding import Location
 from auditor.source.flow.analysis import Flow, Trace
 
 _WIDTH = 60
@@ -48,6 +49,7 @@ def tell(flow: Flow) -> str:
 
 def _told(trace: Trace) -> Iterator[str]:
     seen: set[tuple[str, str, int | None, str]] = set()
+    open_loops: list[Location] = []
     for event in trace.events:
         text = _sentence(event, trace)
         label = event.label if isinstance(event, Report) else event.what if isinstance(event, Read) else ""
@@ -57,7 +59,19 @@ def _told(trace: Trace) -> Iterator[str]:
         if key in seen:
             text = f"in later turns: {text}"
         seen.add(key)
+        yield from _headings(event, trace, open_loops)
         yield _line(event, text)
+
+
+def _headings(event: Event, trace: Trace, open_loops: list[Location]) -> Iterator[str]:
+    """The first lines of the loops around an event that were not open before; `open_loops` then are those around it."""
+    around = [trace.headings[number] for number in event.loops if number in trace.headings]
+    shared = 0
+    while shared < min(len(around), len(open_loops)) and around[shared][0] == open_loops[shared]:
+        shared += 1
+    for depth, (place, text) in enumerate(around[shared:], start=shared + 1):
+        yield f"{'  ' * depth}{place.path}:{place.line} {place.symbol}: {text}:"
+    open_loops[:] = [place for place, _ in around]
 
 
 def _is_news(event: Event, trace: Trace) -> bool:
@@ -87,7 +101,7 @@ def _sentence(event: Event, trace: Trace) -> str | None:
     match event:
         case Read():
             return f"reads {event.role} from {event.what}"
-        case Write() if event.weights:
+        case Write() if event.weights and not event.in_memory:
             marks = " that depend on validation tokens" if _depends(event, trace) else ""
             return f"writes weights{marks} to {event.path}"
         case Update():
@@ -96,7 +110,8 @@ def _sentence(event: Event, trace: Trace) -> str | None:
             return tell_score(event, trace)
         case Lookup():
             key = "the context and the target" if event.by_target else "the context"
-            return f"asks table {event.table} under {key}"
+            named = "a table" if event.table == "table" else f"table {event.table}"
+            return f"asks {named} under {key}"
         case Gate() if any(event.number in score.gates for score in trace.scores()):
             return f"decides by the realised token: {event.text}"
         case Report() if event.is_metric:
@@ -110,12 +125,15 @@ def _sentence(event: Event, trace: Trace) -> str | None:
 def tell_change(update: Update, trace: Trace) -> str:
     """What changes, with which tokens, and whether these had been scored before."""
     verb = {UpdateKind.PARAMETERS: "trains", UpdateKind.DELTA: "fits", UpdateKind.TABLE: "fills"}[update.kind]
-    what = ", ".join(update.states)
+    what = ", ".join("a table" if name == "table" else name for name in update.states)
     told = f"{verb} {what} ({update.how}) with {_tokens(update.tokens)}"
     if not validation(update.tokens):
         return told
     lines = sorted({line for number in update.scored_by if (line := trace.events[number].location.line)})
-    return f"{told}, scored before at line {', '.join(map(str, lines))}" if lines else f"{told}, not scored before"
+    if lines:
+        return f"{told}, scored before at line {', '.join(map(str, lines))}"
+    is_read = any(update.number in score.influences for score in trace.scores())
+    return f"{told}, not scored before{'' if is_read else '; no printed score reads the result'}"
 
 
 def tell_score(score: Score, trace: Trace) -> str:
@@ -127,7 +145,7 @@ def tell_score(score: Score, trace: Trace) -> str:
         told += f", which the same tokens changed at line {', '.join(map(str, places))}"
     elif any(validation(_update(trace, number).tokens) for number in score.influences):
         told += ", changed by other validation tokens before"
-    return told if score.reported else f"{told} (not reported)"
+    return told if score.reported else f"{told} (not printed)"
 
 
 def _update(trace: Trace, number: int) -> Update:

@@ -14,6 +14,7 @@ import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from auditor.source.parse import walk
 from auditor.source.scopes import Binding, Definition, Scope, Scopes, argument_of
 from auditor.source.templates import (
     ANYTHING,
@@ -292,7 +293,7 @@ def _spec_parts(spec: ast.expr) -> list[ast.expr]:
 
 
 def _mentions(node: ast.expr, name: str) -> bool:
-    return any(isinstance(inner, ast.Name) and inner.id == name for inner in ast.walk(node))
+    return any(isinstance(inner, ast.Name) and inner.id == name for inner in walk(node))
 
 
 def _product(pieces: Sequence[Alternatives]) -> Alternatives:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from auditor.source.parse import decode_source, parse_source
+from auditor.source.parse import decode_source, parse_source, walk
 from auditor.submission.decoders import DecodeError
 from auditor.submission.folding import Folder, ReadFile, Symbol, UnfoldableError, Value
 from auditor.submission.script import Layer
@@ -99,7 +99,7 @@ class _Wrapper:
 
     def _statement(self, statement: ast.stmt) -> Layer | None:
         if isinstance(statement, _SIMPLE):
-            for node in ast.walk(statement):
+            for node in walk(statement):
                 if isinstance(node, ast.Call) and (layer := self._layer(node)):
                     return layer
         self._bind(statement)

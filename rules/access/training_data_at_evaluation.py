@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.events import Event, Read, Role, Update, Write, roles_of, validation
+from auditor.events import Event, Read, Role, Update, roles_of, validation
 from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.confront import confront
-from rules.flow_facts import Breach, judge, step, way_to
+from rules.flow_facts import Breach, artifact_writes, judge, step, way_to
 from rules.run_facts import training_data_late
 
 
@@ -105,7 +105,7 @@ def _is_in_doubt(event: Event) -> bool:
 def _begin_of_evaluation(trace: Trace) -> Event | None:
     """The last time that weights are written before a score is reported."""
     scores = trace.scores()
-    writes = [e for e in trace.events if isinstance(e, Write) and e.weights and scores and e.number < scores[-1].number]
+    writes = [write for write in artifact_writes(trace) if scores and write.number < scores[-1].number]
     return writes[-1] if writes else None
 
 

@@ -13,7 +13,7 @@ from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.access.stated_validation import stated_validation_use
 from rules.confront import confront
-from rules.flow_facts import Breach, judge, remedy_of, step, way_to
+from rules.flow_facts import Breach, artifact_writes, judge, remedy_of, step, way_to
 from rules.run_facts import trained_at_all
 
 
@@ -65,8 +65,8 @@ class ValidationInTraining(Rule):
 
 def _breaches(trace: Trace) -> Iterator[Breach]:
     scores = trace.scores()
-    for write in trace.events:
-        if isinstance(write, Write) and write.weights and any(score.number > write.number for score in scores):
+    for write in artifact_writes(trace):
+        if any(score.number > write.number for score in scores):
             updates = [
                 e for n in sorted(write.influences) if isinstance(e := trace.events[n], Update) and validation(e.tokens)
             ]
@@ -122,6 +122,6 @@ def _written(write: Write) -> Step:
 
 def _passed(trace: Trace) -> str | None:
     """What was established about a trace without a breach; None if no file of weights is written."""
-    writes = [e for e in trace.events if isinstance(e, Write) and e.weights]
+    writes = artifact_writes(trace)
     places = sorted({f"{e.location.path}:{e.location.line}" for e in writes})
     return f"weights are written without influence of validation tokens ({', '.join(places)})" if writes else None

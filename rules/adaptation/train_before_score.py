@@ -88,7 +88,11 @@ def _passed(trace: Trace) -> str:
 def _score_first(submission: Submission, trace: Trace) -> Iterator[Evidence]:
     """Updates with validation tokens that were scored before, in their own turn or as a window's context."""
     apart = {meeting.update for meeting, _, _ in reported_meetings(trace) if meeting.is_apart}
-    updates = [e for e in trace.events if isinstance(e, Update) and _trains_parameters(e)]
+    trained = [e for e in trace.events if isinstance(e, Update) and _trains_parameters(e)]
+    counted = {(e.location, trace.events[number].location) for e in trained for number in e.scored_by}
+    met = {(update.location, score.location) for _, update, score in reported_meetings(trace)}
+    again = {location for location, _ in met & counted}
+    updates = [e for e in trained if e.location not in again]  # no later epoch counts the tokens there
     found = [e for e in updates if e.number in apart or is_scored_first(trace, e)]
     for place in dict.fromkeys((e.location.path, e.location.line) for e in found):
         same = [e for e in found if (e.location.path, e.location.line) == place]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
+from auditor.source.parse import children, walk
 from auditor.source.scopes import Scope
 from auditor.submission.submission import Submission
 
@@ -13,7 +14,7 @@ def is_off(submission: Submission, scope: Scope, node: ast.AST) -> bool:
     """Does a condition around a place, or around the making of every object of its class, leave it out?"""
     tree = scope.module.tree
     assert tree is not None
-    around = {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
+    around = {child: parent for parent in walk(tree) for child in children(parent)}
     if _is_skipped(submission, scope, node, around):
         return True
     owner = around.get(scope.node) if scope.node else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.events import Lookup
+from auditor.events import Lookup, Score
 from auditor.finding import Basis, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
@@ -25,8 +25,9 @@ class HashedTargetLookup(Rule):
 
     Detection: tables that validation tokens fill are followed; a finding is a reported score shaped by a lookup whose key
     mixes the target's value in by bit operations or a remainder. Updates with the target after scoring are needed and in
-    order, as are embeddings of hashed inputs and exact keys with smoothed counts. Where a hashed table is asked for the
-    whole alphabet and the realised token's count is taken out without a sum over the others, nothing is established.
+    order, as are embeddings of hashed inputs and exact keys with smoothed counts. It is the same where every token of the
+    alphabet is hashed with the context and the realised one's count is taken out without a sum over the others. Where a
+    row of counts is found by a hash of the context alone and never summed, nothing is established.
 
     Limits: positions are told apart by constant offsets and by slices shifted by one; tables in C are not followed.
 
@@ -59,22 +60,29 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
     for score in trace.scores():
         for number in sorted(score.lookups):
             lookup = trace.events[number]
-            if not (isinstance(lookup, Lookup) and lookup.by_target and lookup.hashed):
+            if not isinstance(lookup, Lookup) or not lookup.hashed:
                 continue
-            yield Breach(
-                location=lookup.location,
-                text=f"{lookup.location.symbol} asks a hashed table under a key that holds the realised token, and line "
-                f"{score.location.line} scores with the answer",
-                steps=(step(lookup, "the key depends on the target"), step(score, "the loss depends on the answer")),
-                scores=frozenset((score.number,)),
-                switches=lookup.switches,
-            )
+            if lookup.by_target:
+                yield _breach(lookup, score, "under a key that holds the realised token", "the key depends on the target")
+            elif lookup.picked and lookup.over_alphabet:
+                how = "for every token and takes the realised one's count, with no sum over the others"
+                yield _breach(lookup, score, how, "every token is hashed with the context")
+
+
+def _breach(lookup: Lookup, score: Score, how: str, key: str) -> Breach:
+    return Breach(
+        location=lookup.location,
+        text=f"{lookup.location.symbol} asks a hashed table {how}, and line {score.location.line} scores with the answer",
+        steps=(step(lookup, key), step(score, "the loss depends on the answer")),
+        scores=frozenset((score.number,)),
+        switches=lookup.switches,
+    )
 
 
 def _picked(trace: Trace) -> Iterator[Unestablished]:
     """Lookups for many tokens of which the realised one's count was taken without a sum over the others."""
     used = {number for score in trace.scores() for number in score.lookups}
-    found = [e for e in trace.events if isinstance(e, Lookup) and e.picked and e.number in used]
+    found = [e for e in trace.events if isinstance(e, Lookup) and e.picked and not e.over_alphabet and e.number in used]
     for lookup in {(e.location.path, e.location.line): e for e in found}.values():
         yield Unestablished(
             message="the realised token's count is taken out of a hashed table's, and no sum over the alphabet was found "

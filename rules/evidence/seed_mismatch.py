@@ -70,7 +70,7 @@ class SeedMismatch(Rule):
         if len(carriers) < 2:
             yield Evidence(basis=Basis.LOG, message=f"{len(carriers)} run carries the claim: no seeds to compare")
             return
-        differences = tuple(self._differences(carriers, ruleset))
+        differences = tuple(self._differences(carriers, submission, ruleset))
         yield from differences
         if all(difference.severity is Severity.NOTE for difference in differences):
             seeds = ", ".join(str(run.seed) for run, _ in carriers)
@@ -111,8 +111,10 @@ class SeedMismatch(Rule):
                     anchor="copied log",
                 )
 
-    def _differences(self, carriers: list[tuple[Run, Metric]], ruleset: Ruleset) -> Iterator[Finding]:
-        for difference in find_differences(carriers):
+    def _differences(
+        self, carriers: list[tuple[Run, Metric]], submission: Submission, ruleset: Ruleset
+    ) -> Iterator[Finding]:
+        for difference in find_differences(carriers, submission):
             yield self._differs(difference, ruleset)
         accepted = Status.NOTE if ruleset.name is RulesetName.PRACTICE else None
         for difference in find_code_sizes(carriers):

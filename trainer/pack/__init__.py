@@ -8,33 +8,34 @@
     strip     docstrings, comments, annotations and layout go (unless it is for readers)
     wrap      compress, and put a loader in front
 
-Everything works on Python's own syntax trees. Why not on concrete ones, which keep comments: parsing and walking the trainer's
-modules takes seconds with them, and a run packs its script each time it starts, to count its bytes. Comments are carried along
-instead, for readers. Equal settings give equal bytes with one version of Python; another may write a few expressions
-differently, which is why a run keeps the script that it counted.
+Everything works on Python's own syntax trees. Why not on concrete ones, which keep comments: parsing and walking the
+trainer's modules takes seconds with them, and a run packs its script each time it starts, to count its bytes. Comments are
+carried along instead, for readers. Equal settings give equal bytes with one version of Python; another may write a few
+expressions differently, which is why a run keeps the script that it counted.
 
-Imports no torch. Not covered: speed of the script (it is the trainer's), and renaming to shorter names: what is reviewed keeps
-the names that it was written with.
+Imports no torch. Not covered: speed of the script (it is the trainer's), and renaming to shorter names: what is reviewed
+keeps the names that it was written with.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from trainer.config import Config
 from trainer.pack.check import check
 from trainer.pack.checks import drop_checks
 from trainer.pack.comments import Comments
-from trainer.pack.facts import constant_attributes, constant_results, definite_attributes, remove_constant_parameters
+from trainer.pack.facts import constant_results, constructed_attributes, remove_constant_parameters
 from trainer.pack.fold import Folder, Tidier
 from trainer.pack.kinds import Kinds
 from trainer.pack.merge import merge
 from trainer.pack.modules import Package, collect
 from trainer.pack.prune import prune
+from trainer.pack.references import begins_with_docstring
 from trainer.pack.settings import Settings, drop_unread_fields, narrow_tables, settings_of, specialise
 from trainer.pack.strip import Stripper, squeeze
 from trainer.pack.walk import walk
@@ -51,6 +52,7 @@ class Packed:
     """A packed script. `source` is the plain form; the self-extracting ones decode to exactly it."""
 
     source: str
+    is_readable: bool = False
 
     @property
     def plain(self) -> bytes:
@@ -63,22 +65,33 @@ class Packed:
         return wrap(self.plain)
 
     @property
-    def self_extracting(self) -> bytes:
+    def self_extracting(self) -> Wrapped:
         """The self-extracting form to ship."""
-        return choose(self.forms).code
+        return choose(self.forms)
 
 
 def pack(config: Config, *, readable: bool = False) -> Packed:
     """The script of a run with these settings; ValueError if it cannot be made.
 
-    `readable` keeps docstrings, comments, annotations and layout, and changes nothing else.
+    `readable` keeps docstrings, comments, annotations and layout, and every check.
     """
-    settings = settings_of(config)
+    nobody = replace(config.run, output="", author="", github_id="")  # no script holds where, or whose, a run is
+    return _pack(replace(config, run=nobody), readable)
+
+
+@lru_cache(maxsize=8)
+def _pack(config: Config, readable: bool) -> Packed:
+    return pack_package(TRAINER, ENTRY, settings_of(config), readable=readable)
+
+
+def pack_package(package: Package, entry: str, settings: Settings, *, readable: bool = False) -> Packed:
+    """One script of a module of a package, and of what it needs of the others."""
     comments = Comments() if readable else None
-    modules = collect(TRAINER, ENTRY, comments)
+    modules = collect(package, entry, comments)
     for module in modules:
         if module.name in TRUSTED and not readable:
             drop_checks(module.tree)
+    modules[-1].external.setdefault("os", "import os")  # for variables of the environment
     tree = merge(modules)
     specialise(tree, settings)
     narrow_tables(tree, settings)
@@ -86,9 +99,11 @@ def pack(config: Config, *, readable: bool = False) -> Packed:
     if comments is None:
         source = squeeze(ast.unparse(ast.fix_missing_locations(Stripper().visit(tree))))
     else:
+        future = ast.ImportFrom("__future__", [ast.alias("annotations")], 0)  # annotations may name what was left out
+        tree.body.insert(1 if begins_with_docstring(tree.body) else 0, future)
         source = comments.restore(ast.unparse(ast.fix_missing_locations(tree))) + "\n"
-    check(source, TRAINER.name)
-    return Packed(source)
+    check(source, package.name)
+    return Packed(source, is_readable=readable)
 
 
 def reduce(tree: ast.Module, settings: Settings, *, for_readers: bool) -> None:
@@ -99,6 +114,6 @@ def reduce(tree: ast.Module, settings: Settings, *, for_readers: bool) -> None:
         kinds = Kinds(tree)
         drop_unread_fields(tree, prune(tree, kinds, for_readers=for_readers).has_attribute)
         remove_constant_parameters(tree, kinds)
-        values = {**constant_attributes(tree, kinds), **settings.fixed}
-        Folder(kinds, values, definite_attributes(tree, kinds), constant_results(tree)).visit(tree)
+        literals, objects = constructed_attributes(tree, kinds)
+        Folder(kinds, literals | settings.fixed, objects, constant_results(tree)).visit(tree)
         Tidier().visit(tree)

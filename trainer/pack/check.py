@@ -19,9 +19,9 @@ def check(source: str, package: str) -> None:
     defined = {*dir(builtins), *_MODULE_NAMES}
     for statement in tree.body:
         defined |= set(bound_names(statement))
-    for node in ast.walk(tree):
-        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    for node in imported:
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
         if any(name.partition(".")[0] == package for name in names):
             raise ValueError(f"the packed script imports {package} (line {node.lineno})")
     references = References()

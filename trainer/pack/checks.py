@@ -1,8 +1,8 @@
 """Leaves out checks that cannot fail where a script runs.
 
-A check is a condition that only raises, or a call, as a statement, of a function whose name begins with require, reject, check
-or refuse. The caller says for which modules: a script need not distrust a file that it wrote itself. Whatever such a check
-would have found would stop the script elsewhere, or not at all; where data come from outside, checks stay.
+A check is a condition that only raises, or a call, as a statement, of a function whose name begins with require, reject,
+check or refuse. The caller says for which modules: a script need not distrust a file that it wrote itself. Whatever such a
+check would have found would stop the script elsewhere, or not at all; where data come from outside, checks stay.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from trainer.pack.walk import walk
 
+_NEVER_RAISES = (ast.Is, ast.IsNot, ast.Eq, ast.NotEq)
+
 
 class NotConstantError(Exception):
     """A piece of syntax is no constant."""
@@ -18,7 +20,7 @@ def to_node(value: object) -> ast.expr:
         return ast.Tuple([to_node(item) for item in value], ast.Load())
     if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
         return ast.UnaryOp(ast.USub(), ast.Constant(-value))
-    return ast.Constant(value)
+    return ast.Constant(value)  # type: ignore[arg-type]
 
 
 def to_value(node: ast.expr) -> object:
@@ -43,14 +45,14 @@ def is_constant(node: ast.expr) -> bool:
 
 
 def is_pure(node: ast.expr) -> bool:
-    """Can this be left out, if nobody asks for its value? Literals, names, attributes and comparisons of these can."""
+    """Can this be left out, if nobody asks for its value? Literals, names, attributes and equality of these can."""
     match node:
         case ast.Name():
             return True
-        case ast.Attribute(value=value) | ast.UnaryOp(operand=value):
+        case ast.Attribute(value=value) | ast.UnaryOp(op=ast.Not(), operand=value):
             return is_pure(value)
-        case ast.Compare(left=left, comparators=rest):
-            return all(is_pure(value) for value in (left, *rest))
+        case ast.Compare(left=left, ops=ops, comparators=rest):
+            return all(isinstance(op, _NEVER_RAISES) for op in ops) and all(is_pure(value) for value in (left, *rest))
         case ast.BoolOp(values=values):
             return all(is_pure(value) for value in values)
     return is_constant(node)

@@ -5,8 +5,8 @@
 - A parameter that every call gives the same literal, or leaves at the same default, is that literal; it goes from the
   signature and from the calls.
 
-All three look at the whole program. A function that is used other than by calling it, a call that unpacks its arguments and a
-method call on something of unknown class settle nothing.
+All three look at the whole program. A function that is used other than by calling it, a call that unpacks its arguments and
+a method call on something of unknown class settle nothing.
 """
 
 from __future__ import annotations
@@ -28,34 +28,28 @@ Key = tuple[str, str]  # (class, method); ("", function)
 
 
 def constant_results(tree: ast.Module) -> dict[str, object]:
-    """Functions at the top that only return a literal."""
+    """Functions at the top that only return a literal, or do nothing."""
     found: dict[str, object] = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not node.decorator_list:
             match [statement for statement in node.body if not isinstance(statement, ast.Expr)]:
                 case [ast.Return(value=value)] if value is not None and is_constant(value):
                     found[node.name] = to_value(value)
+                case [ast.Pass() | ast.Return(value=None)]:
+                    found[node.name] = None
     return found
 
 
-def constant_attributes(tree: ast.Module, kinds: Kinds) -> dict[Key, object]:
-    """Attributes that are set once in the whole program, to a literal, by the constructor of their class."""
-    targets = Counter(_set_attributes(tree))
-    return {
-        (name, attr): to_value(value)
-        for name, attr, value in _set_by_constructors(kinds)
-        if targets[attr] == 1 and is_constant(value)
-    }
+def constructed_attributes(tree: ast.Module, kinds: Kinds) -> tuple[dict[Key, object], set[Key]]:
+    """Of the attributes that are set once in the whole program, by the constructor of their class: literals, and objects.
 
-
-def definite_attributes(tree: ast.Module, kinds: Kinds) -> set[Key]:
-    """Attributes that are set once in the whole program, by the constructor of their class, to a new object: never None."""
-    targets = Counter(_set_attributes(tree))
-    return {
-        (name, attr)
-        for name, attr, value in _set_by_constructors(kinds)
-        if targets[attr] == 1 and isinstance(value, ast.Call) and kinds.of(value, {}) in kinds.classes
-    }
+    An object is one of a class of the program, so it is never None.
+    """
+    num_set = Counter(_set_attributes(tree))
+    once = [(name, attr, value) for name, attr, value in _set_by_constructors(kinds) if num_set[attr] == 1]
+    literals = {(name, attr): to_value(value) for name, attr, value in once if is_constant(value)}
+    objects = {(name, attr) for name, attr, value in once if kinds.is_construction(value)}
+    return literals, objects
 
 
 def _set_by_constructors(kinds: Kinds) -> Iterator[tuple[str, str, ast.expr]]:

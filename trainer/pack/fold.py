@@ -1,7 +1,8 @@
 """Partial evaluation: what is constant becomes its value, and branches that are never taken disappear.
 
-Expressions are evaluated where all their parts are literals; `Values` says which attributes are literals too. Only operators
-and a few functions of builtins without side effects are evaluated, so that folding needs none of the program's imports.
+Expressions are evaluated where all their parts are literals; `Values` says which attributes are literals too. Only
+operators and a few functions of builtins without side effects are evaluated, so that folding needs none of the program's
+imports.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import ast
 import operator
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
+from typing import Any
 
 from trainer.pack.constants import NotConstantError, is_constant, is_pure, stores, to_node, to_value
 from trainer.pack.kinds import KindedTransformer, Kinds
 from trainer.pack.walk import Transformer, walk
 
-_COMPARE: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
+_COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], object]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Is: operator.is_,
@@ -24,8 +26,8 @@ _COMPARE: Mapping[type[ast.cmpop], Callable[[object, object], object]] = {
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-    ast.In: lambda item, container: operator.contains(container, item),  # type: ignore[arg-type]
-    ast.NotIn: lambda item, container: not operator.contains(container, item),  # type: ignore[arg-type]
+    ast.In: lambda item, container: operator.contains(container, item),
+    ast.NotIn: lambda item, container: not operator.contains(container, item),
 }
 _BUILTINS: Mapping[str, Callable[..., object]] = {"min": min, "max": max, "len": len, "bool": bool, "str": str}
 _TERMINAL = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -34,7 +36,8 @@ _TERMINAL = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 class Folder(KindedTransformer):
     """Folds one module in place.
 
-    `values` gives the literal of (class, attribute), `definite` those that are objects, `results` the literal of a function.
+    `values` gives the literal of (class, attribute), `definite` those that are objects, `results` the literal of a
+    function.
     """
 
     def __init__(
@@ -219,7 +222,7 @@ class Tidier(Transformer):
             block = getattr(node, name, None)
             if isinstance(block, list):
                 setattr(node, name, self._tidy(block, is_documented=name == "body"))
-        if isinstance(node, ast.stmt | ast.ExceptHandler) and getattr(node, "body", True) == []:
+        if not isinstance(node, ast.Module) and getattr(node, "body", None) == []:
             node.body = [ast.Pass()]  # type: ignore[attr-defined]
         return node
 

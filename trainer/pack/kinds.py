@@ -1,8 +1,8 @@
 """Which class of the program an expression is an instance of, as far as the annotations tell.
 
 Parameters, fields, properties and functions of the trainer are annotated; from these, and from what is assigned to
-attributes of `self` and to local names, the class of `self.evaluator.config` follows. None is "cannot tell", and then nothing
-is concluded. A name that is bound in any other way too is not told.
+attributes of `self` and to local names, the class of `self.evaluator.config` follows. None is "cannot tell", and then
+nothing is concluded. A name that is bound in any other way too is not told.
 """
 
 from __future__ import annotations
@@ -70,12 +70,19 @@ class Kinds:
         """Is a class derived from another one of the program, or another from it?"""
         return name in self._related
 
+    def is_construction(self, node: ast.expr) -> bool:
+        """Does an expression make an object of a class of the program?"""
+        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.classes
+
     def bases_of(self, name: str) -> list[str]:
         """The bases of a class of the program as they are written."""
         return [ast.unparse(base) for base in self.classes[name].bases]
 
     def of_annotation(self, annotation: ast.expr | None) -> str | None:
-        """The class that an annotation names, a foreign one by its dotted name; `X | None` is X. A protocol tells nothing."""
+        """The class that an annotation names, a foreign one by its dotted name; `X | None` is X.
+
+        A protocol tells nothing.
+        """
         match annotation:
             case ast.Name(id=name) if name in self.classes and "Protocol" not in self.bases_of(name):
                 return name

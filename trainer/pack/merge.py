@@ -24,13 +24,20 @@ def merge(modules: Sequence[Module]) -> ast.Module:
     names = _choose_names(modules, set(external))
     trees = [_Renamer(module, names).visit(module.tree) for module in modules]
     docstring = trees[-1].body[:1] if begins_with_docstring(trees[-1].body) else []
-    imports = ast.parse("\n".join(sorted(external.values(), key=_import_order))).body
+    imports = _grouped(ast.parse("\n".join(sorted(external.values()))).body)
     body = [each for tree in trees for each in tree.body[1 if begins_with_docstring(tree.body) else 0 :]]
     return ast.Module(body=[*docstring, *imports, *body], type_ignores=[])
 
 
-def _import_order(words: str) -> tuple[bool, str]:
-    return words.startswith("from"), words
+def _grouped(imports: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Imports of whole modules, then one `from` import of each module."""
+    plain = [each for each in imports if isinstance(each, ast.Import)]
+    names: dict[str | None, list[ast.alias]] = {}
+    for each in imports:
+        if isinstance(each, ast.ImportFrom):
+            names.setdefault(each.module, []).extend(each.names)
+    whole = [ast.Import([alias for each in plain for alias in each.names])] if plain else []
+    return [*whole, *(ast.ImportFrom(module, aliases, 0) for module, aliases in names.items())]
 
 
 def _external_imports(modules: Sequence[Module]) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """The modules that a packed script is made of: an entry module, and of the others what it needs.
 
 They come in dependency order, each after those that it imports, so that the statements of all of them, one module after the
-other, run as they did. A module of which nothing is needed is not even read. What only a type checker reads (`if TYPE_CHECKING`) is left out. Imports of the package inside a
-function count like those at the top. Not covered: cycles of imports, `import *`, relative imports; each is a ValueError.
+other, run as they did. A module of which nothing is needed is not even read. What only a type checker reads (`if
+TYPE_CHECKING`) is left out. Imports of the package inside a function count like those at the top. Not covered: cycles of
+imports, `import *`, relative imports; each is a ValueError.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Leaves out what a program cannot reach.
 
-A definition is reached if a name that is reached leads to it. A method is reached if its class is, and if an attribute of its
-name is used anywhere in reached code; special methods and those that torch calls are always. Names, not objects: two methods
-of one name stay or go together. Definitions at the top of a module are taken to have no effect beyond what they define.
+A definition is reached if a name that is reached leads to it. A method is reached if its class is, and if an attribute of
+its name is used anywhere in reached code; special methods and those that torch calls are always. Names, not objects: two
+methods of one name stay or go together. Definitions at the top of a module are taken to have no effect beyond what they
+define.
 
 Attributes that are set and never read, and names of functions that are bound to a literal or a name and never read, go too.
 """
@@ -24,7 +25,7 @@ from trainer.pack.walk import Transformer, walk
 def prune(tree: ast.Module, kinds: Kinds, *, for_readers: bool) -> Reached:
     """Leave out what cannot be reached, in place; what is reached. `for_readers` keeps what only annotations name."""
     reached = Reached(tree, kinds, for_readers=for_readers)
-    kept = []
+    kept: list[ast.stmt] = []
     for statement in tree.body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             statement.names = [

@@ -1,7 +1,7 @@
 """Which names of a piece of code are the module's: a walk that knows the scopes around each name.
 
-Python's rules as far as the trainer uses them: functions, lambdas and comprehensions hide the names that they bind; the body
-of a class sees its own names, functions inside it do not.
+Python's rules as far as the trainer uses them: functions, lambdas and comprehensions hide the names that they bind; the
+body of a class sees its own names, functions inside it do not.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ def bindings(nodes: list[ast.stmt] | list[ast.expr] | list[ast.comprehension]) -
     while pending:
         node = pending.pop()
         match node:
+            case None:  # a missing key or default
+                continue
             case ast.FunctionDef() | ast.ClassDef():
                 yield node.name
                 pending += node.decorator_list

@@ -2,9 +2,9 @@
 
 The script keeps the configuration's dataclasses, with the run's values as defaults. A setting that the contest's reference
 reads from an environment variable is read from that variable; so are the sizes of options that are on, under the names that
-scripts of the contest commonly use. Everything else is fixed, and its value takes the place of every use, so that options that
-are off can be left out. A field that nothing reads any more goes, except those of the model, which are written into the
-artifact. The checks of values go too: they were made when the script was packed.
+scripts of the contest commonly use. Everything else is fixed, and its value takes the place of every use, so that options
+that are off can be left out. A field that nothing reads any more goes, except those of the model, which are written into
+the artifact. The checks of values go too: they were made when the script was packed.
 
 Not covered: TIE_EMBEDDINGS of the reference, which is a switch, and VAL_BATCH_SIZE, which it counts in tokens.
 """
@@ -15,7 +15,7 @@ import ast
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from trainer.config import Config
+from trainer.config import Config, RunConfig
 from trainer.pack.constants import to_node, to_value
 
 Field = tuple[str, str]  # (section, setting)
@@ -77,7 +77,7 @@ WRITTEN_WHOLE = frozenset({"ModelConfig"})  # its fields are the header of the a
 class Settings:
     """`fixed` is the value of (class, field) where it is fixed; `variables` the environment variable of the others."""
 
-    fixed: Mapping[Field, object]
+    fixed: dict[Field, object]
     variables: Mapping[Field, str]
     values: Mapping[Field, object]
 
@@ -102,7 +102,12 @@ def settings_of(config: Config) -> Settings:
 
 
 def _default(config: Config, section: str, name: str) -> object:
-    """The value of a setting; the paths of the demo data are nobody else's, so the contest's stand for them."""
+    """The value of a setting; the paths of the demo data are nobody else's, so the contest's stand for them.
+
+    The seed is always the default one: runs that differ by the seed alone are runs of one script.
+    """
+    if (section, name) == ("run", "seed"):
+        return RunConfig().seed
     value = getattr(getattr(config, section), name)
     if not value and (section, name) == ("data", "path"):
         return DATA_PATH.format(vocab_size=config.model.vocab_size)

@@ -1,8 +1,8 @@
 """Leaves out what Python does not need to run a program: docstrings, annotations, and the spaces between its tokens.
 
-Fields of dataclasses and named tuples need some annotation; theirs becomes a builtin type, so that what it named need not be
-there. Layout goes last, on the tokens of the text: one space per level, none where none is needed, short statements on one
-line. Names, messages and the order of everything stay, so that what the stripped script does is what the source says.
+Fields of dataclasses and named tuples need some annotation; theirs becomes a builtin type, so that what it named need not
+be there. Layout goes last, on the tokens of the text: one space per level, none where none is needed, short statements on
+one line. Names, messages and the order of everything stay, so that what the stripped script does is what the source says.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Stripper(Transformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
         """No docstring; fields keep an annotation where they are fields."""
         node.body = _without_docstring(node.body)
-        is_field = isinstance if _has_fields(node) else _never
-        body = (_field(each) if is_field(each, ast.AnnAssign) else self.visit(each) for each in node.body)
+        fields = _has_fields(node)
+        body = (_field(each) if fields and isinstance(each, ast.AnnAssign) else self.visit(each) for each in node.body)
         node.body = [each for each in body if each is not None] or [ast.Pass()]
         return node
 
@@ -55,10 +55,6 @@ class Stripper(Transformer):
         if node.value is None:
             return None
         return ast.copy_location(ast.Assign([node.target], node.value), node)
-
-
-def _never(*_: object) -> bool:
-    return False
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

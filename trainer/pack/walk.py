@@ -7,31 +7,46 @@ What has no parts of interest (contexts, operators) is not visited. Otherwise th
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-_OPERATORS = (ast.expr_context, ast.operator, ast.cmpop, ast.unaryop, ast.boolop)
-_LEAVES = frozenset(
-    [*(kind for base in _OPERATORS for kind in base.__subclasses__()), *map(type, (0, 0.0, 0j, "", b"", True, None, ...))]
+_NO_PARTS = frozenset({"id", "attr", "arg", "name", "ctx", "op", "ops", "kind", "module", "level", "asname"}) | frozenset(
+    {"conversion", "simple", "is_async", "type_comment", "type_ignores"}
 )
+_LEAVES = (ast.Constant, ast.Name, ast.Global, ast.Nonlocal)
+
+
+class _Parts(dict[type[ast.AST], tuple[str, ...]]):
+    """The fields of each kind of node that hold syntax."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        names = () if issubclass(kind, _LEAVES) else tuple(name for name in kind._fields if name not in _NO_PARTS)
+        self[kind] = names
+        return names
+
+
+_PARTS = _Parts()
 
 
 def children(node: ast.AST) -> list[Any]:
-    """The parts of a node, those that are operators or no syntax left out."""
+    """The parts of a node, operators and contexts left out."""
     found: list[Any] = []
-    for value in node.__dict__.values():
+    for name in _PARTS[type(node)]:
+        value = getattr(node, name, None)
         if type(value) is list:
-            found += [item for item in value if type(item) not in _LEAVES]
-        elif type(value) not in _LEAVES:
+            found += value
+        elif value is not None:
             found.append(value)
     return found
 
 
 def walk(*nodes: ast.AST) -> Iterator[ast.AST]:
     """Nodes and everything inside them, in no particular order."""
-    pending = list(nodes)
+    pending: list[Any] = list(nodes)
     while pending:
         node = pending.pop()
+        if node is None:  # a missing key or default
+            continue
         yield node
         pending += children(node)
 
@@ -39,13 +54,21 @@ def walk(*nodes: ast.AST) -> Iterator[ast.AST]:
 class Transformer(ast.NodeTransformer):
     """`ast.NodeTransformer`, which leaves out contexts and operators."""
 
+    def visit(self, node: ast.AST) -> Any:
+        """Call the visitor of a node's kind, looked up once."""
+        visitors: dict[type[ast.AST], Callable[[Any], Any]] = self.__dict__.setdefault("_visitors", {})
+        kind = type(node)
+        if kind not in visitors:
+            visitors[kind] = getattr(self, f"visit_{kind.__name__}", self.generic_visit)
+        return visitors[kind](node)
+
     def generic_visit(self, node: ast.AST) -> Any:
         """Visit the parts; None and lists take the place of items of lists."""
-        for name in node._fields:
+        for name in _PARTS[type(node)]:
             value = getattr(node, name, None)
             if type(value) is list:
                 value[:] = self.visited(value)
-            elif type(value) not in _LEAVES:
+            elif value is not None:
                 setattr(node, name, self.visit(value))
         return node
 
@@ -53,12 +76,9 @@ class Transformer(ast.NodeTransformer):
         """What a list becomes."""
         found: list[Any] = []
         for item in items:
-            if type(item) in _LEAVES:
-                found.append(item)
-                continue
-            new = self.visit(item)
-            if isinstance(new, list):
+            new = None if item is None else self.visit(item)
+            if type(new) is list:
                 found += new
-            elif new is not None:
-                found.append(new)
+            elif new is not None or item is None:
+                found.append(new)  # a missing key or default has its place
         return found

@@ -1,9 +1,9 @@
 """The self-extracting form: a loader of one line and the compressed script as text.
 
-Every compressor is tried, each with the parameters that suit text; the shortest file wins, but one that only needs the standard
-library is taken unless another saves more than 64 bytes, since brotli and zstandard are not on every machine. Base85 keeps the
-file plain ASCII, so that it passes through git, mail and diffs. The loader does what it says: one import, one decoder, one
-`exec` of the very text that `source` is, so that a reader and an auditor can undo it without running it.
+Every compressor is tried, each with the parameters that suit text; the shortest file wins, but one that only needs the
+standard library is taken unless another saves more than 64 bytes, since brotli and zstandard are not on every machine.
+Base85 keeps the file plain ASCII, so that it passes through git, mail and diffs. The loader does what it says: one import,
+one decoder, one `exec` of the very text that `source` is, so that a reader and an auditor can undo it without running it.
 
 Not covered: encodings denser than base85, which would not be text any more.
 """
@@ -13,11 +13,12 @@ from __future__ import annotations
 import base64
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 STANDARD_LIBRARY = ("lzma", "zlib")
 WORTH_A_PACKAGE_BYTES = 64
+_DICTIONARY_BYTES = 1 << 20  # more than any script has; what the loader's decoder allows by itself is more again
 _LITERAL_CONTEXT_BITS = range(5)  # text has no alignment, so the position bits are zero
 
 
@@ -38,7 +39,7 @@ def wrap(source: bytes) -> dict[str, Wrapped]:
     return found
 
 
-def choose(forms: dict[str, Wrapped]) -> Wrapped:
+def choose(forms: Mapping[str, Wrapped]) -> Wrapped:
     """The shortest file; one of the standard library, if that is nearly as short."""
     shortest = min(forms.values(), key=lambda form: len(form.code))
     standard = min((forms[name] for name in STANDARD_LIBRARY), key=lambda form: len(form.code))
@@ -47,7 +48,8 @@ def choose(forms: dict[str, Wrapped]) -> Wrapped:
 
 def _candidates(source: bytes) -> Iterator[Wrapped]:
     for bits in _LITERAL_CONTEXT_BITS:
-        filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": bits, "lp": 0, "pb": 0}]
+        options = {"preset": 9 | lzma.PRESET_EXTREME, "dict_size": _DICTIONARY_BYTES, "lc": bits, "lp": 0, "pb": 0}
+        filters = [{"id": lzma.FILTER_LZMA2, **options}]
         data = lzma.compress(source, format=lzma.FORMAT_RAW, filters=filters)
         yield _file("lzma", "lzma.decompress({},3,None,[{{'id':33}}])", data)
     yield _file("zlib", "zlib.decompress({})", zlib.compress(source, 9))

@@ -41,16 +41,24 @@ class LabelInference:
     def contradictions(self) -> Iterator[Implied]:
         """The switches whose value the labels refute, each once, what was printed before what was not."""
         seen: set[str] = set()
+        refuted: set[str] = set()
         for taken in (*self.printed.taken(), *self.printed.not_taken()):
-            if taken.holds is False and not self._is_reached(taken):
+            if taken.holds is False and not self._is_reached(taken, refuted):
                 continue
             for implied in self._implied(taken.test, taken.holds, taken, taken.scope, 0):
+                if not taken.holds:
+                    refuted.add(ast.unparse(taken.test))
                 if implied.name not in seen:
                     seen.add(implied.name)
                     yield implied
 
-    def _is_reached(self, taken: Taken) -> bool:
-        """Do the conditions around a branch hold, so that it was its own condition that kept it from running?"""
+    def _is_reached(self, taken: Taken, refuted: set[str]) -> bool:
+        """Do the conditions around a branch hold, so that it was its own condition that kept it from running?
+
+        One that labels have refuted does not, whatever the other sources gave.
+        """
+        if any(ast.unparse(test) in refuted for test in taken.around):
+            return False
         return all(truth(self.lazy.value_of(test, taken.scope)) is True for test in taken.around)
 
     def _implied(self, test: ast.expr, holds: bool, taken: Taken, scope: Scope, depth: int) -> Iterator[Implied]:

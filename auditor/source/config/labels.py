@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from auditor.finding import Location
 from auditor.source.config.captures import RunLine
+from auditor.source.parse import walk
 from auditor.source.prints import PrintSite
 from auditor.source.scopes import Branches, Scope, Scopes
 from auditor.source.templates import count_letters, matches
@@ -135,7 +137,7 @@ class PrintedLines:
     def _pieces(self, index: int, line: RunLine) -> Iterator[Taken]:
         """Conditional pieces of a printed text: which of the two stands in the line."""
         found = self._call_at(self._sites[index])
-        for node in ast.walk(found[1]) if found else ():
+        for node in walk(found[1]) if found else ():
             if not isinstance(node, ast.IfExp) or found is None:
                 continue
             one, other = _literals(node.body), _literals(node.orelse)
@@ -164,9 +166,18 @@ class PrintedLines:
         return reached
 
     def _calls_in(self, lines: _Range) -> Iterator[tuple[Scope, ast.Call]]:
+        calls = self._calls_by_line.get(lines.path, [])
+        low = bisect_left(calls, lines.first, key=lambda found: found[0])
+        high = bisect_right(calls, lines.last, key=lambda found: found[0])
+        yield from ((scope, call) for _, scope, call in calls[low:high])
+
+    @cached_property
+    def _calls_by_line(self) -> dict[str, list[tuple[int, Scope, ast.Call]]]:
+        """The calls in each file, in line order."""
+        calls: dict[str, list[tuple[int, Scope, ast.Call]]] = {}
         for scope in self._scopes.all:
-            if scope.module.source_path == lines.path:
-                yield from ((scope, call) for call in scope.calls if lines.first <= call.lineno <= lines.last)
+            calls.setdefault(scope.module.source_path, []).extend((call.lineno, scope, call) for call in scope.calls)
+        return {path: sorted(found, key=lambda each: each[0]) for path, found in calls.items()}
 
     @staticmethod
     def _is_within(site: PrintSite, reached: Iterable[_Range]) -> bool:
@@ -318,7 +329,7 @@ def _as_holding(test: ast.expr, arm: int) -> ast.expr:
 
 def _literals(node: ast.expr) -> list[str]:
     """The words of a text expression that are long enough to be recognised."""
-    texts = [inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant) and isinstance(inner.value, str)]
+    texts = [inner.value for inner in walk(node) if isinstance(inner, ast.Constant) and isinstance(inner.value, str)]
     return [text.strip() for text in texts if len(text.strip()) >= _LEAST_PIECE]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from auditor.source.config.statements import Interpreter
 from auditor.source.config.values import Instance, Namespace, Unknown, Value, is_plain, unknown
+from auditor.source.parse import walk
 from auditor.source.scopes import Binding, Definition, Scope, Scopes, argument_of
 
 _MAX_STEPS = 12
@@ -215,7 +216,7 @@ def _set_on_self(scopes: Scopes) -> dict[str, list[tuple[ast.expr, Scope]]]:
     """Every value that a method assigns to an attribute of its object, with the method."""
     found: dict[str, list[tuple[ast.expr, Scope]]] = {}
     for scope in scopes.all:
-        for node in ast.walk(scope.node) if scope.node is not None and scope.is_method else ():
+        for node in walk(scope.node) if scope.node is not None and scope.is_method else ():
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     if isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self":

@@ -39,6 +39,7 @@ from auditor.source.config.values import (
     truth,
     unknown,
 )
+from auditor.source.parse import walk
 from auditor.submission.script import Module
 
 _MAX_STATEMENTS = 12_000  # ours: per script; the configuration of the largest real one takes about 1,500
@@ -175,7 +176,7 @@ class Interpreter(Evaluator):
         if known is not None:
             return self._run(body if known else orelse, names)
         self._forget([*body, *orelse], names)
-        if any(isinstance(node, ast.Return) for statement in (*body, *orelse) for node in ast.walk(statement)):
+        if any(isinstance(node, ast.Return) for statement in (*body, *orelse) for node in walk(statement)):
             self._may_have_returned = True
         return Flow.NEXT
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from auditor.source.parse import children, walk
+
 _MAX_CONFIGURING_NODES = 4_000
 _CHANGING = frozenset(["append", "extend", "insert", "update", "add", "setdefault", "pop", "remove", "clear", "sort"])
 _CONFIGURING_WORDS = frozenset(["environ", "getenv", "ArgumentParser", "parse_args", "parse_known_args", "setattr"])
@@ -31,7 +33,7 @@ def is_generator(node: ast.AST) -> bool:
 
 def mentions_configuration(node: ast.AST) -> bool:
     """Does the function read the environment or arguments, or set attributes of objects other than its own?"""
-    for count, inner in enumerate(ast.walk(node)):
+    for count, inner in enumerate(walk(node)):
         if count > _MAX_CONFIGURING_NODES:
             return False
         if isinstance(inner, ast.Attribute):
@@ -54,7 +56,7 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
         inner = pending.pop()
         yield inner
         if inner is node or not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            pending.extend(ast.iter_child_nodes(inner))
+            pending.extend(children(inner))
 
 
 def as_read(target: ast.Name | ast.Attribute) -> ast.expr:

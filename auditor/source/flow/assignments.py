@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from auditor.events import UpdateKind, validation
 from auditor.source.flow import values as v
+from auditor.source.flow.containers import keep_as_long
 from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.indexing import limits_of_index, turned
 from auditor.source.flow.machine import Machine
@@ -141,6 +142,7 @@ class Assignments:
             data.span = limits
 
     def _store_in_mapping(self, mapping: v.Mapping, index: v.Value, value: v.Value, node: ast.Subscript) -> None:
+        keep_as_long(mapping, value)
         if isinstance(index, v.Const):
             try:
                 mapping.entries[index.value] = value

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from auditor.source.flow import files, hindsight, ordering
 from auditor.source.flow import values as v
-from auditor.source.flow.expressions import Expressions, merged
+from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import truth
+from auditor.source.flow.places import merged
 
 if TYPE_CHECKING:
     from auditor.source.flow.calls import Calls

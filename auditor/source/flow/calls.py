@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable
 from auditor.events import View
 from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
-from auditor.source.flow.expressions import Expressions, merged
+from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.library import FACTORY, LibraryCalls
 from auditor.source.flow.machine import MAX_DEPTH, Machine, bind_method, default_names
 from auditor.source.flow.methods import Methods
+from auditor.source.flow.places import merged
 from auditor.source.flow.statements import Outcome, StatementEvaluator
+from auditor.source.parse import walk
 from auditor.submission.script import Module
 
 _MAX_RECURSION = 2
@@ -274,7 +276,7 @@ def _trains(node: ast.AST) -> bool:
     """Does a body train something?"""
     return any(
         isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr in _TRAINING_CALLS
-        for inner in ast.walk(node)
+        for inner in walk(node)
     )
 
 

@@ -106,6 +106,8 @@ class Containers:
 
     def _asked_mapping(self, mapping: v.Mapping, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
         key, default = arguments[0], arguments[1] if len(arguments) > 1 else v.NONE
+        if name == "setdefault":
+            keep_as_long(mapping, default)
         if isinstance(key, v.Const):
             try:
                 if key.value in mapping.entries:
@@ -127,6 +129,12 @@ class Containers:
             return v.choice([default, *(keyed(other, data, self.machine.recorder) for other in mapping.others), rest])
         inside = [keyed(other, data, self.machine.recorder) for other in mapping.others]
         return v.choice([*inside, rest, *([] if default == v.NONE and mapping.others else [default])])
+
+
+def keep_as_long(mapping: v.Mapping, value: v.Value) -> None:
+    """A table that is put into another lives as long as that one, whenever it was made."""
+    if isinstance(value, v.Mapping):
+        value.rest.born = mapping.rest.born
 
 
 def is_plain_table(data: v.Data) -> bool:

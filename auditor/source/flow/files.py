@@ -8,10 +8,10 @@ import re
 
 from auditor.events import Role
 from auditor.source.flow import values as v
-from auditor.source.flow.expressions import merged
 from auditor.source.flow.indexing import token_data
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import joined_path
+from auditor.source.flow.places import merged
 
 _VALIDATION = re.compile(r"(?<![a-z])val(?:id(?:ation)?)?(?![a-z])", re.IGNORECASE)
 _TRAINING = re.compile(r"(?<![a-z])train(?:ing)?(?![a-z])", re.IGNORECASE)
@@ -47,23 +47,42 @@ def read(machine: Machine, opened: v.File, node: ast.AST) -> v.Data:
     if "\0" in name and folder in machine.recorder.shard_folders:
         machine.recorder.read(node, opened.path.replace("\0", ".."), Role.OTHER)
     turns = frozenset(loop.tag for loop in machine.recorder.loops if loop.is_while)
-    known = machine.files.get(opened.path)
-    if known is None and "\0" in opened.path:
-        known = v.derived(*machine.files.values())
-    result = v.derived(known) if known is not None else v.Data()
+    result = _written(machine, opened.path)
     result.tokens = frozenset(region for region in result.tokens if region.role is not Role.TRAINING)  # it was paid for
     result.turns |= turns
     return result
 
 
+def _written(machine: Machine, path: str) -> v.Data:
+    """What the script wrote under a path; where a part of the name is not known, under any that it can be."""
+    if path in machine.files:
+        return v.derived(machine.files[path])
+    found = [data for other, data in machine.files.items() if _can_be(path, other) or _can_be(other, path)]
+    if found or not re.search(r"[\0*]", path):
+        return v.derived(*found)
+    return v.derived(*(data for data in machine.files.values() if not (data.losses or data.scores)))
+
+
+def _can_be(path: str, other: str) -> bool:
+    """Can a path with unknown parts be `other`?"""
+    known = re.split(r"[\0*]", path)
+    return any(part.strip("/") for part in known[1:]) and re.fullmatch(".*".join(map(re.escape, known)), other) is not None
+
+
+def move(machine: Machine, source: v.File, target: v.File) -> None:
+    """A file gets another name, or a copy under one."""
+    if source.path in machine.files:
+        machine.files[target.path] = machine.files[source.path]
+
+
 def write(machine: Machine, opened: v.File, value: v.Data, node: ast.AST) -> None:
-    """Write into a file; weights that are written are an event."""
-    if value.text is not None or (value.losses or value.scores):
+    """Write into a file; weights that are written are an event, losses that are put aside and read again are none."""
+    if value.text is not None:
         return
     v.merge_into(machine.files.setdefault(opened.path, v.Data()), value)
-    if value.weights:
+    if value.weights and not (value.losses or value.scores):
         machine.recorder.selection(node)
-        machine.recorder.write(node, opened.path, value)
+        machine.recorder.write(node, opened.path.replace("\0", ".."), value)
 
 
 def method(machine: Machine, opened: v.File, name: str, arguments: list[v.Value], node: ast.AST) -> v.Value:

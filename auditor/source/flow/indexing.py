@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from auditor.events import Region, Role, Span, Turn, View, validation
+from auditor.events import Region, Role, Span, Turn, View, holds_target, validation
 from auditor.source.flow import values as v
 from auditor.source.flow.recorder import Recorder
 
@@ -66,7 +66,7 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     result = view_of(data, key.turns)
     if index == v.NONE:
         result.index = data.index  # another axis, the same positions
-    if _set_view(result, index, node) is View.TARGET:
+    if not data.hashed and _set_view(result, index, node) is View.TARGET:  # a key stands where its tokens stood
         result.gates |= data.tests
     if not key.turns and _is_fixed(index, node):
         result.tokens = frozenset(_piece(region) for region in result.tokens)
@@ -109,15 +109,21 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     for loop in recorder.loops:
         loop.used = True  # what is empty in the first turn may have been filled by the next
     result.rows = v.NO_NUMBERS
-    if key.hashed and not table.table:
+    is_counted = table.table or _is_count_under(table, key)
+    if key.hashed and not is_counted:
         return  # nothing has been counted yet
     v.merge_into(result, key)
-    result.hashed = False
-    if not table.table:
+    result.hashed, result.all_of = v.NO_REGIONS, False
+    if not is_counted:
         result.by_token = True
+        if key.by_token:  # a flat array, entered where another says that the token's part begins
+            result.of_bytes = True
+            recorder.spells(key.turns, key.tokens)
         return
     result.influences = recorder.met(table.influences, key.tokens, key.of_bytes) | (result.influences - table.influences)
-    by_target = asks_for_target(key)
+    if key.of_bytes:
+        result.spelled |= recorder.spelled(table.influences, key.tokens)
+    by_target = holds_target(key.tokens)
     name = table.name or (table.base.name if table.base else None) or "table"
     number = recorder.lookup(node, name, key, by_target)
     result.lookups |= {number}
@@ -126,19 +132,25 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
         result.rows = frozenset((number,))
 
 
+def _is_count_under(table: v.Data, key: v.Data) -> bool:
+    """Is an array that nothing here has counted into asked under a hash of context and target: counts from a file?"""
+    return (
+        holds_target(key.hashed)
+        and len({region.view for region in validation(key.hashed)}) > 1
+        and table.alias is None
+        and not table.tokens
+    )
+
+
 def keyed(value: v.Value, key: v.Data, recorder: Recorder) -> v.Value:
     """What a table of tables holds under a key: of its updates, those that used the tokens that the key selects now."""
     if not (isinstance(value, v.Mapping) and key.tokens):
         return value
     rest = view_of(value.rest, v.NO_TURNS)
     rest.influences = recorder.met(value.rest.influences, key.tokens, key.of_bytes)
+    if key.of_bytes:
+        rest.spelled |= recorder.spelled(value.rest.influences, key.tokens)
     return v.Mapping(value.entries, rest, value.others)
-
-
-def asks_for_target(key: v.Data) -> bool:
-    """Does a key depend on the token being predicted: a target, or one position beside others that lie behind it?"""
-    views = {region.view for region in validation(key.tokens)}
-    return View.TARGET in views or {View.STREAM, View.INPUT} <= views
 
 
 def _within(regions: v.Regions, limits: Limits) -> v.Regions:
@@ -154,7 +166,7 @@ def _set_view(result: v.Data, index: v.Value, node: ast.expr) -> View | None:
         view = _view_of_slice(last, value)
     else:
         shift = value.shift if isinstance(value, v.Data) else None
-        view = None if shift is None else View.TARGET if shift >= 1 else View.INPUT
+        view = None if not shift else View.TARGET if shift >= 1 else View.INPUT
     if view is not None:
         result.tokens = frozenset(
             replace(region, view=view)

@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from auditor.events import View, validation
-from auditor.source.flow import files, hindsight, ordering
+from auditor.source.flow import files
 from auditor.source.flow import values as v
-from auditor.source.flow.builtins_ import Builtins, is_true, opened_path
-from auditor.source.flow.expressions import Expressions, merged
+from auditor.source.flow.builtins_ import Builtins, opened_path
+from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.machine import Machine
-from auditor.source.flow.methods import SUMS
+from auditor.source.flow.places import merged
 from auditor.source.flow.processes import Processes
+from auditor.source.flow.tensor_functions import TensorFunctions
 
 if TYPE_CHECKING:
     from auditor.source.flow.calls import Calls
@@ -33,6 +33,7 @@ _TRANSPARENT = frozenset(
         "disable",
         "allow_in_graph",
         "tqdm",
+        "as_completed",
         "wraps",
         "lru_cache",
         "cache",
@@ -45,35 +46,7 @@ _TRANSPARENT = frozenset(
     ]
 )
 _LOSSES = frozenset({"cross_entropy", "nll_loss", "CrossEntropyLoss", "liger_cross_entropy"})
-_NEW_TENSORS = frozenset(
-    [
-        "zeros",
-        "ones",
-        "full",
-        "empty",
-        "rand",
-        "randn",
-        "randint",
-        "zeros_like",
-        "ones_like",
-        "full_like",
-        "empty_like",
-        "randn_like",
-        "tensor",
-        "as_tensor",
-        "from_numpy",
-        "array",
-        "asarray",
-        "ascontiguousarray",
-        "arange",
-        "linspace",
-        "frombuffer",
-    ]
-)
-_LIKE = frozenset({"zeros_like", "ones_like", "full_like", "empty_like", "randn_like", "rand_like"})
 _TOKEN_FILES = frozenset({"fromfile", "memmap", "load", "from_file", "open_memmap", "loadtxt"})
-_BOUNDED = frozenset({"maximum", "minimum", "clamp", "clip"})
-_SIZED = frozenset({"zeros", "ones", "full", "empty", "rand", "randn", "randint"})
 _COLLECTIVES = frozenset(
     {
         "all_gather",
@@ -84,7 +57,6 @@ _COLLECTIVES = frozenset(
         "all_gather_into_tensor_coalesced",
     }
 )
-_HISTOGRAMS = frozenset({"bincount", "unique", "histc"})
 _TRUE = frozenset({"torch.cuda.is_available", "torch.distributed.is_available", "torch.distributed.is_initialized",
                    "dist.is_available", "dist.is_initialized"})  # fmt: skip
 _KNOWN_NUMBERS = {"get_world_size": 8, "get_rank": 0, "device_count": 8}
@@ -93,6 +65,7 @@ _NETWORK_CALLS = re.compile(
 )
 _SHELLS = re.compile(r"^(?:subprocess\.\w+|os\.(?:system|popen|exec\w+))$")
 
+_RENAMES = frozenset({"os.replace", "os.rename", "shutil.move", "shutil.copy", "shutil.copyfile"})
 _COMPILED = "compiled library"
 _LOADERS = re.compile(r"(?:^|\.)(?:CDLL|PyDLL|LoadLibrary|load_library|load_inline|dlopen|cpp_extension\.load)$")
 _POINTERS = frozenset({"c_void_p", "cast", "byref", "pointer", "addressof", "from_buffer", "as_ctypes"})
@@ -103,13 +76,11 @@ Arguments = list[v.Value]
 Keywords = dict[str, v.Value]
 
 
-class LibraryCalls:
+class LibraryCalls(TensorFunctions):
     """Evaluates calls of library functions on a machine."""
 
     def __init__(self, machine: Machine, expressions: Expressions, calls: Calls) -> None:
-        self.machine = machine
-        self.expressions = expressions
-        self.calls = calls
+        super().__init__(machine, expressions, calls)
         self.processes = Processes(machine, calls)
         self.builtins = Builtins(machine, expressions, calls)
         self._special: Mapping[str, Callable[..., v.Value]] = {
@@ -117,10 +88,10 @@ class LibraryCalls:
             "iglob": self._glob,
             "Path": self._path,
             "getenv": lambda args, keywords, node: self.environment(args[0], args[1] if len(args) > 1 else None),
-            "save": self._save,
-            "dump": self._save,
-            "savez": self._save,
-            "savez_compressed": self._save,
+            "save": self.save,
+            "dump": self.save,
+            "savez": self.save,
+            "savez_compressed": self.save,
             "partial": self._partial,
             "deepcopy": self._deepcopy,
             "copy": lambda args, keywords, node: args[0] if args else v.Data(),
@@ -155,6 +126,8 @@ class LibraryCalls:
         if _NETWORK_CALLS.search(name):
             self.machine.recorder.connect(node, name)
             return v.Data()
+        if name in _RENAMES and len(arguments) > 1:
+            return self._moved(arguments, node)
         if _SHELLS.match(name):
             return self.processes.shell(name, arguments, keywords, node)
         return self._by_last_name(name, last, arguments, keywords, node)
@@ -180,63 +153,6 @@ class LibraryCalls:
         if name.endswith("add.at") and len(arguments) >= 2:
             return self._add_at(arguments, node)
         return self._tensor(name, last, arguments, keywords, node)
-
-    def _tensor(self, name: str, last: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        if last in _LIKE or last in _SIZED or last in _NEW_TENSORS:
-            return self._made(last, arguments, keywords)
-        result = merged([*arguments, *keywords.values()])
-        if last in ("logaddexp", "logsumexp", "maximum"):
-            self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
-        result.counted = last in _HISTOGRAMS
-        ordering.shuffled(last, arguments, result, node)
-        hindsight.marked(result, last, arguments, node, self.machine.recorder)
-        data = next((a for a in arguments if isinstance(a, v.Data)), None)
-        if data is None:
-            return result
-        if last in ("gather", "take_along_axis", "take_along_dim"):
-            return self.expressions.methods.call(v.Method(data, "gather"), arguments[1:], keywords, node)
-        if last in SUMS or last == "normalize":
-            self.machine.recorder.sum_up(data.rows)
-        result.span, result.mask = data.span, data.mask
-        if last in _BOUNDED:
-            result.table_word = data.table_word
-        if last in _BOUNDED or last in ("int64", "int32", "uint64", "sort", "pad"):
-            result.shift = data.shift
-        return result
-
-    def _made(self, last: str, arguments: Arguments, keywords: Keywords) -> v.Value:
-        """A new tensor: of given values, or of a size that says nothing about its values."""
-        result = merged([*arguments, *keywords.values()])
-        if last in _LIKE:
-            result = v.Data()
-        elif last in _SIZED:
-            values = [value for value in arguments[1:2] if last == "full"]
-            result = v.derived(*map(v.summary, values), v.Data(turns=result.turns))
-        result.born = self.machine.recorder.turns
-        result.index = v.Index(v.POSITIONS, 0, 0) if last == "arange" else None
-        return self._new(result, arguments, keywords)
-
-    def _new(self, result: v.Data, arguments: Arguments, keywords: Keywords) -> v.Value:
-        first = arguments[0] if arguments else v.NONE
-        if isinstance(first, v.Data):
-            result.shift, result.mask = first.shift, first.mask
-        elif isinstance(first, v.Const) and len(arguments) > 1 and isinstance(arguments[1], v.Data):
-            result.shift = arguments[1].shift
-        if is_true(keywords.get("requires_grad")):
-            return self._free(result, arguments)
-        return result
-
-    def _free(self, values: v.Data, shape: Arguments) -> v.Data:
-        """A free tensor that an optimizer can change."""
-        sizes = shape[0].items if shape and isinstance(shape[0], v.Sequence) else shape
-        first = sizes[0] if sizes else v.NONE
-        shared = len(sizes) < 2 or (isinstance(first, v.Const) and first.value == 1)
-        store = self.machine.new_store("delta", is_tensor=True, shared_by_batch=shared)
-        store.influences = values.influences
-        return v.Data(stores=frozenset((store,)), alias=store, gradient=True)
-
-    def _parameter(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        return self._free(merged(arguments), [])
 
     # ---- settings and files ----
 
@@ -286,7 +202,14 @@ class LibraryCalls:
         opened = opened_path(source, "rb")
         return files.read(self.machine, opened, node) if isinstance(opened, v.File) else v.Data()
 
-    def _save(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _moved(self, arguments: Arguments, node: ast.AST) -> v.Value:
+        source, target = (opened_path(argument, "r") for argument in arguments[:2])
+        if isinstance(source, v.File) and isinstance(target, v.File):
+            files.move(self.machine, source, target)
+        return v.NONE
+
+    def save(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+        """A library writes values into a file or buffer."""
         places = [a for a in arguments if isinstance(a, v.File) or (isinstance(a, v.Const) and isinstance(a.value, str))]
         values = merged([a for a in arguments if a not in places] + list(keywords.values()))
         if places:
@@ -294,7 +217,10 @@ class LibraryCalls:
             assert isinstance(opened, v.File)
             files.write(self.machine, opened, values, node)
         elif len(arguments) > 1 and isinstance(arguments[1], v.Data):
-            arguments[1].absorb(v.summary(arguments[0]))
+            saved = v.summary(arguments[0])
+            arguments[1].absorb(saved)
+            if saved.weights and not (saved.losses or saved.scores):
+                self.machine.recorder.write(node, "a buffer", saved, in_memory=True)
         return v.NONE
 
     # ---- objects ----
@@ -334,55 +260,6 @@ class LibraryCalls:
             return v.Library(FACTORY, keywords["default_factory"])
         return keywords.get("default", v.Data())
 
-    def _gradient(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        if not arguments:
-            return v.Data()
-        return self.expressions.methods.training.gradient(v.summary(arguments[0]), merged(arguments[1:]))
-
-    def _gathered(self, arguments: Arguments, keywords: Keywords) -> v.Value:
-        """Every rank's values arrive in the list or tensor that is given for them."""
-        given = [*arguments, *keywords.values()]
-        lists = [value for value in given if isinstance(value, v.Sequence) and not value.is_tuple]
-        if lists:
-            rest: list[v.Value] = [value for value in given if value is not lists[0] and not isinstance(value, v.Const)]
-            if rest:
-                lists[0].items, lists[0].exact = rest[:1], False
-        elif len(given) > 1 and isinstance(given[0], v.Data):
-            given[0].absorb(v.summary(given[1]))
-        return v.NONE
-
-    def _loss(self, arguments: Arguments, keywords: Keywords) -> v.Value:
-        logits = arguments[0] if arguments else keywords.get("input", v.Data())
-        target = arguments[1] if len(arguments) > 1 else keywords.get("target", v.Data())
-        targets = v.summary(target)
-        result = v.derived(v.summary(logits), targets)
-        result.losses = targets.tokens
-        result.gradient = self.machine.no_grad == 0
-        return result
-
-    def _where(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        result = merged(arguments)
-        if arguments and self._tells_target(v.summary(arguments[0])):
-            result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
-        if len(arguments) > 1:
-            inside = [v.summary(argument) for argument in arguments[1:]]
-            result.shift = next((data.shift for data in inside if data.shift is not None), None)
-            result.mask = all(data.mask for data in inside)
-            if _blends(inside):
-                result.blends |= {self.machine.recorder.blend(node, ast.unparse(node)[:120])}
-        return result
-
-    def _tells_target(self, condition: v.Data) -> bool:
-        """Does a condition tell how probable the token being predicted is, or a property of it from a fixed array?"""
-        of_target = any(region.view is View.TARGET for region in validation(condition.tokens))
-        return condition.peeks or (condition.by_token and of_target)
-
-    def _add_at(self, arguments: Arguments, node: ast.AST) -> v.Value:
-        table, key = arguments[0], v.summary(arguments[1])
-        if isinstance(table, v.Data) and validation(key.tokens):
-            self.calls.assignments.write_table(table, key, merged(arguments[2:]), node)
-        return v.NONE
-
     # ---- outputs, processes ----
 
     def report(self, value: v.Data, node: ast.AST, arguments: Arguments) -> None:
@@ -400,13 +277,6 @@ class LibraryCalls:
             self.machine.recorder.report(node, label, value, is_metric, origin)
 
 
-def _blends(parts: list[v.Data]) -> bool:
-    """Are some of the parts validation tokens to be predicted, and others tokens before them, and nothing more?"""
-    plain = [data for data in parts if not (data.losses or data.scores or data.stores or data.by_token or data.mask)]
-    views = [{region.view for region in validation(data.tokens)} for data in plain]
-    return {View.TARGET} in views and any(seen and View.TARGET not in seen for seen in views)
-
-
 def _has_momentum(arguments: Arguments, keywords: Keywords) -> bool:
     """Is SGD given a momentum that may differ from zero?"""
     momentum = keywords.get("momentum", arguments[2] if len(arguments) > 2 else v.Const(0))
@@ -414,8 +284,13 @@ def _has_momentum(arguments: Arguments, keywords: Keywords) -> bool:
 
 
 def _compiled(arguments: list[v.Value]) -> v.Value:
-    """A call into compiled code: what it returns, and what it writes into its arguments, is not read here."""
+    """A call into compiled code: what it returns, and what it writes into its arguments, is not read here.
+
+    What it makes of losses are losses still, whatever it does to them.
+    """
+    given = [v.summary(argument) for argument in arguments]
+    result = v.derived(*(data for data in given if data.losses), v.Data(native=True))
     for argument in arguments:
         if isinstance(argument, v.Data) and not argument.tokens:
-            argument.absorb(v.Data(native=True))
-    return v.Data(native=True)
+            argument.absorb(result)
+    return result

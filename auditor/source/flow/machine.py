@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from auditor.events import validation
-from auditor.source.flow.recorder import Frame, Loop, Recorder
+from auditor.source.flow.record import Frame, Loop
+from auditor.source.flow.recorder import Recorder
 from auditor.source.flow.settings import Settings
 from auditor.source.flow.stores import Numbers, Regions, Store
 from auditor.source.flow.values import Class, Data, Environment, Function, Instance, ModuleValue, Value
@@ -22,6 +23,7 @@ from auditor.submission.script import Module, Script
 
 MAX_STEPS = 600_000  # ours: about three seconds
 MAX_DEPTH = 28
+_WIDTH = 80  # ours: characters of a loop's heading
 
 
 class BudgetError(Exception):
@@ -93,15 +95,18 @@ class Machine:
             self.recorder.frames.pop()
 
     @contextmanager
-    def loop(self, is_while: bool = False) -> Iterator[Loop]:
-        """Evaluate inside a loop."""
-        self.recorder.loop_count += 1
-        loop = Loop(self.recorder.loop_count, is_while=is_while)
-        self.recorder.loops.append(loop)
+    def loop(self, node: ast.For | ast.AsyncFor | ast.While, last: str | None = None) -> Iterator[Loop]:
+        """Evaluate inside a loop; `last` is its counter's last value as text."""
+        recorder = self.recorder
+        recorder.loop_count += 1
+        is_while = isinstance(node, ast.While)
+        loop = Loop(recorder.loop_count, is_while=is_while, body=node.body, depth=len(recorder.frames), last=last)
+        recorder.headings[loop.number] = (recorder.here(node), _heading(node))
+        recorder.loops.append(loop)
         try:
             yield loop
         finally:
-            self.recorder.loops.pop()
+            recorder.loops.pop()
 
     @contextmanager
     def condition(self, switches: frozenset[str], test: Data | None = None, node: ast.expr | None = None) -> Iterator[None]:
@@ -140,6 +145,13 @@ class Machine:
             while scope is not None and name not in scope.names and scope.outer is not None:
                 scope = scope.outer
         (scope or environment).names[name] = value
+
+
+def _heading(node: ast.For | ast.AsyncFor | ast.While) -> str:
+    """A loop's first line, as far as it fits."""
+    if isinstance(node, ast.While):
+        return f"while {ast.unparse(node.test)}"[:_WIDTH]
+    return f"for {ast.unparse(node.target)} in {ast.unparse(node.iter)}"[:_WIDTH]
 
 
 def default_names(module: Module) -> Mapping[str, Value]:

@@ -3,73 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from auditor.events import validation
-from auditor.source.flow import files, hindsight, ordering
+from auditor.source.flow import files
 from auditor.source.flow import values as v
-from auditor.source.flow.containers import Containers
-from auditor.source.flow.expressions import Expressions, merged
-from auditor.source.flow.indexing import ask, select, view_of
-from auditor.source.flow.machine import Machine, bind_method
-from auditor.source.flow.operators import combined
-from auditor.source.flow.training import Training
+from auditor.source.flow.machine import bind_method
+from auditor.source.flow.places import merged
+from auditor.source.flow.tensors import COLLECTIONS, Arguments, Keywords, Tensors
 
-_VIEWS = frozenset(
-    [
-        "view",
-        "reshape",
-        "unsqueeze",
-        "squeeze",
-        "flatten",
-        "ravel",
-        "t",
-        "transpose",
-        "expand",
-        "expand_as",
-        "contiguous",
-        "narrow",
-        "permute",
-        "detach",
-        "unbind",
-        "chunk",
-        "split",
-        "view_as",
-        "data_as",
-        "data_ptr",
-    ]
-)
-_CONVERSIONS = frozenset(
-    [
-        "float",
-        "double",
-        "half",
-        "bfloat16",
-        "long",
-        "int",
-        "to",
-        "type",
-        "type_as",
-        "astype",
-        "cuda",
-        "pin_memory",
-        "byte",
-        "bool",
-        "short",
-    ]
-)
-_COPIES = frozenset({"clone", "cpu", "copy", "numpy", "tolist", "item"})
-_SHAPES = frozenset({"numel", "size", "dim", "stride", "element_size", "ndimension", "nelement", "bit_length"})
-_BOUNDS = frozenset({"max", "min", "amax", "amin", "nonzero"})
-_RESETS = frozenset(
-    {"zero_", "fill_", "normal_", "uniform_", "random_", "reset_parameters", "trunc_normal_", "kaiming_uniform_"}
-)
-SUMS = frozenset({"sum", "softmax", "log_softmax", "logsumexp"})
-_SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", "scatter_reduce_"})
-_COLLECTIONS = frozenset(
-    {"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "named_buffers", "values", "keys"}
-)
 _LIFECYCLE = frozenset(
     [
         "to",
@@ -110,44 +51,16 @@ _TEXT_METHODS = frozenset(
     ]
 )
 
-Arguments = list[v.Value]
-Keywords = dict[str, v.Value]
 
-
-class Methods:
+class Methods(Tensors):
     """Evaluates method calls on a machine."""
-
-    def __init__(self, machine: Machine, expressions: Expressions) -> None:
-        self.machine = machine
-        self.expressions = expressions
-        self.training = Training(machine)
-        self.hooked: list[v.Store] = []
-        self.containers = Containers(machine, expressions)
-        self._special: Mapping[str, Callable[..., v.Value]] = {
-            "backward": self._backward,
-            "step": self._step,
-            "zero_grad": self._zero_grad,
-            "copy_": self._copy,
-            "index_put_": self._index_put,
-            "gather": self._gather,
-            "take_along_dim": self._gather,
-            "index_select": lambda data, args, keywords, node: select(data, args[-1], _NO_INDEX, self.machine.recorder),
-            "get": self._get_from_data,
-            "items": lambda data, args, keywords, node: v.Sequence([v.Sequence([v.Data(), data], is_tuple=True)], False),
-            "named_parameters": lambda data, args, keywords, node: _named(data),
-            "named_modules": lambda data, args, keywords, node: _named(data),
-            "requires_grad_": self._free,
-            "state_dict": self._state_dict,
-            "load_state_dict": self._load_into_data,
-            "register_forward_hook": self._hook,
-            "register_forward_pre_hook": self._hook,
-        }
 
     def call(self, method: v.Method, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """Call a method."""
         receiver, name = method.receiver, method.name
-        if name == "remove" and not arguments and self.hooked:
-            return self._remove_hooks()
+        of_handle = None if arguments else self._of_handle(receiver, name)
+        if of_handle is not None:
+            return of_handle
         match receiver:
             case v.Data():
                 return self._of_data(receiver, name, arguments, keywords, node)
@@ -170,169 +83,11 @@ class Methods:
 
     # ---- tensors ----
 
-    def _of_data(self, data: v.Data, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        if name in SUMS:
-            self.machine.recorder.sum_up(data.rows)
-        if name in self._special:
-            return self._special[name](data, arguments, keywords, node)
-        if name in _SHAPES or (name in _BOUNDS and data.tokens and not (data.losses or data.stores)):
-            return v.Data(turns=data.turns)
-        if name in _VIEWS or name in _CONVERSIONS:
-            return _same_values(data, name in _CONVERSIONS)
-        if name in _COLLECTIONS:
-            return data
-        if name in _RESETS:
-            return self._reset(data)
-        given = [v.summary(value) for value in (*arguments, *keywords.values())]
-        if name in _SCATTERS and len(arguments) >= 2:
-            return self._scatter(data, v.summary(arguments[1]), v.derived(*given[2:]), node)
-        if name.endswith("_") and not name.endswith("__"):
-            self.in_place(data, v.derived(*given), node, ast.BitXor() if "xor" in name else ast.Add())
-            return data
-        if name in ("append", "extend", "add", "write", "update", "put", "insert"):
-            data.absorb(self._scored(v.derived(*given), node))
-            return v.NONE
-        result = hindsight.marked(_computed(data, given, name), name, [data, *given], node, self.machine.recorder)
-        ordering.shuffled(name, arguments, result, node)
-        return result
-
-    def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        """A plain tensor becomes one that an optimizer can change."""
-        if data.alias is None and not (arguments and arguments[0] == v.Const(False)):
-            store = self.machine.new_store("delta", is_tensor=True, shared_by_batch=True)
-            store.influences = data.influences
-            if any(other.is_tensor for other in data.stores):
-                self.training.made_by_hand(store, data, node)
-            data.alias, data.stores = store, data.stores | {store}
-        return data
-
-    def _reset(self, data: v.Data) -> v.Data:
-        if data.alias is not None:
-            data.alias.influences, data.alias.tokens = v.NO_NUMBERS, v.NO_REGIONS
-        else:
-            data.tokens, data.losses, data.scores = v.NO_REGIONS, v.NO_REGIONS, v.NO_NUMBERS
-            data.influences = v.NO_NUMBERS
-        return data
-
-    def _scored(self, data: v.Data, node: ast.AST) -> v.Data:
-        """Losses that are put aside are scored then."""
-        if self.machine.recorder.counts_anew(data):
-            data.scores |= {self.machine.recorder.score(node, data)}
-        return data
-
-    def in_place(self, place: v.Data, other: v.Data, node: ast.AST, op: ast.operator) -> None:
-        """``place op= other``, which writes into the tensor."""
-        if place.alias is not None:
-            self.training.change(place, other, node, "in-place arithmetic")
-            return
-        if other.counted and validation(other.tokens):
-            self.expressions.calls.assignments.write_table(place, other, v.Data(), node)
-            return
-        change = other
-        if isinstance(op, ast.Add | ast.Sub) and self.machine.recorder.counts_anew(other):
-            change = v.derived(other)
-            change.scores |= {self.machine.recorder.score(node, other)}
-        if place.weights and not validation(change.tokens) <= place.tokens:
-            for loop in self.machine.recorder.loops:
-                loop.carried = True  # the next turn reads what this one wrote
-        quotient = combined(v.derived(place), other, op)
-        place.absorb(change)
-        place.absorb(v.Data(hindsight=self.machine.recorder.written(change)))
-        if isinstance(quotient, v.Data):
-            place.hashed |= quotient.hashed
-            place.per_byte |= quotient.per_byte
-
-    def added(self, left: v.Value, right: v.Value, node: ast.BinOp) -> v.Value:
-        """``left op right``, where a sum takes in losses."""
-        result = combined(left, right, node.op)
-        if not isinstance(result, v.Data) or not isinstance(node.op, ast.Add | ast.Sub):
-            return result
-        self.training.mixture(result, (v.summary(left), v.summary(right)), node)
-        if isinstance(node.op, ast.Add):
-            for part, other in ((left, right), (right, left)):
-                data, rest = v.summary(part), v.summary(other)
-                if self.machine.recorder.counts_anew(data) and (rest.scores or _is_zero(other)):
-                    result.scores |= {self.machine.recorder.score(node, data)}
-        return result
-
-    def _scatter(self, data: v.Data, key: v.Data, source: v.Data, node: ast.AST) -> v.Value:
-        if validation(key.tokens):
-            self.expressions.calls.assignments.write_table(data, key, source, node)
-        else:
-            data.absorb(v.derived(key, source))
-        return data
-
-    def _index_put(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        return self._scatter(data, v.summary(arguments[0]), merged(arguments[1:]), node) if arguments else data
-
-    def _backward(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        self.training.backward(data)
-        return v.NONE
-
-    def _step(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        return self._of_optimizer(v.Optimizer(data.stores, "optimizer"), "step", arguments, node)
-
-    def _zero_grad(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        self.training.clear(data.stores)
-        return v.NONE
-
-    def _copy(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        self.copied(data, merged(arguments), node)
-        return data
-
-    def copied(self, data: v.Data, value: v.Data, node: ast.AST) -> None:
-        """The tensor takes over the values of another."""
-        if data.alias is None:
-            data.absorb(value)
-            data.absorb(v.Data(hindsight=self.machine.recorder.written(value)))
-            return
-        store = data.alias
-        if store.root in {other.root for other in value.stores} and validation(value.tokens):
-            self.training.change(data, value, node, "copied values")
-            return
-        store.influences, store.tokens = value.influences, validation(value.tokens)
-
-    def _gather(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        index = v.derived(*(v.summary(value) for value in (*arguments, *keywords.values())))
-        result = v.derived(data, index)
-        result.losses = index.tokens or data.losses
-        result.hashed, result.span = False, data.span
-        if index.tokens:
-            self.machine.recorder.pick(data.rows)
-        if data.table and index.tokens:
-            ask(result, data, index, node, self.machine.recorder)
-        return result
-
-    def _get_from_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        key = v.summary(arguments[0]) if arguments else v.Data()
-        result = v.derived(data, *(v.summary(value) for value in arguments[1:]))
-        result.base = data
-        if key.tokens:
-            ask(result, data, key, node, self.machine.recorder)
-        return result
-
-    def _state_dict(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        if data.weights:
-            self.machine.recorder.selection(node)
-        return data
-
-    def _load_into_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        for store in data.stores:
-            self.training.load(store, merged(arguments[:1]))
-        return v.NONE
-
-    def _hook(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        for store in data.stores:
-            store.root.hooks.extend(arguments[:1])
-            self.hooked.append(store)
-        return v.Data()
-
-    def _remove_hooks(self) -> v.Value:
-        """``handle.remove()``: scripts take all of their hooks off again, wherever they keep the handles."""
-        for store in self.hooked:
-            store.root.hooks.clear()
-        self.hooked.clear()
-        return v.NONE
+    def _of_handle(self, receiver: v.Value, name: str) -> v.Value | None:
+        """Of a hook's handle, ``remove()``; of a promise, ``result()``, which is what was promised."""
+        if name == "remove" and self.hooked:
+            return self._remove_hooks()
+        return receiver if name == "result" and not isinstance(receiver, v.Instance) else None
 
     # ---- modules, optimizers ----
 
@@ -351,7 +106,7 @@ class Methods:
         if name == "zero_grad":
             self.training.clear(frozenset((store,)))
             return v.NONE
-        if name in _COLLECTIONS | {"state_dict", "register_forward_hook", "register_forward_pre_hook"}:
+        if name in COLLECTIONS | {"state_dict", "register_forward_hook", "register_forward_pre_hook"}:
             return self._of_data(data, name, arguments, keywords, node)
         if name in _LIFECYCLE:
             return instance
@@ -378,41 +133,6 @@ class Methods:
                 if isinstance(found, v.Function):
                     return self.expressions.calls.enter(bind_method(found, receiver), arguments, keywords, node)
         return v.NONE
-
-
-def _same_values(data: v.Data, converted: bool) -> v.Data:
-    """The tensor in another shape (a view) or of another type (a copy)."""
-    result = view_of(data, v.NO_TURNS)
-    result.index = data.index
-    if converted and not data.table:
-        result.base = None
-    return result
-
-
-def _computed(data: v.Data, given: list[v.Data], name: str) -> v.Data:
-    """What any other method computes from a tensor and its arguments."""
-    result = v.derived(data, *given)
-    result.span = data.span
-    if name in _COPIES or name in ("minimum", "clamp", "clip", "any", "max"):
-        result.table_word, result.rows = data.table_word, data.rows
-    if name in _COPIES:
-        result.shift, result.mask, result.table, result.order = data.shift, data.mask, data.table, data.order
-    return result
-
-
-class _NoIndex(ast.Name):
-    """Stands for an index without syntax."""
-
-
-_NO_INDEX = _NoIndex(id="_")
-
-
-def _named(data: v.Data) -> v.Value:
-    return v.Sequence([v.Sequence([v.Data(), data], is_tuple=True)], exact=False)
-
-
-def _is_zero(value: v.Value) -> bool:
-    return isinstance(value, v.Const) and value.value in (0, 0.0)
 
 
 def _of_text(text: v.Const, name: str, arguments: Arguments) -> v.Value:

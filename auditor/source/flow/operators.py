@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from auditor.events import validation
+from auditor.events import View, validation
 from auditor.source.flow import values as v
 
 _MAX_POWER = 4096
@@ -118,11 +118,12 @@ def _data(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.
     result.mask = left.mask and right.mask
     result.rows = left.rows if isinstance(op, ast.Div) else left.rows | right.rows
     result.shift = _shift(left, right, first, second, op)
+    result.by_token = isinstance(op, ast.Add) and (left.by_token or right.by_token)
     result.is_length = left.is_length if isinstance(second, v.Const) else isinstance(op, ast.Sub) and result.shift is None
     if left.span or right.span:
         result.span = left.span or right.span
     if isinstance(op, _HASHING) and result.tokens and not result.mask:
-        result.hashed = True
+        result.hashed = result.tokens
     if isinstance(op, ast.Div | ast.Mult):
         _mark_quotients(result, left, right, op)
     return result
@@ -152,7 +153,7 @@ def _shift(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast
         if isinstance(second, v.Const):
             behind = None if left.shift is None else -1
             return behind if number is None else (left.shift or 0) - number
-        return None if _is_distance(left, right) else -1
+        return None if _is_distance(left, right) and not (left.all_of and not right.all_of) else -1
     return None
 
 
@@ -185,8 +186,16 @@ def compared(left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value:
         if found is not None:
             return v.Const(found is isinstance(op, ast.In))
     result = _test_of(v.summary(left), v.summary(right))
+    result.hit = isinstance(op, ast.Eq | ast.NotEq) and _compares_target(left, right)
     result.judged = isinstance(op, _ORDERS) and any(_tells_losses(v.summary(side)) for side in (left, right))
     return result
+
+
+def _compares_target(left: v.Value, right: v.Value) -> bool:
+    """Is the token being predicted held against another one that is not constant?"""
+    sides = [side for side in (left, right) if not isinstance(side, v.Const)]
+    views = [{region.view for region in validation(v.summary(side).tokens)} for side in sides]
+    return len(sides) == 2 and any(View.TARGET in found for found in views)
 
 
 def _tells_losses(data: v.Data) -> bool:
@@ -198,7 +207,8 @@ def _test_of(left: v.Data, right: v.Data) -> v.Data:
     result = v.derived(left, right)
     result.mask = True
     result.tokens, result.losses, result.scores, result.stores = v.NO_REGIONS, v.NO_REGIONS, v.NO_NUMBERS, v.NO_STORES
-    result.weights = result.per_byte = result.hashed = result.spread = False
+    result.weights = result.per_byte = result.spread = False
+    result.hashed = v.NO_REGIONS
     return result
 
 

@@ -7,16 +7,13 @@ running: two turns of one running loop select different tokens, a loop that has 
 from __future__ import annotations
 
 import ast
-import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import replace
 
 from auditor.events import (
     Blend,
     Choice,
     Connect,
-    Event,
     Gate,
     Lookup,
     Read,
@@ -26,138 +23,23 @@ from auditor.events import (
     Score,
     Selection,
     Statistics,
-    Turn,
     Unknown,
     Update,
     UpdateKind,
     View,
     Write,
+    holds_target,
     overlap,
     roles_of,
     validation,
 )
 from auditor.finding import Location
+from auditor.source.flow.record import Meeting, Record
 from auditor.source.flow.values import Data, Numbers, Regions, Store
-from auditor.submission.script import Module
-
-_MAX_EVENTS = 4000  # ours: beyond it a trace is cut, and says so
 
 
-@dataclass(slots=True)
-class Loop:
-    """One execution of a loop: its number, the turn that is running, and what happened in it so far."""
-
-    number: int
-    turn: int = 0
-    is_while: bool = False
-    asked_for_start: bool = False
-    updated: bool = False
-    used: bool = False
-    carried: bool = False
-
-    @property
-    def tag(self) -> Turn:
-        """The running turn."""
-        return (self.number, self.turn)
-
-
-@dataclass(slots=True)
-class Frame:
-    """A function being evaluated: its name, module, and the call that led to it."""
-
-    name: str
-    module: Module
-    call: ast.AST | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Meeting:
-    """Score number `score` read state that update number `update` had changed under the influence of the same tokens.
-
-    `same_turn`: both happen in one turn of the loop that selects the tokens; else a whole pass lies between them.
-    `update_span` and `score_span` are the positions within the window, where both are limited.
-    """
-
-    score: int
-    update: int
-    same_turn: bool
-    update_span: tuple[str | None, str | None] | None = None
-    score_span: tuple[str | None, str | None] | None = None
-
-    @property
-    def is_apart(self) -> bool:
-        """Within one window, the update used only positions before those that are scored."""
-        before, scored = self.update_span, self.score_span
-        return self.same_turn and before is not None and scored is not None and before[1] == scored[0] is not None
-
-
-@dataclass(slots=True)
-class Recorder:
+class Recorder(Record):
     """Collects the events of one evaluation of a script."""
-
-    events: list[Event] = field(default_factory=list)
-    meetings: list[Meeting] = field(default_factory=list)
-    loops: list[Loop] = field(default_factory=list)
-    frames: list[Frame] = field(default_factory=list)
-    conditions: list[frozenset[str]] = field(default_factory=list)
-    judgements: int = 0  # how many of them compare losses of validation tokens
-    token_tests: list[tuple[int, Regions]] = field(default_factory=list)  # those of them that look up a stream token
-    choices: list[Numbers] = field(default_factory=list)  # by losses, behind the conditions around us
-    cancelled: set[int] = field(default_factory=set)  # choices that are taken out before an exponential
-    problems: list[Unknown] = field(default_factory=list)
-    loop_count: int = 0
-    orders: dict[int, str] = field(default_factory=dict)  # how lists of loops were put out of their order, by loop
-    _picks: set[Numbers] = field(default_factory=set)
-    _summed: set[int] = field(default_factory=set)
-    _seen: dict[object, int] = field(default_factory=dict)
-
-    # ---- where we are ----
-
-    @property
-    def active(self) -> list[int]:
-        """The loop executions that are running."""
-        return [loop.number for loop in self.loops]
-
-    @property
-    def turns(self) -> frozenset[Turn]:
-        """The running turns."""
-        return frozenset(loop.tag for loop in self.loops)
-
-    def put_in_order(self, loop: Loop, order: str | None) -> None:
-        """A loop begins; `order` says how its list was put out of its order."""
-        if order is not None:
-            self.orders[loop.number] = order
-
-    def ended_turn(self) -> frozenset[Turn]:
-        """A turn that stands for all turns of a comprehension."""
-        self.loop_count += 1
-        return frozenset(((self.loop_count, 0),))
-
-    def here(self, node: ast.AST | None) -> Location:
-        """The place of `node` in the function that is being evaluated."""
-        return _place(self.frames[-1], node)
-
-    def _calls(self) -> tuple[Location, ...]:
-        pairs = zip(self.frames, self.frames[1:], strict=False)
-        return tuple(_place(caller, frame.call) for caller, frame in pairs if frame.call is not None)
-
-    def _common(self, node: ast.AST | None) -> dict[str, object]:
-        return {
-            "number": len(self.events),
-            "location": self.here(node),
-            "calls": self._calls(),
-            "loops": tuple(loop.number for loop in self.loops),
-            "turns": tuple(loop.turn for loop in self.loops),
-            "conditional": bool(self.conditions),
-            "switches": tuple(sorted(set().union(*self.conditions))) if self.conditions else (),
-        }
-
-    def _add(self, event: Event, key: object) -> int:
-        if len(self.events) >= _MAX_EVENTS:
-            raise OverflowError(f"more than {_MAX_EVENTS:,} events")
-        self.events.append(event)
-        self._seen[key] = event.number
-        return event.number
 
     # ---- events ----
 
@@ -192,71 +74,16 @@ class Recorder:
         self._meet(number, tokens, losses)
         return number
 
-    def counts_anew(self, losses: Data) -> bool:
-        """Are these losses of validation tokens that no earlier score has counted with this state?"""
-        if not self.current(losses.losses):
-            return False
-        before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
-        if losses.mixture and not any(score.byte_mixture for score in before):
-            return True
-        known = frozenset[int]().union(*(score.influences | score.lookups | score.hindsight for score in before))
-        return not before or not (losses.influences | losses.lookups | self.chosen(losses)) <= known
-
-    def chosen(self, losses: Data) -> Numbers:
-        """The choices behind these losses, and around us, that were made by losses of the same tokens."""
-        numbers = losses.hindsight | self.written(losses)
-        if not numbers:
-            return numbers
-        now, active = self.current(losses.losses), self.active
-        found = [event for number in numbers if isinstance(event := self.events[number], Choice)]
-        return frozenset(e.number for e in found if any(overlap(old, new, active) for old in e.tokens for new in now))
-
-    def is_unscored(self, losses: Data) -> bool:
-        """Are these losses of tokens that are still to be scored in this turn?"""
-        tokens = frozenset(region for region in self.current(losses.losses) if region.view is not View.INPUT)
-        return bool(tokens) and not losses.scores and not self._scored_by(tokens)
-
-    def met(self, influences: Numbers, key: Regions, by_byte: bool = False) -> Numbers:
-        """Of the updates behind a table, those that used tokens which the key selects in this turn.
-
-        It has to be told here, while the loops run: where a table is asked token by token and the answers are
-        gathered, the score that follows the loop can no longer tell one turn from another. With `by_byte` the bytes of
-        one token follow each other within a turn, and only other turns count.
-        """
-        now, active = self.current(key), self.active
-        found = set()
-        for number in influences:
-            update = self.events[number]
-            assert isinstance(update, Update)
-            used = validation(update.tokens)
-            hits = [(old, new) for old in used for new in now if overlap(old, new, active)]
-            if by_byte:
-                hits = [(old, new) for old, new in hits if not any(t in new.turns and t[0] in active for t in old.turns)]
-            if update.kind is not UpdateKind.TABLE or hits:
-                found.add(number)
-        return frozenset(found)
-
-    def current(self, regions: Regions) -> Regions:
-        """The validation tokens that this turn selects; those of another turn are memory, not what is scored now."""
-        running = {loop.number: loop.turn for loop in self.loops}
-        return frozenset(
-            region for region in validation(regions) if all(running.get(loop, turn) == turn for loop, turn in region.turns)
-        )
-
-    def selects(self, regions: Regions) -> bool:
-        """Does a turn of a running loop select some of these validation tokens, so that they are less than the split?"""
-        running = self.turns
-        return any(region.turns & running for region in self.current(regions))
-
-    def is_short_lived(self, born: frozenset[Turn] | None, key: Regions) -> bool:
-        """Was a table made in the very turn that selects the tokens of its key?"""
-        if born is None:
-            return False
-        current = self.turns
-        return any(turn in born and turn in current for region in key for turn in region.turns)
-
     def _meet(self, score: int, tokens: Regions, losses: Data) -> None:
-        for number in sorted(losses.influences):
+        """Which updates the state behind a score carries that used its tokens.
+
+        Losses that were put aside keep what was told of them then: by now the loops that selected them may have ended.
+        """
+        before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
+        judged = frozenset[int]().union(*(earlier.influences for earlier in before))
+        for met in [met for met in self.meetings if met.score in losses.scores]:
+            self.meetings.append(replace(met, score=score))
+        for number in sorted(losses.influences - judged):
             update = self.events[number]
             assert isinstance(update, Update)
             for trained in validation(update.tokens):
@@ -275,15 +102,6 @@ class Recorder:
         names = tuple(sorted({store.root.name for store in stores})) or ("table",)
         shared = any(store.root.shared_by_batch for store in stores) and self._several_windows(tokens)
         return self.table_update(node, kind, how, names, tokens, shared)
-
-    def _several_windows(self, tokens: Regions) -> bool:
-        """Were the tokens gathered by a loop (or comprehension) within the turn that selects them?"""
-        active = set(self.active)
-        for region in validation(tokens):
-            selecting = [loop for loop, _ in region.turns if loop in active]
-            if selecting and any(loop > max(selecting) and loop not in active for loop, _ in region.turns):
-                return True
-        return False
 
     def table_update(
         self, node: ast.AST, kind: UpdateKind, how: str, names: tuple[str, ...], tokens: Regions, shared: bool = False
@@ -311,22 +129,10 @@ class Recorder:
             key,
         )
 
-    def _scored_by(self, tokens: Regions) -> Numbers:
-        """Earlier scores in this turn of a running loop that counted all of `tokens`."""
-        active = set(self.active)
-        scores = [event for event in self.events if isinstance(event, Score)]
-        found: set[int] = set()
-        for region in tokens:
-            turns = {turn for turn in region.turns if turn[0] in active}
-            before = {score.number for score in scores if any(turns & scored.turns for scored in validation(score.tokens))}
-            if not before:
-                return frozenset()
-            found |= before
-        return frozenset(found)
-
     def lookup(self, node: ast.AST, table: str, key_data: Data, by_target: bool) -> int:
         """A table is asked."""
-        key = ("lookup", id(node), by_target, key_data.hashed)
+        hashed = holds_target(key_data.hashed) if by_target else bool(key_data.hashed)
+        key = ("lookup", id(node), by_target, hashed)
         if key in self._seen:
             return self._seen[key]
         return self._add(
@@ -335,7 +141,8 @@ class Recorder:
                 table=table,
                 key=key_data.tokens,
                 by_target=by_target,
-                hashed=key_data.hashed,
+                hashed=hashed,
+                over_alphabet=key_data.all_of and not by_target,
             ),
             key,
         )
@@ -348,11 +155,6 @@ class Recorder:
     def sum_up(self, rows: Numbers) -> None:
         """What these lookups said is summed over."""
         self._summed |= rows
-
-    @property
-    def picked(self) -> Numbers:
-        """Lookups of which an entry was taken, nothing that was taken with it being summed anywhere."""
-        return frozenset[int]().union(*(rows for rows in self._picks if not rows & self._summed))
 
     def gate(self, node: ast.AST, text: str) -> int:
         """A choice depends on what a table says about the realised token."""
@@ -375,20 +177,6 @@ class Recorder:
             return self._seen[key]
         return self._add(Blend(**self._common(node), text=text), key)  # type: ignore[arg-type]
 
-    def written(self, value: Data) -> Numbers:
-        """The choices that decide whether losses are written where we are."""
-        if not self.choices or not (value.losses or value.scores):
-            return frozenset()
-        return frozenset[int]().union(*self.choices)
-
-    def tests_of_entry(self, turns: frozenset[Turn]) -> Numbers:
-        """The tests around us of the very token of the stream whose turn selects an entry."""
-        return frozenset(
-            number
-            for number, tokens in self.token_tests
-            if any(region.turns & turns and region.view is not View.INPUT for region in tokens)
-        )
-
     def report(self, node: ast.AST, label: str, value: Data, is_metric: bool, origin: Location | None) -> None:
         """A number was printed; `origin` is where its text was put together."""
         key = ("report", origin or id(node), label, value.scores)
@@ -397,8 +185,8 @@ class Recorder:
             common["location"] = origin or common["location"]
             self._add(Report(**common, label=label, scores=value.scores, is_metric=is_metric), key)  # type: ignore[arg-type]
 
-    def write(self, node: ast.AST, path: str, value: Data) -> None:
-        """A file was written."""
+    def write(self, node: ast.AST, path: str, value: Data, in_memory: bool = False) -> None:
+        """A file or a buffer was written."""
         key = ("write", id(node), value.weights, value.influences, value.tokens)
         if key not in self._seen:
             self._add(
@@ -408,6 +196,7 @@ class Recorder:
                     weights=value.weights,
                     tokens=value.tokens,
                     influences=value.influences,
+                    in_memory=in_memory,
                 ),
                 key,
             )
@@ -424,11 +213,6 @@ class Recorder:
         key = ("selection", id(node))
         if self.judgements and key not in self._seen:
             self._add(Selection(**self._common(node)), key)  # type: ignore[arg-type]
-
-    @property
-    def shard_folders(self) -> set[str]:
-        """The folders out of which shards were opened whose names tell what they hold."""
-        return {posixpath.dirname(event.what) for event in self.events if isinstance(event, Read)}
 
     def read(self, node: ast.AST, what: str, role: Role) -> None:
         """Data were opened; the role is `OTHER` for a shard whose name could not be told."""
@@ -455,16 +239,3 @@ def targets(tokens: Iterable[Region]) -> Regions:
     regions = frozenset(tokens)
     exact = frozenset(region for region in regions if region.view is View.TARGET)
     return exact or frozenset(region for region in regions if region.view is View.STREAM)
-
-
-@lru_cache(maxsize=32)
-def _lines(source: str) -> tuple[str, ...]:
-    return tuple(source.split("\n"))
-
-
-def _place(frame: Frame, node: ast.AST | None) -> Location:
-    module, line = frame.module, getattr(node, "lineno", None)
-    lines = _lines(module.source) if line else ()
-    snippet = lines[line - 1].strip()[:160] if line and len(lines) >= line else None
-    outer = module.path if module.source_path != module.path else None
-    return Location(path=module.source_path, line=line, symbol=frame.name, snippet=snippet, outer_path=outer)

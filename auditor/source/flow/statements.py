@@ -8,17 +8,19 @@ afterwards; variables that differ are joined.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Statements
 from dataclasses import dataclass, field
 from enum import Enum
 
+from auditor.events import Turn
 from auditor.source.flow import ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions, truth
 from auditor.source.flow.machine import DeadArm, Machine
-from auditor.source.flow.recorder import Loop
+from auditor.source.flow.record import Loop
+from auditor.source.parse import walk
 
 _ENDINGS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 _UNROLLED = 6  # ours: loops over so many known items run item by item
@@ -228,7 +230,7 @@ class StatementEvaluator:
             return self._item_by_item(node, items, env)
         if _is_empty(iterated):
             return self.block(node.orelse, env)
-        with self.machine.loop() as loop:
+        with self.machine.loop(node, last=None if _runs_once(iterated) else _last_value(node.iter)) as loop:
             self.machine.recorder.put_in_order(loop, order or ordering.of(iterated))
             for turn in (0, 1):
                 loop.turn = turn
@@ -279,7 +281,7 @@ class StatementEvaluator:
         if truth(value) is False and not (_switches(value) and self.machine.explore):
             return self.block(node.orelse, env)
         counters = [name for name in _counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
-        with self.machine.loop(is_while=True) as loop:
+        with self.machine.loop(node) as loop:
             for turn in (0, 1):
                 loop.turn = turn
                 before = dict(env.names)
@@ -297,7 +299,14 @@ class StatementEvaluator:
         if (isinstance(known, v.Const) and isinstance(known.value, int | float) and not isinstance(known.value, bool)) or (
             isinstance(known, v.Data) and not (known.tokens or known.scores or known.stores)
         ):
-            env.names[name] = v.Data(turns=frozenset((loop.tag,)))
+            env.names[name] = v.Data(turns=frozenset((loop.tag, *self._carried_through(name))))
+
+    def _carried_through(self, name: str) -> Iterator[Turn]:
+        """Loops around a while loop that do not set its counter anew: each of their turns goes on where the last ended."""
+        recorder = self.machine.recorder
+        for around in recorder.loops[:-1]:
+            if around.depth == len(recorder.frames) and name not in _assigned(around.body):
+                yield around.tag
 
     def _runs_again(self, loop: Loop, ended: Outcome) -> bool:
         """Does a later turn show anything that the first did not?"""
@@ -315,6 +324,15 @@ def _joined_lists(node: ast.expr) -> list[ast.expr]:
             return [node] if any(isinstance(part, ast.Starred) for part in parts) else parts
         case _:
             return [node]
+
+
+def _last_value(node: ast.expr) -> str | None:
+    """What the counter of ``range(n)`` or ``range(a, n)`` is in the last turn, as text; None for any other loop."""
+    match node:
+        case ast.Call(func=ast.Name(id="range"), args=[bound] | [_, bound]):
+            return ast.unparse(ast.BinOp(bound, ast.Sub(), ast.Constant(1)))
+        case _:
+            return None
 
 
 def _runs_once(iterated: v.Value) -> bool:
@@ -349,9 +367,21 @@ def _counters(body: Statements[ast.stmt]) -> set[str]:
     return {
         node.target.id
         for statement in body
-        for node in ast.walk(statement)
+        for node in walk(statement)
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
     }
+
+
+def _assigned(body: Statements[ast.stmt]) -> set[str]:
+    """The names that plain assignments in a block bind."""
+    targets = [
+        target
+        for statement in body
+        for node in walk(statement)
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.For)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+    return {node.id for target in targets for node in walk(target) if isinstance(node, ast.Name)}
 
 
 def _join(ends: list[dict[str, v.Value]], decided_by: v.Data | None, before: dict[str, v.Value]) -> dict[str, v.Value]:

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from auditor.events import Role, Span, UpdateKind, validation
+from auditor.events import Region, Role, Span, UpdateKind, validation
 from auditor.source.flow import values as v
 from auditor.source.flow.machine import Machine
 
@@ -22,8 +22,9 @@ class Training:
     machine: Machine
 
     def backward(self, loss: v.Data) -> None:
-        """``loss.backward()``."""
-        tokens = within(loss.tokens, loss.span)
+        """``loss.backward()``; the tokens behind what the weights were before (a quantiser's statistics) are no batch."""
+        before = frozenset[Region]().union(*(store.tokens for store in loss.stores))
+        tokens = within(loss.tokens - before, loss.span)
         for store in loss.stores:
             store.gradient |= tokens
 

@@ -13,8 +13,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from auditor.events import Region, Role, Turn
-from auditor.finding import Location
+from auditor.events import Role, Turn
+from auditor.source.flow.data import NO_NAMES as NO_NAMES
+from auditor.source.flow.data import NO_STORES as NO_STORES
+from auditor.source.flow.data import NO_TURNS as NO_TURNS
+from auditor.source.flow.data import POSITIONS as POSITIONS
+from auditor.source.flow.data import Data as Data
+from auditor.source.flow.data import Index as Index
+from auditor.source.flow.data import coarse as coarse
+from auditor.source.flow.data import derived as derived
+from auditor.source.flow.data import merge_into as merge_into
 from auditor.source.flow.stores import NO_NUMBERS as NO_NUMBERS
 from auditor.source.flow.stores import NO_REGIONS as NO_REGIONS
 from auditor.source.flow.stores import Numbers as Numbers
@@ -23,167 +31,6 @@ from auditor.source.flow.stores import Store as Store
 
 if TYPE_CHECKING:
     from auditor.submission.script import Module
-
-_MAX_REGIONS = 40  # ours: beyond it regions are merged, which can only make them larger
-
-NO_TURNS: frozenset[Turn] = frozenset()
-NO_STORES: frozenset[Store] = frozenset()
-NO_NAMES: frozenset[str] = frozenset()
-
-
-POSITIONS = -2
-"""Stands for the loop of an index that counts positions within a window."""
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """A loop's counter in one turn: where it starts, if known."""
-
-    loop: int
-    turn: int
-    start: int | None
-
-
-@dataclass(slots=True, eq=False)
-class Data:
-    """A number, tensor, array or text that is not known itself; see the module's docstring.
-
-    Where it comes from: `tokens` and `influences` (updates) that it depends on, `stores` that a gradient through it would
-    reach, `files` whose contents it names, `switches` that it was read from, `turns` of loops that decided it.
-
-    What it is: `losses` are the tokens whose realised probability it tells, `scores` the Score events summed into it,
-    `lookups`, `gates`, (choices by losses) `hindsight` and (targets among inputs) `blends` what shaped it, `tests` the
-    tests of stream tokens that decided single entries: gates of whoever takes the entry of a token to score that token;
-    `rows` are lookups whose answers under hashed keys it still holds one by one. `per_byte` is a score divided by bytes,
-    `spread` a token's log probability divided over its bytes, `of_bytes` what single bytes of a token decide, `mixture`
-    where the two were mixed. `hashed` is a key made by bit operations, `table` something that tokens were counted into,
-    `table_word` what that says about the realised token, `by_token` an entry of a fixed array that a token picks,
-    `counted` a histogram, `mask` a test of anything, `native` something that compiled code decides, `judged` one that
-    compares losses of validation tokens, `peeks` one that does so before they are scored, `weights` something computed
-    from parameters, `gradient` whether a backward pass through it is possible.
-
-    Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a distance,
-    `index` a loop's counter, `span` the positions of a window that it is limited to, `order` how its items were put out of
-    their order.
-
-    What it belongs to: `alias` is the state whose live parameters it is, `base` the tensor that it is a view of (writes go
-    there too), `born` the turns in which it was made, `name` what it was bound to, `text` and `origin` a text's known
-    part and where it was put together.
-    """
-
-    tokens: Regions = NO_REGIONS
-    influences: Numbers = NO_NUMBERS
-    stores: frozenset[Store] = NO_STORES
-    turns: frozenset[Turn] = NO_TURNS
-    scores: Numbers = NO_NUMBERS
-    losses: Regions = NO_REGIONS
-    lookups: Numbers = NO_NUMBERS
-    gates: Numbers = NO_NUMBERS
-    hindsight: Numbers = NO_NUMBERS
-    blends: Numbers = NO_NUMBERS
-    rows: Numbers = NO_NUMBERS
-    tests: Numbers = NO_NUMBERS
-    files: frozenset[Role] = frozenset()
-    switches: frozenset[str] = NO_NAMES
-    hashed: bool = False
-    per_byte: bool = False
-    spread: bool = False
-    of_bytes: bool = False
-    gradient: bool = False
-    weights: bool = False
-    native: bool = False
-    shift: int | None = None
-    is_length: bool = False
-    index: Index | None = None
-    span: tuple[str | None, str | None] | None = None
-    alias: Store | None = None
-    table: bool = False
-    name: str | None = None
-    text: str | None = None
-    mixture: Location | None = None
-    base: Data | None = None
-    mask: bool = False
-    counted: bool = False
-    by_token: bool = False
-    origin: Location | None = None
-    born: frozenset[Turn] | None = None
-    table_word: bool = False
-    judged: bool = False
-    peeks: bool = False
-    order: str | None = None
-
-    def absorb(self, other: Data) -> None:
-        """Write `other` into this tensor, and into the tensor that it is a view of."""
-        target: Data | None = self
-        seen = 0
-        while target is not None and seen < 8:
-            merge_into(target, other)
-            target, seen = target.base, seen + 1
-
-
-_SETS = (
-    "tokens",
-    "influences",
-    "stores",
-    "scores",
-    "losses",
-    "lookups",
-    "gates",
-    "hindsight",
-    "blends",
-    "tests",
-    "files",
-    "switches",
-)
-
-
-def merge_into(target: Data, other: Data) -> None:
-    """Union of what is known, in place; of live parameters, what they are now."""
-    if other.alias is not None:
-        target.influences |= other.alias.influences
-        target.tokens |= other.alias.tokens
-    for name in _SETS:
-        extra = getattr(other, name)
-        if extra:
-            setattr(target, name, getattr(target, name) | extra)
-    if len(target.tokens) > _MAX_REGIONS:
-        target.tokens = coarse(target.tokens)
-    if len(target.losses) > _MAX_REGIONS:
-        target.losses = coarse(target.losses)
-    target.turns = target.turns | other.turns
-    target.hashed |= other.hashed
-    target.per_byte |= other.per_byte
-    target.spread |= other.spread
-    target.of_bytes |= other.of_bytes
-    target.gradient |= other.gradient
-    target.judged |= other.judged
-    target.weights |= other.weights
-    target.native |= other.native
-    target.mixture = target.mixture or other.mixture
-
-
-def derived(*parts: Data) -> Data:
-    """A new value computed from `parts`."""
-    result = Data()
-    for part in parts:
-        merge_into(result, part)
-    return result
-
-
-def deciding(test: Value) -> Data | None:
-    """What whatever a test decides has to remember of it; None if nothing."""
-    data = summary(test)
-    if not (data.gates or data.hindsight or data.native):
-        return None
-    return Data(gates=data.gates, hindsight=data.hindsight, native=data.native)
-
-
-def coarse(regions: Regions) -> Regions:
-    """Fewer regions that cover at least the same tokens: spans go first, then the loop turns."""
-    merged = frozenset(Region(region.role, region.view, region.turns) for region in regions)
-    if len(merged) <= _MAX_REGIONS:
-        return merged
-    return frozenset(Region(region.role, region.view) for region in regions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +248,14 @@ def _same(first: Value, second: Value) -> bool:
     if isinstance(first, Const) and isinstance(second, Const):
         return type(first.value) is type(second.value) and first.value == second.value
     return False
+
+
+def deciding(test: Value) -> Data | None:
+    """What whatever a test decides has to remember of it; None if nothing."""
+    data = summary(test)
+    if not (data.gates or data.hindsight or data.native):
+        return None
+    return Data(gates=data.gates, hindsight=data.hindsight, native=data.native)
 
 
 def summary(value: Value, depth: int = 0) -> Data:

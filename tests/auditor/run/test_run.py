@@ -138,7 +138,7 @@ def probed(opened, ran, ending, kind):
 
 
 @pytest.mark.parametrize("ending", [endings.MIXED_IN_NUMPY, endings.MIXED_AS_EXPERTS], ids=["two", "experts"])
-def test_losses_are_followed_through_a_mixture_in_numpy(ran, opened, ending):
+def test_losses_are_followed_through_a_mixture_outside_of_torch(ran, opened, ending):
     line = result(ran, ending)
     assert line.sums is not None
     assert line.coverage.num_once == len(opened(ending).world.validation()) - 1

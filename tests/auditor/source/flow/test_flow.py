@@ -197,3 +197,167 @@ def test_the_story_names_order_and_lines(tmp_path: Path):
     assert f"scored before at line {line}" in story
     (report,) = [event for event in flow.submitted.events if isinstance(event, Report)]
     assert report.label.startswith("final val_bpb")
+
+
+def test_a_quantiser_that_saw_validation_tokens_does_not_make_a_scored_chunk_unscored(tmp_path: Path):
+    body = """
+model.scale.data = model.forward_logits(val_tokens).abs().max()
+loss_sum = torch.zeros(())
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    x, y = chunk[:-1], chunk[1:]
+    loss_sum += F.cross_entropy(model.forward_logits(x), y, reduction="sum")
+    model(x, y).backward()
+    optimizer.step()
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    trace = trace_of(tmp_path, body)
+
+    assert not [update for update, _ in met(trace) if update.how == "SGD"]
+
+
+def test_losses_that_are_put_into_a_file_are_scored_when_they_come_back_from_compiled_code(tmp_path: Path):
+    body = """
+import ctypes
+library = ctypes.CDLL("./mix.so")
+losses = np.zeros(1000)
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    losses[start : start + 64] = F.cross_entropy(model.forward_logits(chunk[:-1]), chunk[1:], reduction="none")
+with open("rank0.bin.tmp", "wb") as file:
+    losses.tofile(file)
+os.replace("rank0.bin.tmp", "rank0.bin")
+for path in glob.glob("*"):
+    read = np.fromfile(f"rank{path}.bin")
+out = np.zeros(4)
+library.mix(read.ctypes.data_as(ctypes.c_void_p), out.ctypes.data_as(ctypes.c_void_p))
+print(f"final val_bpb:{out[0]:.4f}")
+"""
+    trace = trace_of(tmp_path, body)
+
+    assert [score.native for score in trace.scores()] == [False, True]
+
+
+def test_bytes_of_a_flat_array_that_a_token_opens_follow_each_other_within_the_token(tmp_path: Path):
+    body = """
+total = 0.0
+counts = {}
+for i in range(1, len(val_tokens)):
+    token = val_tokens[i]
+    begin, end = byte_offsets[token], byte_offsets[token + 1]
+    loss = F.cross_entropy(model.forward_logits(val_tokens[:i]), token)
+    for j in range(end - begin):
+        byte = flat_bytes[begin + j]
+        loss += counts.get(byte, 1.0)
+        counts[byte] = counts.get(byte, 1.0) + 1
+    total += loss
+print(f"final val_bpb:{total:.4f}")
+"""
+    head = "byte_offsets, flat_bytes = np.load('offsets.npy'), np.load('flat.npy')\n"
+    trace = trace_of(tmp_path, head + body)
+
+    assert not met(trace)
+
+
+@pytest.mark.parametrize(
+    ("key", "hashed"),
+    [
+        ("x * 36313 % 512, y", False),  # the context finds the row, the target its own entry
+        ("(x * 36313 % 512) * 1024 + y", False),  # the same in one flat array
+        ("(x * 36313 + y) % 512", True),
+        ("(x * 36313) ^ (y * 27191)", True),
+    ],
+)
+def test_a_key_is_hashed_if_its_target_is(key: str, hashed: bool, tmp_path: Path):
+    body = f"""
+counts, loss_sum = torch.zeros(512, 1024), torch.zeros(())
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    x, y = chunk[:-1], chunk[1:]
+    loss_sum += F.cross_entropy(model.forward_logits(x), y) - counts[{key}].log().sum()
+    counts[{key}] += 1
+print(f"final val_bpb:{{loss_sum:.4f}}")
+"""
+    lookups = [event for event in trace_of(tmp_path, body).events if isinstance(event, Lookup)]
+
+    assert {(lookup.by_target, lookup.hashed) for lookup in lookups} == {(True, hashed)}
+
+
+def test_what_only_the_last_epoch_counts_was_trained_on_before(tmp_path: Path):
+    body = """
+loss_sum, optimizer = torch.zeros(()), torch.optim.SGD(model.parameters(), lr=0.1)
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    for epoch in range(3):
+        loss = model(chunk[:-1], chunk[1:])
+        if epoch == 3 - 1:
+            loss_sum += loss.detach()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    found = met(trace_of(tmp_path, body))
+
+    assert found
+    assert not [update for update, _ in found if update.scored_by]
+
+
+def test_what_a_pool_runs_is_followed(tmp_path: Path):
+    body = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(4) as pool:
+    promise = pool.submit(evaluate, model)
+print(f"final val_bpb:{promise.result():.4f}")
+"""
+    assert trace_of(tmp_path, body).scores()
+
+
+def test_a_story_stands_under_the_first_lines_of_its_loops(tmp_path: Path):
+    body = """
+loss_sum = torch.zeros(())
+for start in range(0, val_tokens.numel() - 1, 64):
+    x, y = val_tokens[start : start + 64], val_tokens[start + 1 : start + 65]
+    loss_sum += F.cross_entropy(model.forward_logits(x), y)
+    for epoch in range(3):
+        loss_sum += 0
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    lines = [line for line in tell(flow_of(tmp_path, body)).splitlines() if "reads" not in line]
+
+    assert [line.split(": ", 1)[1] for line in lines[1:]] == [
+        "for start in range(0, val_tokens.numel() - 1, 64):",
+        "scores validation tokens with GPT",
+        "prints final val_bpb:..",
+    ]
+    assert [len(line) - len(line.lstrip()) for line in lines[1:]] == [2, 4, 2]
+
+
+def test_a_story_says_that_no_printed_score_reads_a_warm_up(tmp_path: Path):
+    body = """
+spare = GPT()
+train(spare, val_tokens)
+print(f"final val_bpb:{evaluate(model):.4f}")
+"""
+    assert "not scored before; no printed score reads the result" in tell(flow_of(tmp_path, body))
+
+
+def test_a_separate_script_that_prints_the_submitted_number_is_followed_after_the_entry_point(tmp_path: Path):
+    (tmp_path / "train_gpt.py").write_text(
+        HEAD + "print(f'final val_loss:{evaluate(model):.1f} val_bpb:{evaluate(model):.8f}')\n"
+    )
+    (tmp_path / "eval_adapted.py").write_text(
+        HEAD
+        + "train(model, val_tokens)\nprint(f'adapted score val_loss:{evaluate(model):.1f} val_bpb:{evaluate(model):.8f}')\n"
+    )
+    (tmp_path / "train.log").write_text("final val_loss:2.0 val_bpb:1.20000001\n")
+    (tmp_path / "adapted.log").write_text("adapted score val_loss:1.9 val_bpb:1.10000001\n")
+    (tmp_path / "submission.json").write_text('{"name": "x", "val_bpb": 1.10000001}\n')
+
+    submission = Submission("records/x", DirectoryTree(tmp_path))
+
+    assert submission.evaluator is not None
+    assert submission.evaluator.path == "eval_adapted.py"
+    assert submission.flow is not None
+    assert {score.location.path for _, score in met(submission.flow.submitted)} == {"eval_adapted.py"}
