@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from auditor.events import Report
 from auditor.finding import Location
 from auditor.headline import Headline
@@ -20,10 +22,11 @@ def _first_word(text: str) -> str:
 
 
 def prints(event: Report, label: str | None, site: Location | None) -> bool:
-    """Is this the print with that label, or the one that stands at `site` and has no fixed label?"""
-    if label and label_of(event) == _first_word(label):
+    """Is it the print with that label (computed parts, ``..``, are left open), or one at `site` without a fixed label?"""
+    word, known = label_of(event), _first_word(label or "")
+    if known and (word.partition(":")[0] == known or re.fullmatch(re.escape(word).replace(r"\.\.", ".+"), known)):
         return True
-    if site is None or site.line is None or event.location.line is None or event.label[:2] != "..":
+    if site is None or site.line is None or event.location.line is None or ".." not in word:
         return False
     return site.path == event.location.path and abs(site.line - event.location.line) <= _NEAR_LINES
 
