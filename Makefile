@@ -4,7 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 REPO ?= $(PGOLF_CORPUS)
 
-.PHONY: demo browser test check types lint docs docs-site bench corpus clean
+.PHONY: demo browser test check types lint docs docs-site bench corpus run-fixtures clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,9 @@ docs-site: docs  ## the pages of docs/ as a site in build/site; a link to a page
 
 corpus: $(VENV)/.installed  ## tests over real submissions: make corpus REPO=path/to/parameter-golf.git
 	PGOLF_CORPUS="$(REPO)" $(PY) -m pytest -q -m corpus
+
+run-fixtures: $(VENV)/.installed  ## run every fixture that is a script, and hold what the run says against what it expects
+	OMP_NUM_THREADS=1 $(PY) -m tools.run_fixtures
 
 bench: $(VENV)/.installed  ## the corpus table: make bench REPO=path/to/parameter-golf.git
 	$(PY) -m bench.corpus --repo "$(REPO)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.source.prints import PrintSite, find_printer, find_printer_of, is_cut_off
@@ -173,21 +173,23 @@ def compare_lines(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) ->
 
 
 def find_unknown_settings(
-    run: Run, printed: PrintedLines, script: Script, sites: Sequence[PrintSite]
+    run: Run, printed: PrintedLines, script: Script, sites: Sequence[PrintSite], knows: Callable[[str], bool]
 ) -> tuple[Setting, ...]:
     """The hyper-parameters that the run dumped and that no word of the script names; `printed` tells the script's lines.
 
-    Only a dump of names and values by the script itself tells: a line that stands between lines that the script printed
-    and that only a bare print of variables matches.
+    Only a dump of the configuration by the script itself tells: lines between those that the script surely printed,
+    printed by one bare print of variables, at least half of whose names the configuration `knows`. Measured values are
+    printed by such prints as well, under names that are put together at run time, but not among settings.
     """
     words = {word.lower() for module in script.modules for word in _WORD.findall(module.source)}
     sites = [site for site in sites if not site.quotes]
-    first, last = printed.first_line, printed.last_line
-    return tuple(
-        setting
-        for name, setting in (run.settings or {}).items()
-        if name.lower() not in words and first < setting.line < last and find_printer(sites, setting.text)[0] is None
-    )
+    dumps: dict[PrintSite, list[Setting]] = {}
+    for setting in (run.settings or {}).values():
+        is_printable, site = find_printer(sites, setting.text)
+        if site is not None and is_printable is None and printed.first_line < setting.line < printed.last_line:
+            dumps.setdefault(site, []).append(setting)
+    settings = [dump for dump in dumps.values() if 2 * sum(knows(setting.name) for setting in dump) >= len(dump)]
+    return tuple(setting for dump in settings for setting in dump if setting.name.lower() not in words)
 
 
 def _printed_span(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 ``python bench/agreement.py --repo GITDIR --truth FILE`` audits every pull request that the truth file lists and prints, for
 each column that some rule answers, true and false positives and negatives, precision, recall, and every disagreement.
+``--run DIR`` audits with the runs that `bench.run_corpus` kept in DIR, and prints a second table beside it: what the runs
+alone say about the columns that a run can answer, over the rows whose run reached its end.
 
 A truth column has a positive class ("over_cap", "no", "violation"). The auditor is positive where one of the column's rules
 fails or asks for a person. Rows whose truth is "unknown" count as negatives: where nobody could tell, a finding would
@@ -14,7 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,10 +26,20 @@ if __package__ in (None, ""):  # run as a script: the repository's root is not o
 from auditor.engine import audit
 from auditor.report import Outcome, Report, RuleResult, Unreadable
 from auditor.rule import Ruleset, RulesetName
+from auditor.run.facts import RunFacts
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
+from bench.run_corpus import kept_run
 from rules import ALL_RULES
 from rules.limits import RULES_AS_OF
+from rules.run_facts import (
+    bytes_counted,
+    corrected_by_token,
+    fitted_before_score,
+    reached_out,
+    scored_again,
+    trained_before_score,
+)
 
 Row = dict[str, str]
 Audited = Sequence[tuple[Row, Report | None]]
@@ -118,12 +130,28 @@ class Tally:
             self.true_negatives += 1
 
 
-def audit_rows(repository: Repository, rows: Sequence[Row]) -> Iterable[tuple[Row, Report | None]]:
-    """Each truth row with the report on its pull request; None where there was nothing to audit."""
+RUN_COLUMNS: Mapping[str, Callable[[Submission, RunFacts], bool]] = {
+    "train_before_score": lambda submission, run: bool(trained_before_score(submission, run).observed),
+    "slot": lambda submission, run: bool(fitted_before_score(submission, run).observed),
+    "two_pass": lambda submission, run: bool(scored_again(submission, run).observed),
+    "score_first_ttt": lambda submission, run: any(line.is_score_first for line in run.lines),
+    "target_gate": lambda submission, run: bool(corrected_by_token(submission, run).observed),
+    "network": lambda submission, run: bool(reached_out(submission, run).observed),
+    "byte_count_bug": lambda submission, run: bool(bytes_counted(submission, run).observed),
+}
+Ran = Sequence[tuple[Row, Submission, RunFacts]]
+
+
+def audit_rows(
+    repository: Repository, rows: Sequence[Row], runs: Path | None = None
+) -> Iterable[tuple[Row, Report | None]]:
+    """Each truth row with the report on its pull request (with its kept run); None where there was nothing to audit."""
     ruleset = Ruleset(RulesetName.PRACTICE, RULES_AS_OF.value)
     for number, row in enumerate(rows, start=1):
         print(f"\r{number}/{len(rows)}", end="", file=sys.stderr, flush=True)
         opened = judged_submission(repository, row)
+        if runs is not None and isinstance(opened, Submission):
+            opened.run = kept_run(runs, opened)
         yield row, audit(opened, ALL_RULES, ruleset) if isinstance(opened, Submission) else None
     print(file=sys.stderr)
 
@@ -148,6 +176,22 @@ def tally(column: Column, audited: Audited) -> Tally:
     return counts
 
 
+def kept_runs(repository: Repository, rows: Sequence[Row], runs: Path) -> Ran:
+    """The rows of which a run was kept that reached its end."""
+    opened = ((row, judged_submission(repository, row)) for row in rows)
+    kept = ((row, found, kept_run(runs, found)) for row, found in opened if isinstance(found, Submission))
+    return [(row, found, run) for row, found, run in kept if run is not None and run.failure is None]
+
+
+def tally_runs(column: Column, ran: Ran) -> Tally:
+    """Hold what the runs alone say against one truth column."""
+    counts, asked = Tally(), RUN_COLUMNS[column.name]
+    for row, submission, run in ran:
+        labels = [f"{line.label}: {line.num_early} early" for line in run.lines if line.offences]
+        counts.add(column.positive(row[column.name]), asked(submission, run), f"#{row['pr']} {row[column.name]!r} {labels}")
+    return counts
+
+
 def print_tallies(tallies: dict[Column, Tally]) -> None:
     """The table, then every disagreement."""
     print(f"{'column':20} {'rules':14} {'TP':>4} {'FP':>4} {'FN':>4} {'TN':>4} {'precision':>10} {'recall':>7}")
@@ -167,14 +211,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repo", required=True, type=Path, help="git directory of the contest with refs/pull/N/head")
     parser.add_argument("--truth", required=True, type=Path, help="tab-separated truth file")
     parser.add_argument("--target", type=float, default=0.95, help="least precision and recall (default 0.95)")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="a folder of runs that bench.run_corpus kept")
     arguments = parser.parse_args(argv)
     with arguments.truth.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     repository = Repository(arguments.repo)
-    audited = list(audit_rows(repository, rows))
+    audited = list(audit_rows(repository, rows, arguments.run))
     elsewhere = [f"#{row['pr']}" for row in rows if not _is_headline(row, repository)]
     tallies = {column: tally(column, audited) for column in COLUMNS}
     print_tallies(tallies)
+    if arguments.run is not None:
+        ran = kept_runs(repository, rows, arguments.run)
+        print(f"\n{len(ran)} of {len(rows)} rows ran to their end; the runs alone:")
+        print_tallies({column: tally_runs(column, ran) for column in COLUMNS if column.name in RUN_COLUMNS})
     from bench.baselines import print_baselines  # it uses this module's tallies
 
     print_baselines(Repository(arguments.repo), rows)

@@ -4,7 +4,7 @@
     python -m bench.run_corpus --results DIR --table bench/results/runs.md
 
 One after the other; each leaves ``NAME/run.json`` (the facts), its log and its events in DIR. ``--only-missing`` passes
-over those that DIR holds, so that a stopped one goes on. ``--probes`` names probes to run as well, all where none is named.
+over those that DIR holds, so that a stopped one goes on. ``--probes`` names the probes (none, where it is empty).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from auditor.plain import from_plain
 from auditor.report import Unreadable
 from auditor.run.facts import RunFacts
-from auditor.run.observe import RunOptions, check_python, kept_name, observe
+from auditor.run.observe import USUAL_PROBES, RunOptions, check_python, kept_name, observe
 from auditor.run.probes import CUTS, KINDS
 from auditor.run.runner import Limits
 from auditor.submission.git import GitTree
@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--pr", type=int, nargs="*", default=[])
     parser.add_argument("--truth", type=Path, metavar="TSV", help="a table whose column `pr` names pull requests")
     parser.add_argument("--cuts", type=float, nargs="*", default=CUTS)
-    parser.add_argument("--probes", nargs="*", default=KINDS, choices=(*KINDS, []))
+    parser.add_argument("--probes", nargs="*", default=USUAL_PROBES, choices=(*KINDS, []))
     parser.add_argument("--timeout", type=float, default=Limits().seconds)
     parser.add_argument("--only-missing", action="store_true")
     parser.add_argument("--table", type=Path, metavar="FILE")

@@ -62,7 +62,8 @@ def confront(
         yield from _confirmed(rule, ruleset, run, found, answer)
     elif answer.clean is not None:
         yield from (_doubted(each, answer.clean, run) if answer.doubts else each for each in found)
-        yield Evidence(basis=Basis.RUN, message=f"a run ({LIMITS}): {answer.clean}", complete=answer.whole)
+        if answer.doubts or not any(isinstance(each, Finding) and _decides(each) for each in found):
+            yield Evidence(basis=Basis.RUN, message=f"a run ({LIMITS}): {answer.clean}", complete=answer.whole)
     else:
         yield from found
 

@@ -187,7 +187,9 @@ def corrected_by_token(submission: Submission, run: RunFacts) -> Answer:
     A correction that favours a class of tokens and is normalised over it looks the same, so a person must look.
     """
     text = "whether the loss that the model gave was corrected depends on the very token in {} of {} replacements on {}"
-    return _by_probe(run, "target", text, "replacing single tokens did not decide whether their own losses were corrected")
+    return _by_probe(
+        run, "target", Status.REVIEW, text, "replacing single tokens did not decide whether their own losses were corrected"
+    )
 
 
 def corrected_by_lookup(submission: Submission, run: RunFacts) -> Answer:
@@ -201,7 +203,7 @@ def cheaper_than_possible(submission: Submission, run: RunFacts) -> Answer:
     Training on the stream, or looking ahead in it, does the same and is told by other questions; these lines are left out.
     """
     text = "a stream of known random source cost less than any normalised prediction can ({} of {} tokens) on {}"
-    return _by_probe(run, "bound", text, "a stream of known random source cost no less than it must")
+    return _by_probe(run, "bound", None, text, "a stream of known random source cost no less than it must")
 
 
 def mixed_cheaply(submission: Submission, run: RunFacts) -> Answer:
@@ -209,7 +211,7 @@ def mixed_cheaply(submission: Submission, run: RunFacts) -> Answer:
     return replace(cheaper_than_possible(submission, run), only_confirms=True)
 
 
-def _by_probe(run: RunFacts, probe: str, text: str, clean: str) -> Answer:
+def _by_probe(run: RunFacts, probe: str, status: Status | None, text: str, clean: str) -> Answer:
     """What a probe found on lines that nothing else explains; `text` takes two counts and a label."""
     observed, num_compared = [], 0
     for line in _results(run):
@@ -218,7 +220,7 @@ def _by_probe(run: RunFacts, probe: str, text: str, clean: str) -> Answer:
             num_compared += each.num_compared
             if each.num_changed and not is_explained:
                 told = text.format(f"{each.num_changed:,}", f"{each.num_compared:,}", f"`{line.label}`")
-                observed.append(Observed(text=told, lines=(line,), status=Status.REVIEW))
+                observed.append(Observed(text=told, lines=(line,), status=status))
     if observed:
         return Answer(observed=tuple(observed))
     return Answer(clean=clean, doubts=False) if num_compared and _all_followed(run) else SILENT

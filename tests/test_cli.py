@@ -174,3 +174,23 @@ def test_the_evaluation_is_told_as_a_story(tmp_path: Path) -> None:
     assert "not scored before" in told["PG701-bad_train_then_score"]
     assert "scored before at line" in told["PG701-good_score_first_chunks"]
     assert "not scored before" not in told["PG701-good_score_first_chunks"]
+
+
+def test_a_python_that_cannot_run_submissions_is_told_before_anything_is_audited(tmp_path: Path) -> None:
+    record = write_record(tmp_path / "records/track_10min_16mb/2026-04-15_Entry")
+    missing = tmp_path / "no-python"
+    for words in (("audit", "--run"), ("run-trace",)):
+        done = pgolf(*words, record, "--run-python", missing)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert f"{missing} cannot be run as a Python" in done.stderr
+
+
+def test_a_python_without_torch_is_told_what_it_lacks(tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    bare.write_text(f"#!/bin/sh\nexec {sys.executable} -S \"$@\"\n", encoding="utf-8")
+    bare.chmod(0o755)
+    done = pgolf("audit", "--run", tmp_path, "--run-python", bare)
+    assert done.returncode == 2
+    assert "running a submission needs torch, numpy, sentencepiece" in done.stderr
+    assert "--run-python" in done.stderr

@@ -75,6 +75,7 @@ COMMANDS = {
         "--no-run",
         "--run-python",
         "--run-timeout",
+        "--run-probes",
         "--keep-run",
         "--format",
         "--output",
@@ -82,7 +83,7 @@ COMMANDS = {
         "--explain-flow",
         "--jobs",
     },
-    "run-trace": {"--help", "--repo", "--pr", "--run-python", "--run-timeout", "--keep-run"},
+    "run-trace": {"--help", "--repo", "--pr", "--run-python", "--run-timeout", "--run-probes", "--keep-run"},
     "rules": {"--help", "--ruleset"},
     "explain": {"--help"},
     "train": {"--help", "--preset", "--set", "--settings", "--resume", "--overwrite", "--quiet"},
@@ -120,11 +121,14 @@ def test_commands_and_options() -> None:
 
 
 def test_choices_of_the_command_line_are_those_of_the_code() -> None:
+    from auditor.commands import options
     from auditor.output import FORMATS
+    from auditor.run.probes import KINDS
 
-    assert tuple(RulesetName) == cli.RULESETS
-    assert tuple(FailOn) == cli.FAIL_ON
-    assert FORMATS == cli.FORMATS
+    assert tuple(RulesetName) == options.RULESETS
+    assert tuple(FailOn) == options.FAIL_ON
+    assert FORMATS == options.FORMATS
+    assert KINDS == options.PROBES
 
 
 def test_words_of_outcomes_and_verdicts() -> None:

@@ -29,7 +29,7 @@ from rules.limits import RULES_AS_OF
 from tools.lay_out_fixtures import Case, find_cases, lay_out
 
 RULE_IDS = (
-    *("PG401", "PG402", "PG403", "PG502", "PG503", "PG504", "PG601", "PG603"),
+    *("PG401", "PG402", "PG403", "PG501", "PG502", "PG503", "PG504", "PG601", "PG602", "PG603"),
     *("PG701", "PG702", "PG703", "PG801", "PG902"),
 )
 

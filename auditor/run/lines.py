@@ -41,6 +41,10 @@ class Lines:
         """Does a line carry the label of the submitted number?"""
         return line.metric.label in self._labels and line.metric.step is None
 
+    def beginnings(self) -> frozenset[int]:
+        """The positions of document beginnings."""
+        return frozenset(at for at, token in enumerate(self._tokens) if token == BOS_ID)
+
     def groups(self) -> dict[int, int]:
         """The first line that counts each loss, by the loss's number."""
         found: dict[int, int] = {}

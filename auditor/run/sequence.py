@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -44,8 +45,11 @@ class Turn:
     place: Place | None = None
 
 
-def turns_of(trace: Trace, groups: Mapping[int, int]) -> list[Turn]:
-    """Turns of the losses in `groups` (their numbers, with the group of each) and of all gradients, in order of time."""
+def turns_of(trace: Trace, groups: Mapping[int, int], excused: AbstractSet[int] = frozenset()) -> list[Turn]:
+    """Turns of the losses in `groups` (their numbers, with the group of each) and of all gradients, in order of time.
+
+    Training on the positions `excused` before their score is no offence (document beginnings are all the same token).
+    """
     turns: list[Turn] = []
     for at, group, index in _events(trace, groups):
         action = Action.TRAIN if group == _NO_GROUP else Action.SCORE
@@ -55,7 +59,7 @@ def turns_of(trace: Trace, groups: Mapping[int, int]) -> list[Turn]:
         turn.end = at
         turn.num_events += 1
         if action is Action.SCORE:
-            _add_score(trace, turn, index)
+            _add_score(trace, turn, index, excused)
         else:
             turn.positions.update(trace.gradients[index].positions)
             turn.place = trace.gradients[index].place
@@ -68,12 +72,12 @@ def _events(trace: Trace, groups: Mapping[int, int]) -> Iterator[tuple[int, int,
     yield from sorted((*scores, *gradients))
 
 
-def _add_score(trace: Trace, turn: Turn, number: int) -> None:
+def _add_score(trace: Trace, turn: Turn, number: int, excused: AbstractSet[int]) -> None:
     position = trace.positions[number]
     turn.positions.add(position)
     turn.with_gradient |= trace.with_gradient[number]
     turn.place = trace.summed_in.get(number, turn.place)
-    if trace.own[number]:
+    if trace.own[number] and position not in excused:
         turn.early.add(position)
 
 
@@ -135,18 +139,22 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a picture is drawn from: losses by number with their group, and a label for each group; `headline` is one."""
+    """What a picture is drawn from: losses by number with their group, and a label for each group; `headline` is one.
+
+    Positions that are `excused` offend nobody.
+    """
 
     groups: Mapping[int, int]
     labels: Sequence[str]
     headline: int | None
     sources: Sources
     size: int
+    excused: AbstractSet[int] = frozenset()
 
 
 def draw(trace: Trace, picture: Picture) -> Timeline | None:
     """The scores and the training of a run; None where neither was seen."""
-    turns = _joined(turns_of(trace, picture.groups))
+    turns = _joined(turns_of(trace, picture.groups, picture.excused))
     if not turns:
         return None
     rows = tuple(_row(turn, trace, picture) for turn in turns[:_MAX_ROWS])

@@ -106,7 +106,7 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
     coverage = line.coverage
     if coverage is None:
         ratio = (
-            f"; its bits per byte were divided by {line.byte_ratio:.4f} of the bytes that we count"
+            f"; its bits per byte were divided by {line.byte_ratio:.4f} times the bytes that we count"
             if line.byte_ratio
             else ""
         )
@@ -114,9 +114,10 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
         return
     twice = f", {coverage.num_repeated:,} more than once" if coverage.num_repeated else ""
     never = f", {coverage.num_missing:,} never (from {coverage.first_missing:,} on)" if coverage.first_missing else ""
+    counted = coverage.num_once + coverage.num_repeated
     yield (
-        f"{start}recomputed to the last digit from {coverage.num_once + coverage.num_repeated:,} recorded losses and our "
-        f"own count of {line.num_bytes:,} bytes{twice}{never}; {_order(line, run)}"
+        f"{start}recomputed to the last digit from the losses of {counted:,} positions and our own count of "
+        f"{line.num_bytes:,} bytes{twice}{never}; {_order(line, run)}"
     )
     if line.is_score_first:
         yield from _chunks(line.chunks)

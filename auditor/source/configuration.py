@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from auditor.finding import Confidence, Location
 from auditor.headline import Headline
@@ -60,7 +61,7 @@ class Disagreement:
     other: Resolved
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Configuration:
     """Answers what a switch was. `command` is the run command taken, `runs` the runs whose logs were asked."""
 
@@ -107,6 +108,14 @@ class Configuration:
     def names(self) -> tuple[str, ...]:
         """Every environment variable that the script reads or that a source sets."""
         return tuple(name for name in self._interpreter.environment.names() if not name.startswith("log "))
+
+    def knows(self, name: str) -> bool:
+        """Does the script configure itself by this name: a variable that it reads, an attribute, an argument, a global?"""
+        return name.lower() in self._known
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(name.lower() for name in (*self._attributes, *self._interpreter.environment.defaults))
 
     def attribute(self, owner: str | None, name: str) -> Resolved | None:
         """The value of ``owner.name`` (a hyper-parameter, a dataclass field, a parsed argument) or of a global `name`.

@@ -74,8 +74,8 @@ def _relevant(trace: Trace, counted: frozenset[int], offences: frozenset[int]) -
         if event.number in scores:
             yield scores[event.number]
         elif isinstance(event, Update) and validation(event.tokens):
-            is_shown = event.number in behind or not training.intersection(event.loops)
-            yield from (event,) if is_shown else ()
+            matters = event.number in behind or not training.intersection(event.loops)
+            yield from (event,) if matters else ()
 
 
 def _apart(trace: Trace) -> frozenset[int]:
@@ -196,11 +196,9 @@ def _num_chunks(events: Sequence[_Touch], depth: int, width: int) -> int:
     """Into how many chunks a loop's share of the stream is cut: fewer where each is cut again."""
     if width < _NUM_POSITIONS:
         return _NUM_INNER
-    inner = {event.loops[depth + 1] for event in events if len(event.loops) > depth + 1}
-    nested = (
-        [event for event in events if len(event.loops) > depth + 1 and event.loops[depth + 1] == loop] for loop in inner
-    )
-    is_cut_again = any(_interleaves(group) and _selects(group[0].loops[depth + 1], group) for group in nested)
+    inner = {loop for event in events for loop in event.loops[depth + 1 :]}
+    parts = ((loop, [event for event in events if loop in event.loops]) for loop in inner)
+    is_cut_again = any(_interleaves(part) and _selects(loop, part) for loop, part in parts)
     return _NUM_OUTER if is_cut_again else _NUM_CHUNKS
 
 

@@ -17,7 +17,7 @@ from auditor.source.byte_probe import Probe, probe_byte_counts
 from auditor.source.configuration import Configuration, resolve_configuration
 from auditor.source.flow.analysis import Flow, analyse
 from auditor.source.flow.settings import EffectiveSettings
-from auditor.source.prints import PrintSite, find_print_sites
+from auditor.source.prints import PrintSite, find_print_sites, find_printer_of
 from auditor.source.scopes import Scopes
 from auditor.submission.entry import read_alone, read_script
 from auditor.submission.errors import SubmissionError
@@ -167,11 +167,25 @@ class Submission:
         )
 
     @cached_property
+    def evaluator(self) -> Script | None:
+        """The shipped script that prints the submitted number, where the entry point neither does so nor uses it."""
+        lines = self.headline.lines
+        if not lines or any(line.print_site for line in lines):
+            return None
+        metric = lines[0].metric
+        log = next(log.lines for log in self.logs if log.path == metric.log)
+        printers = [path for path, sites in self.helper_print_sites.items() if find_printer_of(sites, metric, log)[0]]
+        return read_script(self.files, printers[0])[0] if len(printers) == 1 else None
+
+    @cached_property
     def flow(self) -> Flow | None:
-        """What the script does with the validation tokens, in program order; None if there is no source to read."""
+        """What the script does with the validation tokens, in program order; None if there is no source to read.
+
+        A separate script that prints the submitted number is taken to run afterwards.
+        """
         if self.script is None or self.script.main.tree is None:
             return None
-        return analyse(self.script, EffectiveSettings(self.configuration))
+        return analyse(self.script, EffectiveSettings(self.configuration), self.evaluator)
 
     @cached_property
     def byte_counts(self) -> Probe | None:

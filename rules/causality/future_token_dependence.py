@@ -18,7 +18,9 @@ from auditor.source.scopes import CallSite, Scope
 from auditor.submission.submission import Submission
 from rules.causality.networks import scored_with
 from rules.causality.switched_off import is_off
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, remedy_of, step
+from rules.run_facts import later_tokens_reach
 
 _MASKED = re.compile(r"mask_?(?:token|id)s?|(?:token|id)_mask", re.IGNORECASE)
 
@@ -59,9 +61,14 @@ class FutureTokenDependence(Rule):
         RulesetName.README: Status.VIOLATION,
     }
     required = frozenset({Basis.SOURCE})
+    alternatives = frozenset({Basis.RUN})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for networks and inputs through which a reported score sees its own or later tokens."""
+        found = self._by_source(submission, ruleset)
+        yield from confront(self, submission, ruleset, found, later_tokens_reach)
+
+    def _by_source(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         found = find_mixing(submission.scopes, partial(_truth, submission)) if submission.flow else ()
         live = [mixing for mixing in found if not is_off(submission, mixing.scope, mixing.node)]
 

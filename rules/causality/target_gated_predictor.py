@@ -28,11 +28,12 @@ class TargetGatedPredictor(Rule):
     before its token is known. Whether a table has seen the realised token counts as the token.
 
     Detection: a comparison of what a table says under a key with the target (``count > 0``), whose outcome selects or
-    weighs what a reported score is computed from; a choice by a property of the target or by how probable it is; a loss that
-    is multiplied by whether the target was guessed, and a weight that a byte table gives along all bytes of the target; a
-    table over the stream whose entry looks at its own token. Thresholds on context counts, gates on previous tokens and
-    guesses in a normalised tilt are in order. Where compiled code takes part, a condition in a shipped C file that looks at the token of the entry that it
-    writes is for a person to judge, unless the log says how many positions stood behind it.
+    weighs what a reported score is computed from; a choice by a property of the target or by how probable it is; a loss
+    that is multiplied by whether the target was guessed, and a weight that a byte table gives along all bytes of the
+    target; a table over the stream whose entry looks at its own token. Thresholds on context counts, gates on previous
+    tokens and guesses in a normalised tilt are in order. Where compiled code takes part, a condition in a shipped C file
+    that looks at the token of the entry that it writes is for a person to judge, unless the log says how many positions
+    stood behind it.
 
     Limits: of C code only such conditions are read, so a loss that compiled code shapes is never passed; a gate through
     another encoding of the token is not seen.

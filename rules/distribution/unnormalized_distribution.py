@@ -14,7 +14,9 @@ from auditor.source.flow.analysis import Trace
 from auditor.source.masses import Logarithm, find_logarithms
 from auditor.source.scopes import Scope
 from auditor.submission.submission import Submission
+from rules.confront import confront
 from rules.flow_facts import Breach, judge, step
+from rules.run_facts import cheaper_than_possible
 
 _MAX_CALLS = 2  # ours: how far helpers of a scoring function are read
 
@@ -57,7 +59,8 @@ class UnnormalizedDistribution(Rule):
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         """Look for reported scores that are logarithms of something whose mass over the vocabulary is not one."""
-        yield from judge(self, submission, ruleset, partial(_breaches, submission), _passed, reads_native=False)
+        found = judge(self, submission, ruleset, partial(_breaches, submission), _passed, reads_native=False)
+        yield from confront(self, submission, ruleset, found, cheaper_than_possible)
         if submission.flow is not None:
             yield from _open(submission, submission.flow.submitted)
 

@@ -311,7 +311,9 @@ class _Comparison:
             if size is not None and not size.difference_bytes:
                 continue
             printed = self.submission.printed_lines(run)
-            unknown = find_unknown_settings(run, printed, self.script, self.submission.print_sites)
+            unknown = find_unknown_settings(
+                run, printed, self.script, self.submission.print_sites, self.submission.configuration.knows
+            )
             unknown = tuple(setting for setting in unknown if self._helper_that_prints(setting) is None)
             if unknown:
                 names = ", ".join(setting.name for setting in unknown)

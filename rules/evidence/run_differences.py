@@ -1,8 +1,9 @@
 """In what the runs behind one claim differ: settings, counts, code size, and what they divided by.
 
-Seeds of one configuration print the same settings. Names of runs, places, times and measured values differ by nature
-and are left out by their names or by the look of their values. Not covered: settings that only some runs print, and a
-setting that a script derives from its seed, which looks like a changed one.
+Seeds of one configuration print the same settings. What stands in a log like a setting is one where the script's
+configuration knows the name, or where the script dumps whatever its objects hold (a bare print of names and values);
+a name that is written out in some other print is a measured value or one that the script drew. Names of runs, places
+and times are settings that differ by nature, and are left out. Not covered: settings that only some runs print.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from auditor.submission.logs.model import LogFact, Metric, Run, SizeKind
+from auditor.source.prints import find_printer
+from auditor.submission.logs.model import LogFact, Metric, Run, Setting, SizeKind
+from auditor.submission.submission import Submission
 from rules.limits import FLOAT32_SLACK, Range
 from rules.metric.identity import num_val_tokens, scored_line
 from rules.metric.judgement import Verdict, judge
@@ -41,17 +44,24 @@ class Difference:
         return next(entry for entry in self.values if not _same(entry[1], self.values[0][1]))
 
 
-def find_differences(carriers: Sequence[tuple[Run, Metric]]) -> Iterator[Difference]:
-    """Every setting, count and size that runs of one claim print differently."""
+def find_differences(carriers: Sequence[tuple[Run, Metric]], submission: Submission) -> Iterator[Difference]:
+    """Every setting and count that runs of one claim print differently."""
     runs = [run for run, _ in carriers]
     for name in sorted(set.intersection(*(set(run.settings or {}) for run in runs))):
+        printed = [(run, (run.settings or {})[name]) for run in runs]
         if not _NAMES_THE_RUN.fullmatch(name):
-            yield from _if_different(
-                name, [(run, (run.settings or {})[name].value, (run.settings or {})[name]) for run in runs]
-            )
+            for difference in _if_different(name, [(run, setting.value, setting) for run, setting in printed]):
+                if all(_is_setting(setting, submission) for _, setting in printed):
+                    yield difference
     for name in _COUNTS:
         counts = [(run, count) for run in runs if (count := run.count(name))]
         yield from _if_different(name, [(run, f"{count.value:,}", count) for run, count in counts])
+
+
+def _is_setting(setting: Setting, submission: Submission) -> bool:
+    """Does the configuration know the name, or does no print of the script write it out?"""
+    is_written_out = find_printer(submission.print_sites, setting.text)[0] is True
+    return not is_written_out or submission.configuration.knows(setting.name)
 
 
 def find_code_sizes(carriers: Sequence[tuple[Run, Metric]]) -> Iterator[Difference]:

@@ -95,6 +95,13 @@ def test_the_artifact_is_written_and_read_before_anything_is_scored(finished):
     assert events[1]["num_bytes"] == (finished / "final_model.pgolf").stat().st_size
 
 
+def test_runs_that_differ_by_the_seed_leave_one_script_whose_bytes_are_logged(finished, data, tmp_path):
+    assert train(data, tmp_path, sets=("run.seed=3",)) == 0
+    script = (finished / "train_gpt.py").read_bytes()
+    assert (tmp_path / "train_gpt.py").read_bytes() == script
+    assert f"Code size: {len(script)} bytes" in (tmp_path / "train.log").read_text()
+
+
 def test_a_submission_over_the_cap_is_told_so_before_the_evaluation(data, tmp_path, monkeypatch):
     monkeypatch.setattr("trainer.pipeline.SubmissionSize", partial(SubmissionSize, cap_bytes=100_000))
     assert train(data, tmp_path, sets=("schedule.iterations=2",)) == 0

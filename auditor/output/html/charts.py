@@ -65,7 +65,7 @@ def size_bars(report: Report) -> Markup:
         views.append(near)
     heads = (*names, "total", "against the cap")
     rows = [_size_row(item, cap, views, names) for item in found]
-    zoomed = "; the second column shows one percent around it" if len(views) > 1 else ""
+    zoomed = "; the second bar of a row shows one percent around it" if len(views) > 1 else ""
     caption = f"Bytes against the cap of {cap:,.0f}{zoomed}"
     bars = _table(caption, [view.title for view in views], heads, rows)
     return join((bars, _legend(names or ["total"]), _ways(found, cap)))

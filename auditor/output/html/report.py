@@ -124,7 +124,7 @@ class _Article:
             if remedy
         ]
         rule = self.rules.get(result.rule_id)
-        return element("section", *parts, _on_whose_word(rule) if rule and found else EMPTY, class_="result")
+        return element("section", *parts, _on_whose_word(rule, found) if rule and found else EMPTY, class_="result")
 
     # ---- the evaluation ----
 
@@ -150,11 +150,13 @@ def _finding(finding: Finding) -> Markup:
     return element("div", element("p", severity, " ", said(finding)), frames(finding), class_="finding")
 
 
-def _on_whose_word(rule: Rule) -> Markup:
+def _on_whose_word(rule: Rule, found: Sequence[Finding]) -> Markup:
+    """What stands behind a rule, and by which fingerprints its findings can be set aside."""
     asks = element("p", describe(rule).sections["Requirement"])
-    return element(
-        "details", element("summary", "What the rule asks, and on whose authority"), asks, _items(authorities(rule))
-    )
+    marks = join((code(mark) for mark in dict.fromkeys(finding.fingerprint for finding in found)), ", ")
+    named = element("p", "Fingerprint: ", marks, class_="place")
+    title = element("summary", "What the rule asks, and on whose authority")
+    return element("details", title, asks, _items(authorities(rule)), named)
 
 
 def _row(result: RuleResult) -> Markup:

@@ -45,6 +45,11 @@ class Followed(np.ndarray):
                 self.numbers = np.full(self.shape, -1, dtype=np.int64)
             self.numbers[_plain(key)] = numbers
 
+    @property
+    def T(self):  # noqa: N802 - numpy's name
+        """Transposed."""
+        return self.transpose()
+
     def __array_ufunc__(self, function, method, *inputs, out=None, **options):
         if out is not None:
             options["out"] = tuple(_plain(each) for each in out)
@@ -70,7 +75,11 @@ class Followed(np.ndarray):
             return result
         moved = [_numbers(each, result.shape) if n in data else _plain(each) for n, each in enumerate(args)]
         options = {key: value for key, value in kwargs.items() if key not in _UNMOVED_OPTIONS}
-        return followed(result, function(*moved, **options))
+        numbers = function(*moved, **options)
+        if function is np.where:  # a number put in the place of a loss stays the loss of its token; zero is a mask
+            either = np.maximum(np.broadcast_to(moved[1], numbers.shape), np.broadcast_to(moved[2], numbers.shape))
+            numbers = np.where((numbers < 0) & (result != 0), either, numbers)
+        return followed(result, numbers)
 
 
 def _view(name):

@@ -12,7 +12,7 @@ from auditor.source.flow.calls import Calls
 from auditor.source.flow.machine import BudgetError, DeadArm, Machine
 from auditor.source.flow.record import Meeting
 from auditor.source.flow.settings import Settings
-from auditor.submission.script import Script
+from auditor.submission.script import Module, Script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +64,28 @@ class Flow:
         ]
 
 
-def analyse(script: Script, settings: Settings) -> Flow:
-    """Evaluate the script as submitted, and again with every switch undecided if any switch decided something."""
-    submitted = trace(script, settings, explore=False)
-    possible = trace(script, settings, explore=True) if submitted.dead else submitted
+def analyse(script: Script, settings: Settings, afterwards: Script | None = None) -> Flow:
+    """Evaluate the script as submitted, and again with every switch undecided if any switch decided something.
+
+    `afterwards` is a second script that then runs on the files that the first one wrote.
+    """
+    mains = [script.main]
+    if afterwards is not None:
+        known = {module.path for module in script.modules}
+        mains.append(afterwards.main)
+        script = replace(script, modules=(*script.modules, *(m for m in afterwards.modules if m.path not in known)))
+    submitted = trace(script, settings, explore=False, mains=mains)
+    possible = trace(script, settings, explore=True, mains=mains) if submitted.dead else submitted
     return Flow(submitted=submitted, possible=possible)
 
 
-def trace(script: Script, settings: Settings, explore: bool) -> Trace:
-    """One evaluation; what ends it early is told in `error`."""
+def trace(script: Script, settings: Settings, explore: bool, mains: Sequence[Module]) -> Trace:
+    """One evaluation, from each of the entry points in turn; what ends it early is told in `error`."""
     machine = Machine(script, settings, explore)
     error = None
     try:
-        Calls(machine).run_module(script.main, as_main=True)
+        for main in mains:
+            Calls(machine).run_module(main, as_main=True)
     except (BudgetError, OverflowError, RecursionError, MemoryError) as stopped:
         error = f"stopped after {machine.steps:,} steps: {stopped or type(stopped).__name__}"
     except Exception:  # noqa: BLE001 - a defect of the analysis is an unknown of this script, never a crash of the audit

@@ -66,7 +66,7 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     result = view_of(data, key.turns)
     if index == v.NONE:
         result.index = data.index  # another axis, the same positions
-    if _set_view(result, index, node) is View.TARGET:
+    if not data.hashed and _set_view(result, index, node) is View.TARGET:  # a key stands where its tokens stood
         result.gates |= data.tests
     if not key.turns and _is_fixed(index, node):
         result.tokens = frozenset(_piece(region) for region in result.tokens)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from dataclasses import replace
 
 from auditor.events import (
     Blend,
@@ -74,7 +75,15 @@ class Recorder(Record):
         return number
 
     def _meet(self, score: int, tokens: Regions, losses: Data) -> None:
-        for number in sorted(losses.influences):
+        """Which updates the state behind a score carries that used its tokens.
+
+        Losses that were put aside keep what was told of them then: by now the loops that selected them may have ended.
+        """
+        before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
+        judged = frozenset[int]().union(*(earlier.influences for earlier in before))
+        for met in [met for met in self.meetings if met.score in losses.scores]:
+            self.meetings.append(replace(met, score=score))
+        for number in sorted(losses.influences - judged - self.abandoned):
             update = self.events[number]
             assert isinstance(update, Update)
             for trained in validation(update.tokens):

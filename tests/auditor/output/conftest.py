@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import ClassVar
 
@@ -35,6 +35,10 @@ from auditor.report import (
     Unreadable,
 )
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.run.facts import Chunk, Offence, Reach, RunFacts, RunLine, Via
+from auditor.run.judge import Coverage
+from auditor.run.overrides import Override
+from auditor.run.probes import Comparison
 from auditor.submission.submission import Change, Submission
 from auditor.submission.tree import DirectoryTree
 from auditor.timeline import Action, Timeline
@@ -239,6 +243,65 @@ class Samples:
             submission=self.submission("records/track_10min_16mb/2026-04-16_Odd"),
             headline=self.headline("single", lines=1),
             results=(self.result("PG001", "foreign-log", findings=(self.warning(),)),),
+            run=self.run(),
+        )
+
+    def run(self) -> RunFacts:
+        """One of each kind of fact that a run can tell."""
+        spoil = self.spoil
+        place = self.location("train_gpt.py", 31, symbol=spoil("adapt"))
+        offence = Offence(num_positions=90, first=1, via=Via.PARAMETERS, how=spoil("SGD.step"), place=place, again=False)
+        chunk = Chunk(
+            first=1,
+            last=50,
+            num_positions=50,
+            num_scored_before=50,
+            with_gradient=True,
+            num_updates=3,
+            scored_at=7,
+            trained_at=9,
+        )
+        line = RunLine(
+            label=spoil("final_ttt"),
+            text=spoil("final_ttt val_loss:6.9 val_bpb:2.2"),
+            at=40,
+            val_bpb=2.2,
+            is_headline=True,
+            is_reconciled=True,
+            recomputed_bpb=2.2,
+            num_bytes=400,
+            coverage=Coverage(num_once=90, num_repeated=2, num_missing=7, first_missing=93),
+            chunks=(chunk,),
+        )
+        lost = RunLine(
+            label=spoil("mixed"),
+            text=spoil("mixed bpb 1"),
+            at=60,
+            val_bpb=1,
+            is_headline=False,
+            is_reconciled=False,
+            byte_ratio=1.2,
+        )
+        step = TimelineStep(action=Action.TRAIN, spans=((1, 51),), text=spoil("3 backward passes"), location=place)
+        compared = Comparison(cut=0.5, text=line.text, num_compared=40, num_changed=3, first_changed=2, largest_change=0.1)
+        return RunFacts(
+            script=spoil("train_gpt.py"),
+            failure=None,
+            overrides=(Override(name="ITERATIONS", value="2", submitted=spoil("20000"), why="toy size"),),
+            isolation="none but the limits",
+            seconds=12.0,
+            cpu_seconds=9.0,
+            left_out=(spoil("model.bin"),),
+            num_positions=100,
+            num_located=200,
+            lines=(line, replace(line, label=spoil("bad"), chunks=(), offences=(offence,), is_headline=False), lost),
+            num_trained_validation=90,
+            num_trained_unlocated=4,
+            num_discarded=5,
+            training_reads=(spoil("fineweb_train_000000.bin"),),
+            connections=(Reach(what=spoil("socket.connect: x"), after_scoring=True),),
+            comparisons=(compared, Comparison(cut=0.0, text=line.text, probe="bound", problem=spoil("the second run: x"))),
+            timeline=Timeline(basis=Basis.RUN, num_positions=100, steps=(step,), caption="recorded"),
         )
 
     def clean(self) -> Report:

@@ -10,6 +10,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -151,6 +152,11 @@ def test_markdown_keeps_its_structure(text: str, spoiled: Callable[[str], Report
 
 
 @given(text=hostile)
+def test_html_keeps_its_structure(text: str, spoiled: Callable[[str], ReportSet]):
+    assert tags(render(spoiled(text), (), "html")) == tags(render(spoiled(""), (), "html"))
+
+
+@given(text=hostile)
 def test_json_says_what_the_submission_said(text: str, spoiled: Callable[[str], ReportSet]):
     data = json.loads(render(spoiled(text), (), "json"))
     told = data["reports"][0]["unreadable"][0]["path"]
@@ -218,6 +224,28 @@ def test_plain_text_shows_what_is_not_printable(text: str, shown: str):
 
 def test_commands_are_disarmed_and_ordinary_colons_are_not():
     assert disarm_commands("a::b\n  ::error::x\n##[error]\n:x\n") == "a::b\n  \\::error::x\n#\\#[error]\n:x\n"
+
+
+class Tags(HTMLParser):
+    """Notes every tag with the names of its attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append(f"{tag} {[name for name, _ in attrs]}")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.found.append(f"/{tag}")
+
+
+def tags(page: str) -> list[str]:
+    """The tags of a page; a quotation has a line more for each line break, so the lines of quotations are left out."""
+    parser = Tags()
+    parser.feed(re.sub(r'(?s)<pre class="lines">.*?</pre>', "<pre></pre>", page))
+    parser.close()
+    return parser.found
 
 
 def unescaped(text: str) -> str:

@@ -89,7 +89,7 @@ def test_scoring_with_autograd_on_and_training_on_the_same_graph_afterwards_is_n
     line = result(ran, endings.SCORE_FIRST)
     assert line.with_gradient
     assert line.early == ()
-    assert line.num_trained_after == line.coverage.num_once
+    assert ran(endings.SCORE_FIRST)[1].num_trained_validation == line.coverage.num_once
 
 
 def test_a_delta_fitted_to_the_tokens_that_it_scores_is_training_before_scoring(ran):
@@ -138,7 +138,7 @@ def probed(opened, ran, ending, kind):
 
 
 @pytest.mark.parametrize("ending", [endings.MIXED_IN_NUMPY, endings.MIXED_AS_EXPERTS], ids=["two", "experts"])
-def test_losses_are_followed_through_a_mixture_in_numpy(ran, opened, ending):
+def test_losses_are_followed_through_a_mixture_outside_of_torch(ran, opened, ending):
     line = result(ran, ending)
     assert line.sums is not None
     assert line.coverage.num_once == len(opened(ending).world.validation()) - 1

@@ -181,3 +181,22 @@ def test_steps_name_their_place(tmp_path: Path):
         assert step.location.line is not None
         expected = "loss_sum +=" if step.action is Action.SCORE else "optimizer.step()"
         assert expected in lines[step.location.line - 1]
+
+
+def test_chunks_within_documents_are_fewer_documents_of_a_few_chunks(tmp_path: Path):
+    body = """
+loss_sum = torch.zeros(())
+for first in range(0, val_tokens.numel() - 1, 4096):
+    document = val_tokens[first : first + 4097]
+    for start in range(0, document.numel() - 1, 64):
+        chunk = document[start : start + 65]
+        x, y = chunk[:-1], chunk[1:]
+        loss_sum += F.cross_entropy(model.forward_logits(x), y, reduction="sum").detach()
+        model(x, y).backward()
+        optimizer.step()
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    drawn = timeline_of(tmp_path, body)
+
+    assert len(drawn.steps) == 3 * 4 * 2
+    assert marks(drawn)[:4] == ["score 0-4*", "train 0-4", "score 4-8*", "train 4-8"]
