@@ -9,6 +9,7 @@ from auditor.finding import Location
 from auditor.headline import Headline
 from auditor.source.flow.analysis import Trace
 
+_VALUE = re.compile(r":(?:val_)?(?:loss|bpb)\b.*")  # that begins without a space before it
 _NEAR_LINES = 3  # ours: a print that is put together over a few lines
 
 
@@ -18,7 +19,7 @@ def label_of(event: Report) -> str:
 
 
 def _first_word(text: str) -> str:
-    return text.split(" ", 1)[0].rstrip(":")
+    return _VALUE.sub("", text.split(" ", 1)[0]).rstrip(":")
 
 
 def prints(event: Report, label: str | None, site: Location | None) -> bool:
