@@ -134,6 +134,12 @@ class Scopes:
             return self.callees(value.args[0], scope, depth + 1)
         return self.callees(value, scope, depth + 1)
 
+    def attributes_of(self, function: str) -> Iterator[ast.Attribute]:
+        """Every ``owner.name`` that stands in the script's functions of that name, nested ones included."""
+        for scope in self._named.get(function, []):
+            if scope.node is not None:
+                yield from (node for node in ast.walk(scope.node) if isinstance(node, ast.Attribute))
+
     def callers(self, scope: Scope) -> list[CallSite]:
         """Every call in the script that can reach `scope`."""
         return self._callers.get(scope, [])

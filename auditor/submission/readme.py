@@ -26,6 +26,10 @@ _PYTHON = re.compile(r"(?:.*/)?python[\d.]*")
 _NUM_PROCESSES = re.compile(r"--nproc[-_]per[-_]node(?:=|\s+)(\d+)")
 _STARTS_A_SCRIPT = re.compile(r"\.py\b")
 _CLAIM = re.compile(r"(?<![\w.])(?P<number>[0-3]\.\d{3,10})(?![\w.%])")
+_DIFFERENCE = re.compile(
+    r"(?:gap|delta|Δ|improve\w*|deviation|std|±|\+/-|\bby)\W{1,4}(?:[\w-]+\W{1,4}){0,2}$", re.IGNORECASE
+)
+_DIFFERENCE_COLUMN = re.compile(r"gap|delta|Δ|diff|improve|gain|deviation|std|±|\bvs\b", re.IGNORECASE)
 _BPB = re.compile(r"bpb|bits[ -]per[ -]byte", re.IGNORECASE)
 _MAX_README_CHARS = 2_000_000  # ours: far above any README; the rest is not searched
 
@@ -103,15 +107,29 @@ def find_commands(path: str, text: str) -> Iterator[RunCommand]:
 
 
 def find_claims(text: str) -> Iterator[ReadmeClaim]:
-    """Every number that could be a bpb on a line that names bits per byte, or in a table column headed so, in order."""
+    """Every number that could be a bpb on a line that names bits per byte, or in a table whose head does, in order.
+
+    What is said to be a difference between scores (a gap, a deviation) is none.
+    """
+    heads: list[str] = []
     in_table = False
     for number, line in enumerate(text.splitlines(), start=1):
-        in_table = line.lstrip().startswith("|") and (in_table or bool(_BPB.search(line)))
+        is_row = line.lstrip().startswith("|")
+        heads = (heads or line.split("|")) if is_row else []
+        in_table = is_row and (in_table or bool(_BPB.search(line)))
         if in_table or _BPB.search(line):
             for match in _CLAIM.finditer(line):
                 digits = match["number"]
                 decimals = len(digits.partition(".")[2])
-                yield ReadmeClaim(line=number, val_bpb=float(digits), num_decimals=decimals, text=line.strip())
+                if not _is_difference(line[: match.start()], heads):
+                    yield ReadmeClaim(line=number, val_bpb=float(digits), num_decimals=decimals, text=line.strip())
+
+
+def _is_difference(before: str, heads: Sequence[str]) -> bool:
+    """Does the text before a number, or the head of its column, say that it is the difference between two scores?"""
+    column = before.count("|")
+    is_headed = column < len(heads) and _DIFFERENCE_COLUMN.search(heads[column])
+    return bool(is_headed or _DIFFERENCE.search(before.rpartition("|")[2]))
 
 
 def _joined(lines: Sequence[str]) -> Iterator[tuple[int, str]]:

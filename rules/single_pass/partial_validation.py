@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import ClassVar
 
@@ -27,6 +28,7 @@ from rules.metric.split import Split, shown_bytes, split_of
 from rules.run_facts import part_scored
 
 _LIMIT_NAME = re.compile(r"(max_val_tokens|val_max_tokens|val_tokens?_limit|val_token_cap|max_eval_tokens|eval_max_tokens)")
+_OWN_LIMIT = re.compile(r"(?=.*(?:val|eval))(?=.*(?:max|limit|cap))\w*tokens?(?:_\w+)?")
 _FULL_CLAIM = re.compile(r"full[_ -]?(fineweb[_ -]?)?val", re.IGNORECASE)
 
 
@@ -39,7 +41,8 @@ class PartialValidation(Rule):
     Detection: the bytes behind the submitted line, printed or by the identity tokens * val_loss / (ln 2 * val_bpb), fall
     short of the split; or, without a usable loss, fewer tokens were scored than any tokenizer needs for that much text.
     Trimming to the sequence length and one dropped window stay inside the tolerance. Where no total can be computed, a
-    setting that truncates validation asks for a person.
+    setting that truncates validation asks for a person; and so does a limit on tokens that is on, below the count that
+    the log names, and read by the very function whose result is submitted: that count is then the loader's.
 
     Limits: a score on other text of the right size is not noticed, nor is a subset whose log prints neither token nor
     byte counts. A log that reports one rank's share under the name of the whole looks like a subset.
@@ -74,6 +77,13 @@ class PartialValidation(Rule):
         short = [line for line in lines if _is_short(line, split)]
         if short:
             yield self._short(short, submission, ruleset)
+        limit = None if short else _own_limit(submission, lines)
+        if limit is not None:
+            message, location = limit
+            yield self.finding(
+                ruleset, message, basis=Basis.SOURCE, status=Status.REVIEW, location=location, anchor="own limit"
+            )
+            return
         whole = next((line for line in lines if line not in short and _covers(line, split)), None)
         if whole is not None:
             message = f"`{whole.metric.label}` covers {split.described_whole}"
@@ -142,6 +152,19 @@ def _described(line: ScoredLine, split: Split) -> str:
     counted = line.metric.num_tokens if line.printed_bytes is not None else line.num_tokens
     tokens = f" ({counted:,} tokens{known})" if counted else ""
     return f"`{line.metric.label}` was scored on {shown_bytes(num_bytes)}{tokens} of the split's {whole}"
+
+
+def _own_limit(submission: Submission, lines: Sequence[ScoredLine]) -> tuple[str, Location | None] | None:
+    """A limit below the logged count that the evaluation of the headline reads itself, and where it is set."""
+    counted = max((line.num_tokens or 0 for line in lines if line.in_headline), default=0)
+    for function in dict.fromkeys(line.evaluation for line in submission.headline.lines if line.evaluation):
+        for node in submission.scopes.attributes_of(function):
+            found = submission.configuration.attribute(ast.unparse(node.value), node.attr)
+            limit = found.value if found and _OWN_LIMIT.fullmatch(node.attr.lower()) else None
+            if found and isinstance(limit, int) and 0 < limit < counted:
+                message = f"`{function}` reads {node.attr}, which was {limit:,}; the log counts {counted:,} tokens"
+                return message, found.location
+    return None
 
 
 def _truncation(submission: Submission) -> tuple[str, Location] | None:

@@ -33,6 +33,15 @@ def test_the_best_mean_of_a_readme_is_its_claim() -> None:
     assert [line.metric.log for line in headline.lines] == ["ours1.log", "ours2.log"]
 
 
+def test_a_gap_between_two_scores_is_no_score() -> None:
+    text = (
+        "| run | val_bpb | roundtrip | gap | vs 1.2244 bpb |\n|---|---|---|---|---|\n"
+        "| **mean** | 1.595 | **1.602** | **0.007** | 0.378 |\n"
+        "The gap stays below 0.006 bpb on average, 1.602 +/- 0.012 bpb, better by 0.0123 bpb.\n"
+    )
+    assert [claim.val_bpb for claim in find_claims(text)] == [1.595, 1.602, 1.602]
+
+
 def test_a_readme_without_a_mean_claims_what_it_states_first() -> None:
     text = "val_bpb 1.2213 (sliding: 1.1990)\n"
     readme = Readme(path="README.md", text=text, claims=tuple(find_claims(text)))
