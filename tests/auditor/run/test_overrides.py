@@ -18,7 +18,8 @@ logs = os.environ.get("ARTIFACT_DIR", "")
 checkpoint = os.environ.get("EVAL_ONLY", "")
 first = next_batch(train_batch_tokens // 4)
 """
-README = "```bash\nTTT_EVAL_ONLY=1 EVAL_ONLY=runs/best.pt MATRIX_LR=0.03 ARTIFACT_DIR=/workspace/runs ITERATIONS=9000 python train_gpt.py\n```\n"
+SETTINGS = "TTT_EVAL_ONLY=1 EVAL_ONLY=runs/best.pt MATRIX_LR=0.03 ARTIFACT_DIR=/workspace/runs ITERATIONS=9000"
+README = f"```bash\n{SETTINGS} python train_gpt.py\n```\n"
 
 
 @pytest.fixture
