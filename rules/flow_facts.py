@@ -11,7 +11,7 @@ from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Seve
 from auditor.rule import Rule, Ruleset, Status
 from auditor.source.flow.analysis import Flow, Trace
 from auditor.source.flow.record import Meeting
-from auditor.source.reach import label_of, prints
+from auditor.source.reach import label_of, prints, submitted_scores
 from auditor.submission.submission import Submission
 
 
@@ -86,6 +86,8 @@ def established(submission: Submission, flow: Flow, message: str | None) -> Iter
     elif script is not None and script.missing:
         yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
     else:
+        if submission.headline.lines and not submitted_scores(trace, submission.headline):
+            yield Unestablished(message="no score that was followed reaches the print of the submitted number")
         for problem in trace.problems:
             yield Unestablished(message=f"`{problem.construct}` {problem.reason}", location=problem.location)
         yield Evidence(basis=Basis.SOURCE, message=message, location=scores[-1].location)

@@ -121,13 +121,14 @@ def test_commands_and_options() -> None:
 
 
 def test_choices_of_the_command_line_are_those_of_the_code() -> None:
+    from auditor.commands import options
     from auditor.output import FORMATS
     from auditor.run.probes import KINDS
 
-    assert tuple(RulesetName) == cli.RULESETS
-    assert tuple(FailOn) == cli.FAIL_ON
-    assert FORMATS == cli.FORMATS
-    assert KINDS == cli.PROBES
+    assert tuple(RulesetName) == options.RULESETS
+    assert tuple(FailOn) == options.FAIL_ON
+    assert FORMATS == options.FORMATS
+    assert KINDS == options.PROBES
 
 
 def test_words_of_outcomes_and_verdicts() -> None:

@@ -394,10 +394,18 @@ def _readme_lines(runs: Sequence[RunLog], about: About, comparison: Sequence[str
     )
     yield f"{first.world_size} x {first.device}, PyTorch {first.pytorch_version}."
     yield from ("", "## Run it again", "", "```bash")
-    yield f"SEED={first.seed} torchrun --standalone --nproc_per_node={first.world_size} {SCRIPT_NAME}"
+    yield _command(first)
     yield from ("```", "", "## Files", "", f"- `{SCRIPT_NAME}`: training, quantisation and evaluation")
     yield from (f"- `train_seed{run.seed}.log`: the log of seed {run.seed}, as it was printed" for run in runs)
     yield "- `submission.json`: the numbers above"
+
+
+def _command(run: RunLog) -> str:
+    """What runs the script again. Only the contest's data are where it looks by itself."""
+    command = f"SEED={run.seed} torchrun --standalone --nproc_per_node={run.world_size} {SCRIPT_NAME}"
+    if run.dataset.startswith(CONTEST_DATASET):
+        return command
+    return f"DATA_PATH=path/to/{run.dataset} TOKENIZER_PATH=path/to/{run.dataset}/tokenizer.model {command}"
 
 
 def _evaluation_lines(runs: Sequence[RunLog]) -> Iterator[str]:

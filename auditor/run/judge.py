@@ -62,7 +62,6 @@ class ScoreLine:
     early: tuple[int, ...] = ()
     num_early_bos: int = 0
     num_left: int = 0
-    num_trained_after: int = 0
     with_gradient: bool = False
     recomputed_loss: float | None = None
     recomputed_bpb: float | None = None
@@ -91,7 +90,6 @@ class Judgement:
     num_unlocated: int
     num_trained_unlocated: int
     num_trained_validation: int
-    num_steps: int
 
     @property
     def results(self) -> tuple[ScoreLine, ...]:
@@ -112,14 +110,12 @@ def judge(outcome: Outcome, world: World) -> Judgement:
         num_unlocated=trace.num_unlocated,
         num_trained_unlocated=trace.num_trained_unlocated,
         num_trained_validation=len({position for each in trace.gradients for position in each.positions}),
-        num_steps=len(trace.steps),
     )
 
 
 def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[ScoreLine]:
     """Every reported score of a run on a validation stream."""
     ledger = _Ledger(trace, world.count_bytes(tokens))
-    last_gradient = {position: each.at for each in trace.gradients for position in each.positions}
     before = 0
     for at, text in trace.lines:
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
@@ -131,11 +127,6 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
             before = at
             losses = [number for each in sums for number in trace.sums[each].losses]
             early, num_bos = _early(trace, losses, tokens)
-            after = {
-                position
-                for number in losses
-                if last_gradient.get(position := trace.positions[number], -1) > trace.scored_at[number]
-            }
             loss, bpb = ledger.means(sums)
             yield ScoreLine(
                 metric=metric,
@@ -144,7 +135,6 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
                 coverage=_coverage([trace.positions[number] for number in losses], len(tokens)),
                 early=early,
                 num_early_bos=num_bos,
-                num_trained_after=len(after),
                 with_gradient=any(trace.with_gradient[number] for number in losses),
                 recomputed_loss=loss,
                 recomputed_bpb=bpb,

@@ -23,11 +23,13 @@ from auditor.run.probes import CUTS, Comparison, probe
 from auditor.run.runner import Limits, Outcome
 from auditor.run.sequence import Picture, Sources, draw
 from auditor.run.session import Session, open_session
+from auditor.run.trace import Place
 from auditor.submission.submission import Submission
 
 _NEEDED_MODULES = ("torch", "numpy", "sentencepiece")
 _MISSING_MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'")
 _NO_TIME = "did not end within"
+_FRAME = 3  # file, line, function
 
 USUAL_PROBES = ("suffix", "target", "bound")  # the fourth, artifact, costs two runs more
 
@@ -126,7 +128,7 @@ def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Line
     )
     return RunFacts(
         script=sources.script,
-        failure=outcome.failure,
+        failure=_failure(outcome, sources),
         needed=None if outcome.failure is None else _needed(outcome.failure),
         overrides=session.overrides,
         isolation=outcome.isolation,
@@ -146,6 +148,15 @@ def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Line
         comparisons=comparisons,
         timeline=draw(judgement.trace, picture),
     )
+
+
+def _failure(outcome: Outcome, sources: Sources) -> str | None:
+    """Why the script did not reach its end, with the line of its own that raised."""
+    frames = next((event.get("frames") for event in outcome.events if event.get("t") == "failed"), None)
+    last = frames[-1] if isinstance(frames, list) and frames else None
+    if outcome.failure is None or not isinstance(last, list) or len(last) != _FRAME or not isinstance(last[1], int):
+        return outcome.failure
+    return f"{outcome.failure} ({sources.locate(Place(str(last[0]), last[1], str(last[2])))})"
 
 
 def _first(told: Sequence[RunLine], index: int) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from auditor.events import Report
 from auditor.finding import Location
 from auditor.headline import Headline
 from auditor.source.flow.analysis import Trace
 
+_VALUE = re.compile(r":(?:val_)?(?:loss|bpb)\b.*")  # that begins without a space before it
 _NEAR_LINES = 3  # ours: a print that is put together over a few lines
 
 
@@ -16,14 +19,15 @@ def label_of(event: Report) -> str:
 
 
 def _first_word(text: str) -> str:
-    return text.split(" ", 1)[0].rstrip(":")
+    return _VALUE.sub("", text.split(" ", 1)[0]).rstrip(":")
 
 
 def prints(event: Report, label: str | None, site: Location | None) -> bool:
-    """Is this the print with that label, or the one that stands at `site` and has no fixed label?"""
-    if label and label_of(event) == _first_word(label):
+    """Is it the print with that label (computed parts, ``..``, are left open), or one at `site` without a fixed label?"""
+    word, known = label_of(event), _first_word(label or "")
+    if known and (word.partition(":")[0] == known or re.fullmatch(re.escape(word).replace(r"\.\.", ".+"), known)):
         return True
-    if site is None or site.line is None or event.location.line is None or event.label[:2] != "..":
+    if site is None or site.line is None or event.location.line is None or ".." not in word:
         return False
     return site.path == event.location.path and abs(site.line - event.location.line) <= _NEAR_LINES
 

@@ -180,3 +180,39 @@ def test_wrong_byte_counts_and_connections_are_observed(asked):
     assert asked(name, reaching).outcome is Outcome.FAIL
     before = replace(reaching, connections=(replace(reaching.connections[0], after_scoring=False),))
     assert asked(name, before).outcome is Outcome.REVIEW
+
+
+def compared(probe: str, num_changed: int, **changes: object) -> RunFacts:
+    found = Comparison(cut=0.5, text=LINE.text, probe=probe, num_compared=400, num_changed=num_changed, first_changed=7)
+    return replace(WHOLE, comparisons=(*STEADY[1:], found), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "probe", "outcome"),
+    [
+        ("PG501-good_running_mean", "suffix", Outcome.FAIL),
+        ("PG502-good_gate_on_entropy", "target", Outcome.REVIEW),
+        ("PG602-good_closed_form_tilt", "bound", Outcome.FAIL),
+        ("PG402-good_table_in_the_artifact", "artifact", Outcome.REVIEW),
+        ("PG601-good_row_summed_first", "target", Outcome.PASS),
+        ("PG603-good_bytes_counted_for_the_metric", "bound", Outcome.PASS),
+    ],
+)
+def test_what_a_probe_changed_is_held_against_the_rule_that_asks_it(asked, name, probe, outcome):
+    assert asked(name, compared(probe, 12)).outcome is outcome
+    assert asked(name, compared(probe, 0)).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("name", "probe"), [("PG501-good_running_mean", "suffix"), ("PG602-good_closed_form_tilt", "bound")]
+)
+def test_what_early_training_explains_is_not_held_against_other_rules(asked, name, probe):
+    trained = replace(LINE, offences=(EARLY,))
+    assert asked(name, compared(probe, 12, lines=(trained,))).outcome is Outcome.PASS
+
+
+def test_only_a_part_of_the_stream_needs_a_person(asked):
+    name = next(case.name for case in find_cases() if case.rule_id == "PG802" and case.kind == "good")
+    part = Coverage(num_once=500, num_repeated=0, num_missing=499, first_missing=501)
+    assert asked(name, with_line(coverage=part)).outcome is Outcome.REVIEW
+    assert asked(name, WHOLE).outcome is Outcome.PASS

@@ -51,7 +51,7 @@ def test_a_run_that_fails_leaves_the_audit_as_it_is_and_says_what_is_needed(tmp_
     report = json.loads(capsys.readouterr().out)["reports"][0]
     assert [each["outcome"] for each in report["results"]] == [each["outcome"] for each in static["results"]]
     assert (static["run"], report["verdict"]) == (None, static["verdict"])
-    assert report["run"]["failure"] == "ModuleNotFoundError: No module named 'no_such_package'"
+    assert report["run"]["failure"] == "ModuleNotFoundError: No module named 'no_such_package' (train_gpt.py:2)"
     assert "install no_such_package" in report["run"]["needed"]
     (kept,) = (tmp_path / "kept").iterdir()
     assert {path.name for path in kept.iterdir()} == {"log.txt", "events.jsonl", "run.json"}

@@ -198,7 +198,9 @@ def test_the_record_track_needs_its_hardware_and_times_in_the_log(tmp_path, runs
 def test_a_score_on_other_data_says_so(tmp_path, runs):
     folder = record(tmp_path, runs(log_text(train_loader="train_loader:dataset:demo-v1 train_shards:1")))
     assert json.loads((folder / "submission.json").read_text())["dataset"] == "demo-v1"
-    assert "`demo-v1`, which is **not** the contest's" in (folder / "README.md").read_text()
+    readme = (folder / "README.md").read_text()
+    assert "`demo-v1`, which is **not** the contest's" in readme
+    assert "\nDATA_PATH=path/to/demo-v1 TOKENIZER_PATH=path/to/demo-v1/tokenizer.model SEED=1337 torchrun " in readme
 
 
 def test_the_step_that_crosses_the_time_limit_is_within_it(tmp_path, runs):

@@ -108,8 +108,9 @@ def run_script(path, reader, emit):
     except BaseException as error:  # noqa: BLE001 - whatever the script raises is its result
         traceback.print_exc()
         frames = traceback.extract_tb(error.__traceback__)
-        foreign = (str(Path(__file__).parent), "site-packages", "<frozen")
-        own = [frame for frame in frames if not any(part in frame.filename for part in foreign)]
+        from _pgolf_child.places import is_foreign
+
+        own = [frame for frame in frames if not is_foreign(frame.filename)]
         emit(
             {
                 "t": "failed",

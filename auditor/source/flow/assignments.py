@@ -209,10 +209,11 @@ class Assignments:
             else:
                 self.expressions.methods.in_place(receiver, v.summary(added), node, node.op)
         elif isinstance(receiver, v.Mapping) and not isinstance(index, v.Const):
+            held = [value for value in (*receiver.entries.values(), *receiver.others) if isinstance(value, v.Data)]
             if validation(key.tokens):
                 self.write_table(receiver.rest, key, v.summary(added), node)
-            else:
-                receiver.rest.absorb(v.summary(added))
+            for place in [] if validation(key.tokens) else held or [receiver.rest]:
+                self.expressions.methods.in_place(place, v.summary(added), node, node.op)
         else:
             old = self.expressions.item(receiver, index, target)
             if isinstance(old, v.Data):

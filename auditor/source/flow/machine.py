@@ -17,7 +17,7 @@ from auditor.events import validation
 from auditor.source.flow.record import Frame, Loop
 from auditor.source.flow.recorder import Recorder
 from auditor.source.flow.settings import Settings
-from auditor.source.flow.stores import Numbers, Regions, Store
+from auditor.source.flow.stores import NO_REGIONS, Numbers, Regions, Store
 from auditor.source.flow.values import Class, Data, Environment, Function, Instance, ModuleValue, Value
 from auditor.submission.script import Module, Script
 
@@ -61,6 +61,7 @@ class Machine:
     running: list[ast.AST] = field(default_factory=list)
     dead: list[DeadArm] = field(default_factory=list)
     stores: list[Store] = field(default_factory=list)
+    last_loss: tuple[Regions, frozenset[Store]] = (NO_REGIONS, frozenset())  # of the last backward pass
     steps: int = 0
     no_grad: int = 0
 

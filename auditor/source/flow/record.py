@@ -26,6 +26,7 @@ class Loop:
     """One execution of a loop: its number, the turn that is running, and what happened in it so far.
 
     `body` are its statements, `depth` is the number of frames around it, `last` its counter's last value as text.
+    `abandoned` are the events of this turn in branches that end it: what follows them happens only in turns without them.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Loop:
     body: Sequence[ast.stmt] = ()
     depth: int = 0
     last: str | None = None
+    abandoned: set[int] = field(default_factory=set)
 
     @property
     def tag(self) -> Turn:
@@ -101,6 +103,11 @@ class Record:
     def active(self) -> list[int]:
         """The loop executions that are running."""
         return [loop.number for loop in self.loops]
+
+    @property
+    def abandoned(self) -> set[int]:
+        """Events that have not happened in a turn that got as far as this."""
+        return set().union(*(loop.abandoned for loop in self.loops))
 
     @property
     def turns(self) -> frozenset[Turn]:
@@ -178,7 +185,7 @@ class Record:
         """
         now, active = self.current(key), self.active
         found = set()
-        for number in influences:
+        for number in influences - self.abandoned:
             update = self.events[number]
             assert isinstance(update, Update)
             used = validation(update.tokens)

@@ -83,7 +83,7 @@ class Recorder(Record):
         judged = frozenset[int]().union(*(earlier.influences for earlier in before))
         for met in [met for met in self.meetings if met.score in losses.scores]:
             self.meetings.append(replace(met, score=score))
-        for number in sorted(losses.influences - judged):
+        for number in sorted(losses.influences - judged - self.abandoned):
             update = self.events[number]
             assert isinstance(update, Update)
             for trained in validation(update.tokens):

@@ -156,7 +156,9 @@ class StatementEvaluator:
             env.names.update(before)
             for store, state in states if all(arms) else ():
                 store.state = state
+            first_event = len(self.machine.recorder.events)
             outcome = self.block(arm, env)
+            self._ended(outcome, first_event)
             reached += self.machine.saved_state()
             ends.append((outcome, dict(env.names)))
             if outcome in (Outcome.BREAK, Outcome.CONTINUE) and self.leaving:
@@ -172,6 +174,12 @@ class StatementEvaluator:
         for other, _ in ends[1:]:
             outcome = _either(outcome, other)
         return outcome
+
+    def _ended(self, outcome: Outcome, first_event: int) -> None:
+        """An arm that ends the turn: whatever runs on in this turn, its events are none of theirs."""
+        recorder = self.machine.recorder
+        if outcome in (Outcome.BREAK, Outcome.CONTINUE) and recorder.loops:
+            recorder.loops[-1].abandoned |= set(range(first_event, len(recorder.events)))
 
     def _match(self, node: ast.Match, env: v.Environment) -> Outcome:
         self.expressions.value(node.subject, env)
@@ -234,6 +242,7 @@ class StatementEvaluator:
             self.machine.recorder.put_in_order(loop, order or ordering.of(iterated))
             for turn in (0, 1):
                 loop.turn = turn
+                loop.abandoned.clear()
                 before = dict(env.names)
                 self.assignments.assign(node.target, self.expressions.element(iterated, loop), env)
                 ended = self._turn(node.body, env)
@@ -284,6 +293,7 @@ class StatementEvaluator:
         with self.machine.loop(node) as loop:
             for turn in (0, 1):
                 loop.turn = turn
+                loop.abandoned.clear()
                 before = dict(env.names)
                 for name in counters:
                     self._make_counter(name, loop, env)

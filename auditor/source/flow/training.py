@@ -27,6 +27,7 @@ class Training:
         tokens = within(loss.tokens - before, loss.span)
         for store in loss.stores:
             store.gradient |= tokens
+        self.machine.last_loss = (tokens, loss.stores)
 
     def clear(self, stores: Iterable[v.Store]) -> None:
         """``optimizer.zero_grad()``."""
@@ -41,6 +42,16 @@ class Training:
             number = self._changed([store], store.gradient, before, node, optimizer.name)
             if optimizer.has_moments and number is not None:
                 optimizer.moments |= {number}
+        if not changed and optimizer.stores:
+            self._adapters_changed(optimizer, node)
+
+    def _adapters_changed(self, optimizer: v.Optimizer, node: ast.AST) -> None:
+        """What is stepped took no visible part in the loss: adapters that a patched forward pass brings into it."""
+        tokens, stores = self.machine.last_loss
+        number = self.machine.recorder.update(node, UpdateKind.PARAMETERS, optimizer.name, optimizer.stores, tokens)
+        if number is not None:
+            for store in (*optimizer.stores, *stores):
+                store.influences |= {number}
 
     def change(self, place: v.Data, value: v.Data, node: ast.AST, how: str) -> None:
         """Parameters are changed without an optimizer."""

@@ -89,7 +89,7 @@ def test_scoring_with_autograd_on_and_training_on_the_same_graph_afterwards_is_n
     line = result(ran, endings.SCORE_FIRST)
     assert line.with_gradient
     assert line.early == ()
-    assert line.num_trained_after == line.coverage.num_once
+    assert ran(endings.SCORE_FIRST)[1].num_trained_validation == line.coverage.num_once
 
 
 def test_a_delta_fitted_to_the_tokens_that_it_scores_is_training_before_scoring(ran):

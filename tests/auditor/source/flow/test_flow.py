@@ -361,3 +361,70 @@ def test_a_separate_script_that_prints_the_submitted_number_is_followed_after_th
     assert submission.evaluator.path == "eval_adapted.py"
     assert submission.flow is not None
     assert {score.location.path for _, score in met(submission.flow.submitted)} == {"eval_adapted.py"}
+
+
+def test_what_a_branch_does_that_ends_the_turn_comes_before_nothing_in_it(tmp_path: Path):
+    body = """
+counts, loss_sum = {2: np.zeros(1024), 3: np.zeros(1024)}, 0.0
+windows = load_windows()
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    x, y = chunk[:-1], chunk[1:]
+    if not windows[start]:
+        for order in range(2, load_order()):
+            counts[order] += np.bincount(y, minlength=1024)
+        continue
+    loss_sum += F.cross_entropy(model.forward_logits(x), y) - np.log(counts[2][y]).sum()
+    for order in range(2, load_order()):
+        counts[order] += np.bincount(y, minlength=1024)
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    trace = trace_of(tmp_path, body)
+
+    assert [event for event in trace.events if isinstance(event, Update) and event.kind is UpdateKind.TABLE]
+    assert not met(trace)
+
+
+def test_adapters_in_a_patched_forward_pass_are_stepped_with_the_tokens_of_the_loss(tmp_path: Path):
+    body = """
+adapter = nn.Parameter(torch.zeros(8, 8))
+model.block.forward = lambda x: x @ adapter
+optimizer = torch.optim.AdamW([adapter], lr=0.1)
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    model(chunk[:-1], chunk[1:]).backward()
+    optimizer.step()
+print(f"final val_bpb:{evaluate(model):.4f}")
+"""
+    assert {update.kind for update, _ in met(trace_of(tmp_path, body))} == {UpdateKind.PARAMETERS}
+
+
+def test_the_realised_entry_of_a_row_of_predictions_is_its_loss(tmp_path: Path):
+    body = """
+loss_sum = 0.0
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    x, y = chunk[:-1], chunk[1:]
+    log_probs = F.log_softmax(model.forward_logits(x), dim=-1)
+    loss_sum -= log_probs[torch.arange(64), y].sum().item()
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    assert trace_of(tmp_path, body).scores()
+
+
+def test_a_share_that_a_table_gives_the_realised_token_is_a_test_of_it(tmp_path: Path):
+    body = """
+counts, loss_sum = np.zeros(1024), 0.0
+for position in range(1, len(val_tokens)):
+    token = int(val_tokens[position : position + 2][1:])
+    p = torch.exp(-F.cross_entropy(model.forward_logits(val_tokens[:position]), token))
+    share = counts[token] / counts.sum()
+    if share > 0.0:
+        p = 0.5 * p + 0.5 * share
+    loss_sum -= p.log()
+    counts[token] += 1
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    trace = trace_of(tmp_path, body)
+
+    assert any(score.gates for score in trace.scores())
