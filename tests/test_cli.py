@@ -188,7 +188,7 @@ def test_a_python_that_cannot_run_submissions_is_told_before_anything_is_audited
 
 def test_a_python_without_torch_is_told_what_it_lacks(tmp_path: Path) -> None:
     bare = tmp_path / "python"
-    bare.write_text(f"#!/bin/sh\nexec {sys.executable} -S \"$@\"\n", encoding="utf-8")
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n', encoding="utf-8")
     bare.chmod(0o755)
     done = pgolf("audit", "--run", tmp_path, "--run-python", bare)
     assert done.returncode == 2

@@ -4,7 +4,7 @@
 them. Its figures are estimates by the entropy of the codes, which the artifact comes close to or, where rows and columns
 differ, undercuts by some per cent; the size of the file itself is exact.
 
-Not covered: the size of the script (pack.py makes it smaller), and what a setting costs in val_bpb.
+Not covered: the size of the script (`pgolf pack` makes it smaller), and what a setting costs in val_bpb.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
     fold      what is constant becomes its value, branches never taken go
     prune     definitions that are not reached go
     strip     docstrings, comments, annotations and layout go (unless it is for readers)
+    shorten   local names and words of errors go too, for the self-extracting form
     wrap      compress, and put a loader in front
 
 Everything works on Python's own syntax trees. Why not on concrete ones, which keep comments: parsing and walking the
@@ -13,8 +14,7 @@ trainer's modules takes seconds with them, and a run packs its script each time 
 carried along instead, for readers. Equal settings give equal bytes with one version of Python; another may write a few
 expressions differently, which is why a run keeps the script that it counted.
 
-Imports no torch. Not covered: speed of the script (it is the trainer's), and renaming to shorter names: what is reviewed
-keeps the names that it was written with.
+Imports no torch. Not covered: speed of the script (it is the trainer's).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from trainer.config import Config
+from trainer.config import Config, RunConfig
 from trainer.pack.check import check
 from trainer.pack.checks import drop_checks
 from trainer.pack.comments import Comments
@@ -37,6 +37,7 @@ from trainer.pack.modules import Package, collect
 from trainer.pack.prune import prune
 from trainer.pack.references import begins_with_docstring
 from trainer.pack.settings import Settings, drop_unread_fields, narrow_tables, settings_of, specialise
+from trainer.pack.shorten import shorten
 from trainer.pack.strip import Stripper, squeeze
 from trainer.pack.walk import walk
 from trainer.pack.wrap import Wrapped, choose, wrap
@@ -49,7 +50,7 @@ TRAINER = Package("trainer", Path(__file__).parent.parent)
 
 @dataclass(frozen=True)
 class Packed:
-    """A packed script. `source` is the plain form; the self-extracting ones decode to exactly it."""
+    """A packed script. `source` is the plain form; the self-extracting ones decode to `shortened`."""
 
     source: str
     is_readable: bool = False
@@ -60,9 +61,14 @@ class Packed:
         return self.source.encode()
 
     @cached_property
+    def shortened(self) -> str:
+        """What the self-extracting forms hold: the same without words for people."""
+        return squeeze(shorten(self.source))
+
+    @cached_property
     def forms(self) -> Mapping[str, Wrapped]:
         """The self-extracting forms by the module that they need."""
-        return wrap(self.plain)
+        return wrap(self.shortened.encode())
 
     @property
     def self_extracting(self) -> Wrapped:
@@ -73,10 +79,13 @@ class Packed:
 def pack(config: Config, *, readable: bool = False) -> Packed:
     """The script of a run with these settings; ValueError if it cannot be made.
 
+    All seeds of a configuration have one script, on every machine: where data lie, and the seed, are the environment's,
+    and what a run is called is nobody's.
     `readable` keeps docstrings, comments, annotations and layout, and every check.
     """
-    nobody = replace(config.run, output="", author="", github_id="")  # no script holds where, or whose, a run is
-    return _pack(replace(config, run=nobody), readable)
+    run = replace(config.run, name="", output="", author="", github_id="", seed=RunConfig().seed)
+    data = replace(config.data, path="", tokenizer_path="")
+    return _pack(replace(config, run=run, data=data), readable)
 
 
 @lru_cache(maxsize=8)

@@ -50,15 +50,16 @@ def small_config(data: Path, output: Path, *extra: str) -> Config:
     return apply_overrides(preset("tiny"), [*SMALL, *paths, *extra])
 
 
-def run_alone(folder: Path, code: bytes, *, processes: int = 1, **variables: str) -> Path:
-    """Run a script in an empty folder, with an empty environment, in Python's isolated mode; its log."""
+def run_alone(folder: Path, code: bytes, data: Path, *, processes: int = 1, **variables: str) -> Path:
+    """Run a script in an empty folder, told only where its data are, in Python's isolated mode; its log."""
     folder.mkdir()
     (folder / "train_gpt.py").write_bytes(code)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else ["-I"]
+    variables |= {"RUN_ID": "run", "DATA_PATH": str(data), "TOKENIZER_PATH": f"{data}/tokenizer.model"}
     needed = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     done = subprocess.run(
         [sys.executable, *launcher, "train_gpt.py"],
-        cwd=folder, env=needed | {"OMP_NUM_THREADS": "1", "RUN_ID": "run"} | variables, capture_output=True, text=True,
+        cwd=folder, env=needed | {"OMP_NUM_THREADS": "1"} | variables, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder / "logs/run.txt"

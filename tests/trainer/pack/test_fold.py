@@ -62,15 +62,15 @@ def folded(source: str) -> str:
     return squeeze(ast.unparse(ast.fix_missing_locations(tree)))
 
 
-def results(source: str) -> list[object]:
-    """What the function does for several arguments: result and calls, or the kind of error."""
+def results(source: str, name: str = "f") -> list[object]:
+    """What a function does for several arguments: result and calls, or the kind of error."""
     names: dict[str, object] = {}
     exec(source, names)
     found: list[object] = []
     for x, y in itertools.product((0, 1, None, "a", ()), repeat=2):
         seen: list[object] = []
         try:
-            found.append((repr(names["f"](x, y, seen)), repr(seen)))
+            found.append((repr(names[name](x, y, seen)), repr(seen)))
         except TypeError:
             found.append(TypeError)
     return found

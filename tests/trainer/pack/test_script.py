@@ -48,8 +48,8 @@ def packed(data: Path, trained: Path) -> Packed:
 
 
 @pytest.fixture(scope="module")
-def plain_log(packed: Packed, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_alone(tmp_path_factory.mktemp("runs") / "plain", packed.plain)
+def plain_log(packed: Packed, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_alone(tmp_path_factory.mktemp("runs") / "plain", packed.plain, data)
 
 
 def said(log: Path) -> list[str]:
@@ -72,23 +72,23 @@ def test_it_leaves_its_log_and_artifact_and_nothing_else(plain_log):
     assert found == {"train_gpt.py", "logs/run.txt", "final_model.int6.ptz"}
 
 
-def test_the_self_extracting_script_repeats_the_plain_one(packed, plain_log, tmp_path):
+def test_the_self_extracting_script_repeats_the_plain_one(packed, data, plain_log, tmp_path):
     code = packed.self_extracting.code
-    log = run_alone(tmp_path / "wrapped", code)
+    log = run_alone(tmp_path / "wrapped", code, data)
     assert said(log) == said(plain_log)
     assert artifact_of(log) == artifact_of(plain_log)
     assert f"Code size: {len(code)} bytes" in log.read_text()
 
 
 def test_the_readable_script_repeats_the_plain_one(data, trained, plain_log, tmp_path):
-    log = run_alone(tmp_path / "readable", pack(small_config(data, trained), readable=True).plain)
+    log = run_alone(tmp_path / "readable", pack(small_config(data, trained), readable=True).plain, data)
     assert said(log) == said(plain_log)
     assert artifact_of(log) == artifact_of(plain_log)
 
 
-def test_two_processes_train_together_and_the_environment_decides(packed, tmp_path):
+def test_two_processes_train_together_and_the_environment_decides(packed, data, tmp_path):
     variables = {"SEED": "7", "ITERATIONS": "4", "TRAIN_LOG_EVERY": "1", "VAL_LOSS_EVERY": "2", "WARMUP_STEPS": "0"}
-    text = run_alone(tmp_path / "two", packed.plain, processes=2, **variables).read_text()
+    text = run_alone(tmp_path / "two", packed.plain, data, processes=2, **variables).read_text()
     assert "world_size:2 grad_accum_steps:1" in text
     assert "seed:7\n" in text
     assert "warmup_step:" not in text
@@ -101,6 +101,11 @@ def test_training_counts_and_keeps_the_script(trained, packed):
     script = (trained / "train_gpt.py").read_bytes()
     assert script == packed.plain
     assert f"Code size: {len(script)} bytes" in (trained / "train.log").read_text()
+
+
+def test_all_seeds_have_one_script_wherever_the_data_lie(data, trained, packed):
+    assert pack(small_config(data, trained, "run.seed=7", "run.name=other")).plain == packed.plain
+    assert str(data) not in packed.source
 
 
 def test_a_script_that_cannot_be_made_is_told_and_all_modules_count(data, tmp_path, monkeypatch):
