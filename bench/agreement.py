@@ -9,6 +9,9 @@ A truth column has a positive class ("over_cap", "no", "violation"). The auditor
 fails or asks for a person. Rows whose truth is "unknown" count as negatives: where nobody could tell, a finding would
 be a false alarm. A test-time training that is live by the truth's reading but not the headline's (it runs, another line is
 submitted) is `dead` in the truth and counts against the rules here.
+
+Some columns are answered by several rules. A later epoch's score and a kept warm-up are training before the score; a
+choice by realised losses is one by the realised token; a later epoch, and a cache asked out of order, score a second time.
 """
 
 from __future__ import annotations
@@ -83,12 +86,12 @@ COLUMNS = (
     Column("log_matches_script", lambda truth: truth == "no", ("PG001",)),
     Column("json_matches_log", lambda truth: truth == "no", ("PG002",)),
     Column("byte_count_bug", lambda truth: truth.startswith("violation"), ("PG901", "PG902", "PG802")),
-    Column("train_before_score", lambda truth: truth == "violation_live", ("PG701",), _fails),
+    Column("train_before_score", lambda truth: truth == "violation_live", ("PG701", "PG702", "PG703"), _fails),
     Column("slot", lambda truth: truth in ("violation_live", "context_only_live"), ("PG503", "PG504")),
     Column("ngram_cache", lambda truth: truth == "hashed_target_lookup_live", ("PG601",), _fails),
-    Column("target_gate", lambda truth: truth == "violation_live", ("PG502",), _fails),
+    Column("target_gate", lambda truth: truth == "violation_live", ("PG502", "PG604"), _fails),
     Column("byte_mixture", lambda truth: truth == "live", ("PG603",), _fails),
-    Column("two_pass", lambda truth: truth == "violation_live", ("PG801",), _fails),
+    Column("two_pass", lambda truth: truth == "violation_live", ("PG702", "PG801", "PG803"), _fails),
     Column("val_in_training", lambda truth: truth == "violation_live", ("PG401", "PG404")),
     Column("train_data_at_eval", lambda truth: truth == "violation_live", ("PG303", "PG402"), _uses_training_late),
     Column("network", lambda truth: truth == "violation_live", ("PG403",)),
@@ -194,10 +197,10 @@ def tally_runs(column: Column, ran: Ran) -> Tally:
 
 def print_tallies(tallies: dict[Column, Tally]) -> None:
     """The table, then every disagreement."""
-    print(f"{'column':20} {'rules':14} {'TP':>4} {'FP':>4} {'FN':>4} {'TN':>4} {'precision':>10} {'recall':>7}")
+    print(f"{'column':20} {'rules':17} {'TP':>4} {'FP':>4} {'FN':>4} {'TN':>4} {'precision':>10} {'recall':>7}")
     for column, counts in tallies.items():
         print(
-            f"{column.name:20} {'+'.join(column.rules):14} {counts.true_positives:4} {counts.false_positives:4} "
+            f"{column.name:20} {'+'.join(column.rules):17} {counts.true_positives:4} {counts.false_positives:4} "
             f"{counts.false_negatives:4} {counts.true_negatives:4} {counts.precision:10.3f} {counts.recall:7.3f}"
         )
     for column, counts in tallies.items():

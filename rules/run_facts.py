@@ -287,7 +287,9 @@ def _is_free(submission: Submission, offence: Offence) -> bool:
     """Is what was changed no parameter of a model? The source knows more about it than the run, where it read the line."""
     flow, place = submission.flow, offence.place
     updates = [e for e in flow.submitted.events if isinstance(e, Update)] if flow is not None and place else []
-    kinds = {update.kind for update in updates if place and _is_at(update.location, place)}
+    at_line = {update.kind for update in updates if place and _is_at(update.location, place)}
+    in_function = {update.kind for update in updates if place and update.location.symbol == place.symbol}
+    kinds = at_line or in_function  # a change by hand stands on another line than its gradients
     if len(kinds) == 1:
         return kinds == {UpdateKind.DELTA}
     return offence.via is Via.FREE_TENSOR

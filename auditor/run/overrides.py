@@ -70,6 +70,7 @@ _MOST = (
 _SHARES = re.compile(r"train_batch_tokens\s*//\s*(\d+)")  # a part of the batch must still be a sequence for each micro-step
 _MAX_SHARES = 8
 _NEVER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "RUN_ID", "PATH", "HOME", "MASTER_ADDR", "MASTER_PORT")
+_EARLIER = re.compile(r"EVAL_ONLY$|CHECKPOINT(?:_PATH)?$|^RESUME|_CKPT$|^LOAD_")
 _TOO_SLOW = {"FUSED_CE_ENABLED": "0"}  # a fused kernel over the vocabulary, interpreted
 
 
@@ -85,12 +86,22 @@ class Override:
 
 def overrides(configuration: Configuration, world: World, sources: Sequence[str] = ()) -> tuple[Override, ...]:
     """The variables to set, by name. `sources` are the texts of the script's modules."""
-    found = {each.name: each for each in _all(configuration, world)}
+    found = {each.name: each for each in _all(configuration, world) if not _names_a_file(each, sources)}
     shares = max((int(match[1]) for text in sources for match in _SHARES.finditer(text)), default=1)
     batch = found.get("TRAIN_BATCH_TOKENS")
     if batch is not None and shares > 1:
         found[batch.name] = dataclasses.replace(batch, value=str(int(batch.value) * min(shares, _MAX_SHARES)))
     return tuple(found[name] for name in sorted(found))
+
+
+def _names_a_file(override: Override, sources: Sequence[str]) -> bool:
+    """Does a variable name a file of an earlier run, or a place of another machine? Then the script must use its own."""
+    if override.value.startswith(("/", "~")):
+        return True
+    if not _EARLIER.search(override.name):
+        return False
+    by_default_none = re.compile(rf"""["']{override.name}["'],\s*(?:""|'')""")
+    return override.value not in ("0", "1") or any(by_default_none.search(text) for text in sources)
 
 
 def _all(configuration: Configuration, world: World) -> Iterator[Override]:

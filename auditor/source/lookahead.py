@@ -296,12 +296,12 @@ class _Reader:
         elif is_causal is None or is_masked or any(keyword.arg is None for keyword in node.keywords):
             self._note(node, "attention under a mask that is not read", None)
         else:
-            self._note(node, *self._both_ways(name, query))
+            self._note(node, *self._both_ways(name, query, given[1] if len(given) > 1 else UNKNOWN))
         return query
 
-    def _both_ways(self, name: str, query: Value) -> tuple[str, bool | None]:
-        """What attention without a mask mixes: the positions of the window, or another axis."""
-        if query.axis is None or query.rank is None:
+    def _both_ways(self, name: str, query: Value, key: Value) -> tuple[str, bool | None]:
+        """What attention without a mask mixes: the positions of the window, another axis, or what is no window."""
+        if query.axis is None or query.rank is None or key.axis is None:
             return "attention without a causal mask over an axis that is not told", None
         attended = 1 if name.startswith("flash") else query.rank - 2
         if query.axis == attended:

@@ -294,11 +294,18 @@ class _Printed:
 
 
 def _numeric_names(scope: Scope) -> Iterator[str]:
-    """What a module imports by name from libraries that do not print: the ``log`` of ``from math import log``."""
+    """What is bound to a function of a library that does not print: by ``from math import log`` or ``_log = math.log``."""
+    for name, definitions in scope.definitions.items():
+        if definitions and all(_is_of_library(definition.value) for definition in definitions):
+            yield name
     if scope.node is None and scope.module.tree is not None:
         for node in scope.module.tree.body:
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _NOT_PRINTING:
                 yield from (alias.asname or alias.name for alias in node.names)
+
+
+def _is_of_library(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name) and value.value.id in _NOT_PRINTING
 
 
 def _printed(call: ast.Call, is_own: bool) -> _Printed | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.events import Event, Score, Update, UpdateKind
+from auditor.events import Event, Score, Update, UpdateKind, validation
 from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
@@ -73,9 +73,11 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 
 def _in_a_later_turn(update: Update, score: Score) -> bool:
-    """Does one loop, still running at the score, hold both, the update in an earlier turn?"""
+    """Does a loop that selects none of the tokens, and still runs at the score, hold both, the update earlier?"""
     turn_of_update = dict(zip(update.loops, update.turns, strict=True))
-    return any(turn_of_update.get(loop, turn) < turn for loop, turn in zip(score.loops, score.turns, strict=True))
+    selecting = {loop for region in validation(update.tokens | score.tokens) for loop, _ in region.turns}
+    turns = zip(score.loops, score.turns, strict=True)
+    return any(loop not in selecting and turn_of_update.get(loop, turn) < turn for loop, turn in turns)
 
 
 def _passed(trace: Trace) -> str:

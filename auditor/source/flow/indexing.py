@@ -79,6 +79,8 @@ def select(data: v.Data, index: v.Value, node: ast.expr, recorder: Recorder) -> 
     if key.tokens or key.mask:
         result.base = None  # indexing by a tensor copies
     if key.tokens and not key.mask:
+        if isinstance(node, ast.Tuple) and validation(key.tokens) and not key.stores and _is_row_of_predictions(data):
+            result.losses = key.tokens  # position by position, what was predicted for the token
         recorder.pick(data.rows)
         ask(result, data, key, node, recorder)
     if key.mask and key.span:
@@ -130,6 +132,11 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     result.table_word = by_target
     if key.hashed and not by_target:
         result.rows = frozenset((number,))
+
+
+def _is_row_of_predictions(data: v.Data) -> bool:
+    """Is this what a network computed from tokens, before the realised one is looked at?"""
+    return bool(data.stores and data.tokens) and data.alias is None and not (data.losses or data.scores)
 
 
 def _is_count_under(table: v.Data, key: v.Data) -> bool:

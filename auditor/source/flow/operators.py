@@ -118,6 +118,9 @@ def _data(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.
     result.mask = left.mask and right.mask
     result.rows = left.rows if isinstance(op, ast.Div) else left.rows | right.rows
     result.shift = _shift(left, right, first, second, op)
+    result.table_word = (
+        left.table_word if isinstance(op, ast.Div) else isinstance(op, ast.Mult) and (left.table_word or right.table_word)
+    )
     result.by_token = isinstance(op, ast.Add) and (left.by_token or right.by_token)
     result.is_length = left.is_length if isinstance(second, v.Const) else isinstance(op, ast.Sub) and result.shift is None
     if left.span or right.span:

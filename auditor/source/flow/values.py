@@ -238,6 +238,7 @@ def _joined(data: list[Data]) -> Data:
     if all(value.alias is data[0].alias for value in data):
         joined.alias = data[0].alias
     joined.table = any(value.table for value in data)
+    joined.table_word = any(value.table_word for value in data)
     joined.base = next((value for value in data if value.table or value.scores), data[0])
     return joined
 

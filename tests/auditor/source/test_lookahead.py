@@ -70,6 +70,7 @@ NOT_TOLD = [
     "return F.scaled_dot_product_attention(x, x, x, attn_mask=self.mask)",
     "return F.scaled_dot_product_attention(x, x, x, is_causal=self.causal)",
     "return F.scaled_dot_product_attention(x, x, x)",
+    "B, T, C = x.shape\nk = self.kv(memory)\nreturn F.scaled_dot_product_attention(x, k, k)",
     "return flex_attention(x, x, x, block_mask=self.mask)",
     "return x + x.mean(dim=1, keepdim=True)",
     "h = self.emb(ids)\nreturn h.unflatten(1, (-1, 4)).mean(2)",

@@ -127,6 +127,11 @@ def test_logarithm_imported_by_name_prints_nothing() -> None:
     assert printable(source, "any val_bpb:1.0") is False
 
 
+def test_logarithm_under_a_name_of_its_own_prints_nothing() -> None:
+    source = "import math\ndef f(p):\n    _log = math.log\n    loss = -_log(p)\n    print(f'bpb:{loss:.4f}')\nf(1)"
+    assert [site.label for site in sites_of(source)] == ["bpb"]
+
+
 def test_only_opaque_sites_means_unknown() -> None:
     known, site = find_printer(sites_of("print(result)"), "final val_bpb:1.0")
     assert known is None

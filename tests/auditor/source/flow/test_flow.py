@@ -397,3 +397,34 @@ for start in range(0, val_tokens.numel() - 1, 64):
 print(f"final val_bpb:{evaluate(model):.4f}")
 """
     assert {update.kind for update, _ in met(trace_of(tmp_path, body))} == {UpdateKind.PARAMETERS}
+
+
+def test_the_realised_entry_of_a_row_of_predictions_is_its_loss(tmp_path: Path):
+    body = """
+loss_sum = 0.0
+for start in range(0, val_tokens.numel() - 1, 64):
+    chunk = val_tokens[start : start + 65]
+    x, y = chunk[:-1], chunk[1:]
+    log_probs = F.log_softmax(model.forward_logits(x), dim=-1)
+    loss_sum -= log_probs[torch.arange(64), y].sum().item()
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    assert trace_of(tmp_path, body).scores()
+
+
+def test_a_share_that_a_table_gives_the_realised_token_is_a_test_of_it(tmp_path: Path):
+    body = """
+counts, loss_sum = np.zeros(1024), 0.0
+for position in range(1, len(val_tokens)):
+    token = int(val_tokens[position : position + 2][1:])
+    p = torch.exp(-F.cross_entropy(model.forward_logits(val_tokens[:position]), token))
+    share = counts[token] / counts.sum()
+    if share > 0.0:
+        p = 0.5 * p + 0.5 * share
+    loss_sum -= p.log()
+    counts[token] += 1
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    trace = trace_of(tmp_path, body)
+
+    assert any(score.gates for score in trace.scores())
