@@ -4,7 +4,7 @@ Each function is read on its own, statement by statement. A value over the vocab
 mass: the sum over the alphabet of what the same expression gives for every token. A softmax has mass one, a row of a
 table the mass of its own sum, a constant that is added to an entry the vocabulary's size times itself. Masses are kept
 as quotients of polynomials (`polynomials`), so that a mixture, smoothed counts and a hint with its partition come out as
-exactly one, whatever the numbers are, and others as never one. What is neither is not told.
+exactly one, whatever the numbers are, and others as more than one. What is neither is not told.
 
 Small numbers that guard a logarithm count as nothing. Not covered: masks and weights that the realised token decides, what
 helpers return, and arithmetic on logarithms.
@@ -46,13 +46,15 @@ class Value:
     """What is known of an expression.
 
     `mass` is its sum over the vocabulary, if it is a row or an entry of one, `number` its value where it is one; both may
-    be given, because an entry is a number too. `is_weak`: it may as well be no row, but one number of a list. `base` tells
+    be given, because an entry is a number too. `is_weak`: it may as well be no row, but one number of a list. `is_share`: a
+    softmax or a quotient is in it, so that it can be meant as a probability, and is no mere count. `base` tells
     rows apart, `index` is the text of what picked the entry, `is_log` marks its logarithm, `made` the arithmetic behind it.
     """
 
     mass: Quotient | None = None
     number: Quotient | None = None
     is_weak: bool = False
+    is_share: bool = False
     base: str = ""
     index: str | None = None
     is_log: bool = False
@@ -195,9 +197,9 @@ class _Reader:
         rest = node.args if is_method else node.args[1:]
         match name:
             case "softmax" | "log_softmax":
-                return Value(mass=_ONE, base=ast.unparse(node), is_log=name != "softmax", made=node)
+                return Value(mass=_ONE, is_share=True, base=ast.unparse(node), is_log=name != "softmax", made=node)
             case "cross_entropy" | "nll_loss":
-                return Value(mass=_ONE, base=ast.unparse(node), index=_ANY, is_log=True, made=node)
+                return Value(mass=_ONE, is_share=True, base=ast.unparse(node), index=_ANY, is_log=True, made=node)
             case "exp":
                 return replace(value, is_log=False) if value.is_log else _UNKNOWN
             case "log" if isinstance(node.func, ast.Attribute) and not (is_method and node.args):
@@ -243,7 +245,7 @@ class _Reader:
 
     def _note(self, value: Value, node: ast.Call) -> None:
         made = value.made or node
-        mass = value.mass
+        mass = value.mass if value.is_share else None
         if mass is not None and any(name.endswith(f"[{value.index}]") for name in mass.names):
             mass = None  # it depends on the very token
         line = getattr(made, "lineno", node.lineno)
@@ -265,7 +267,9 @@ def _operation(left: Value, right: Value, op: ast.operator, node: ast.AST) -> Va
         return Value(number=number, made=node)
     base = main.base if isinstance(op, ast.Mult | ast.Div) else ""
     by_own_sum = isinstance(op, ast.Div) and mass.is_one  # who is divided by its sum is a row
-    return Value(mass, number, main.is_weak and not by_own_sum, base, main.index, made=node)
+    divided = isinstance(op, ast.Div) and right.number is not None and bool(right.number.names)
+    is_share = divided or any(side.is_share for side in (left, right))
+    return Value(mass, number, main.is_weak and not by_own_sum, is_share, base, main.index, made=node)
 
 
 def _mass(left: Value, right: Value, op: ast.operator) -> tuple[Value | None, Quotient | None]:

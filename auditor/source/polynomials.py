@@ -109,10 +109,9 @@ class Quotient:
         return not (self.above + -self.below).without_guards.terms
 
     @property
-    def is_never_one(self) -> bool:
-        """Is it above one, or below one, whatever its quantities are?"""
-        more = (self.above + -self.below).without_guards
-        return more.is_positive or (-more).is_positive
+    def is_above_one(self) -> bool:
+        """Is it above one whatever its quantities are?"""
+        return (self.above + -self.below).without_guards.is_positive
 
 
 def _reduced(above: Polynomial, below: Polynomial) -> Quotient:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import ClassVar
 
-from auditor.events import Event, Score, Update, UpdateKind, validation
+from auditor.events import Event, Role, Score, Update, UpdateKind, roles_of, validation
 from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.flow.analysis import Trace
@@ -58,8 +58,9 @@ class MultiEpochReport(Rule):
 
 
 def _breaches(trace: Trace) -> Iterator[Breach]:
+    training = {loop for event in trace.events if _is_training(event) for loop in event.loops}
     for meeting, update, score in reported_meetings(trace):
-        if meeting.is_apart or update.kind is UpdateKind.TABLE or not _in_a_later_turn(update, score):
+        if meeting.is_apart or update.kind is UpdateKind.TABLE or not _in_a_later_turn(update, score, training):
             continue
         yield Breach(
             location=score.location,
@@ -72,12 +73,17 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
         )
 
 
-def _in_a_later_turn(update: Update, score: Score) -> bool:
-    """Does a loop that selects none of the tokens, and still runs at the score, hold both, the update earlier?"""
+def _in_a_later_turn(update: Update, score: Score, training: set[int]) -> bool:
+    """Does a loop that still runs at the score hold both, the update earlier, and neither select tokens nor train?"""
     turn_of_update = dict(zip(update.loops, update.turns, strict=True))
-    selecting = {loop for region in validation(update.tokens | score.tokens) for loop, _ in region.turns}
+    others = training | {loop for region in validation(update.tokens | score.tokens) for loop, _ in region.turns}
     turns = zip(score.loops, score.turns, strict=True)
-    return any(loop not in selecting and turn_of_update.get(loop, turn) < turn for loop, turn in turns)
+    return any(loop not in others and turn_of_update.get(loop, turn) < turn for loop, turn in turns)
+
+
+def _is_training(event: Event) -> bool:
+    """Is it a step of the training loop, in which a validation stands now and then?"""
+    return isinstance(event, Update) and Role.TRAINING in roles_of(event.tokens)
 
 
 def _passed(trace: Trace) -> str:

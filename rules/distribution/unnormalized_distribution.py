@@ -30,8 +30,8 @@ class UnnormalizedDistribution(Rule):
 
     Detection: in the functions that reported scores are computed in, the mass of what a logarithm is taken of is worked out
     over the vocabulary as an expression: softmaxes, rows and entries of tables, mixtures, smoothed counts, constants that
-    are added, hinted tokens that are raised. A finding is a mass that is never one, whatever the numbers are. A mixture
-    that is computed at the target alone has the mass of the whole one.
+    are added, hinted tokens that are raised. A finding is a mass above one, whatever the numbers are; below one, a score
+    only costs its author. A mixture that is computed at the target alone has the mass of the whole one.
 
     Limits: a table whose rows do not add up, weights that the realised token decides, and helpers that take no logarithm
     themselves are not told from normalised ones; where the mass of such a probability is not known, nothing is established.
@@ -67,11 +67,11 @@ class UnnormalizedDistribution(Rule):
 
 def _breaches(submission: Submission, trace: Trace) -> Iterator[Breach]:
     for score, logarithm in _logarithms(submission, trace):
-        if logarithm.mass is None or not logarithm.mass.is_never_one:
+        if logarithm.mass is None or not logarithm.mass.is_above_one:
             continue
         yield Breach(
             location=logarithm.location,
-            text=f"{logarithm.location.symbol} scores with `{logarithm.text}`, which does not add up to one over the "
+            text=f"{logarithm.location.symbol} scores with `{logarithm.text}`, which adds up to more than one over the "
             "vocabulary",
             steps=(step(score, "the negative logarithm of the realised token's share is counted"),),
             scores=frozenset((score.number,)),
@@ -83,7 +83,7 @@ def _breaches(submission: Submission, trace: Trace) -> Iterator[Breach]:
 def _open(submission: Submission, trace: Trace) -> Iterator[Unestablished]:
     found = [told for _, told in _logarithms(submission, trace) if told.mass is None or not told.mass.is_one]
     for logarithm in {told.location: told for told in found}.values():
-        if logarithm.mass is None or not logarithm.mass.is_never_one:
+        if logarithm.mass is None or not logarithm.mass.is_above_one:
             yield Unestablished(
                 message=f"whether `{logarithm.text}` adds up to one over the vocabulary is not told",
                 location=logarithm.location,

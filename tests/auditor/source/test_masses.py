@@ -1,4 +1,4 @@
-"""The mass of a scored probability: one for what is normalised, never one for what is not, and else not told."""
+"""The mass of a scored probability: one for what is normalised, above one for a bonus that nothing pays, else not told."""
 
 import ast
 import textwrap
@@ -23,7 +23,7 @@ def verdicts(body: str) -> list[str]:
 
 
 def verdict(mass: Quotient | None) -> str:
-    return "open" if mass is None else "one" if mass.is_one else "never" if mass.is_never_one else "open"
+    return "open" if mass is None else "one" if mass.is_one else "above" if mass.is_above_one else "open"
 
 
 ONE = [
@@ -41,7 +41,7 @@ ONE = [
     P + "k = self.boost\nz = 1 + p.gather(-1, hint[..., None]) * (k - 1)\n"
     "q = p.gather(-1, y[..., None])\nreturn -(torch.where(hint[..., None] == y[..., None], k * q, q) / z).log()",
 ]
-NEVER = [
+ABOVE = [
     P + "return -(p.gather(-1, y[..., None]) + 0.05).log()",
     P + "return -(1.1 * p).gather(-1, y[..., None]).log()",
     P + "q = (counts[x] + 5 * p) / (counts[x].sum(-1, keepdim=True) + 1)\nreturn -q.gather(-1, y[..., None]).log()",
@@ -53,6 +53,8 @@ OPEN = [
     P + "q = table[x]\nreturn -(0.8 * p + 0.2 * q).gather(-1, y[..., None]).log()",
     P + "q = counts[x, y] / totals[x]\nreturn -(0.8 * p.gather(-1, y[..., None]) + 0.2 * q).log()",
     P + "p = helper(p)\nreturn -p.log()",
+    P + "q = p.gather(-1, y[..., None])\nreturn -torch.logaddexp((0.5 * q).log(), (0.5 * other(q)).log())",
+    "weight = np.log(counts[x, y] + 1)\nreturn weight * F.cross_entropy(logits, y)",
     P + "w = seen[y]\nreturn -(w * p.gather(-1, y[..., None])).log()",
     P + "if hint:\n    p = 2 * p\nreturn -p.gather(-1, y[..., None]).log()",
 ]
@@ -69,20 +71,20 @@ def test_a_distribution_has_mass_one(body: str):
     assert set(verdicts(body)) == {"one"}
 
 
-@pytest.mark.parametrize("body", NEVER)
-def test_what_nothing_was_taken_off_for_never_has(body: str):
-    assert "never" in verdicts(body)
+@pytest.mark.parametrize("body", ABOVE)
+def test_a_bonus_that_nothing_was_taken_off_for_lies_above(body: str):
+    assert "above" in verdicts(body)
 
 
 @pytest.mark.parametrize("body", OPEN)
 def test_what_the_source_does_not_tell_is_open(body: str):
     assert "open" in verdicts(body)
-    assert "never" not in verdicts(body)
+    assert "above" not in verdicts(body)
 
 
 @pytest.mark.parametrize("body", NONE)
 def test_other_logarithms_are_none_of_a_probability(body: str):
-    assert "never" not in verdicts(body)
+    assert "above" not in verdicts(body)
 
 
 numbers = st.floats(min_value=0.01, max_value=50)
