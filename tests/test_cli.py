@@ -194,3 +194,25 @@ def test_a_python_without_torch_is_told_what_it_lacks(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "running a submission needs torch, numpy, sentencepiece" in done.stderr
     assert "--run-python" in done.stderr
+
+
+def test_a_submission_cannot_declare_a_split_but_its_auditor_can(tmp_path: Path) -> None:
+    record = tmp_path / "records/track_non_record_16mb/2026-04-15_Own_data"
+    record.mkdir(parents=True)
+    split = {"schema_version": 1, "name": "own", "num_tokens": 52_911, "num_bytes": 117_716, "source": "docstrings"}
+    text = json.dumps(split | {"tokenizer": {"sha256": "02", "vocab_size": 1024}})
+    (record / "split.json").write_text(text)
+    (record / "train.log").write_text(
+        "val_loader:shards pattern=own/fineweb_val_*.bin tokens:52910\nseed:1\n"
+        "final_sgd_ttt_exact val_loss:5.20566847 val_bpb:3.37561813\n"
+    )
+    (record / "submission.json").write_text('{"val_bpb": 3.37561813, "name": "Own data", "seeds": [1]}')
+
+    def outcomes(*words: Path | str) -> dict[str, str]:
+        done = pgolf("audit", record, "--format", "json", "--select", "PG802", "PG901", *words)
+        found = json.loads(done.stdout)
+        assert ("split" in found["ruleset"]) == bool(words)
+        return {result["rule_id"]: result["outcome"] for result in found["reports"][0]["results"]}
+
+    assert outcomes() == {"PG802": "fail", "PG901": "fail"}
+    assert outcomes("--split", record / "split.json") == {"PG802": "pass", "PG901": "pass"}

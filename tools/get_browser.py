@@ -1,9 +1,9 @@
 """Fetches what the tests of the HTML report need beside Python packages: a headless Chromium and the checker axe.
 
-Both come as npm packages at fixed versions, their digests checked, into a cache folder of the user: nothing is installed, no
-root is needed. A Chromium that is there already (named in PGOLF_CHROMIUM, or on the path) is taken instead. The packaged one is
-built for x86-64 Linux; elsewhere install one. Run as ``python -m tools.get_browser``; without a network it says so and
-succeeds, and the tests that need a browser are skipped with the reason.
+Both come as npm packages at fixed versions, their digests checked, into a cache folder of the user: nothing is installed,
+no root is needed. A Chromium that is there already (named in PGOLF_CHROMIUM, or on the path) is taken instead. The packaged
+one is built for x86-64 Linux; elsewhere install one. Run as ``python -m tools.get_browser``; without a network it says so
+and succeeds, and the tests that need a browser are skipped with the reason.
 """
 
 from __future__ import annotations

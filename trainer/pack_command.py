@@ -89,5 +89,5 @@ def _forms(packed: Packed) -> Iterator[tuple[str, str, int]]:
     yield "readable" if packed.is_readable else "plain", "", len(packed.plain)
     if not packed.is_readable:
         for form in sorted(packed.forms.values(), key=lambda form: len(form.code)):
-            chosen = " (written)" if form == packed.self_extracting else ""
+            chosen = " (chosen)" if form == packed.self_extracting else ""
             yield f"self-extracting{chosen}", form.needs, len(form.code)

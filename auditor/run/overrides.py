@@ -95,7 +95,9 @@ def overrides(configuration: Configuration, world: World, sources: Sequence[str]
 
 
 def _names_a_file(override: Override, sources: Sequence[str]) -> bool:
-    """Does a variable name a file of an earlier run, which is not here? Then the script must make its own."""
+    """Does a variable name a file of an earlier run, or a place of another machine? Then the script must use its own."""
+    if override.value.startswith(("/", "~")):
+        return True
     if not _EARLIER.search(override.name):
         return False
     by_default_none = re.compile(rf"""["']{override.name}["'],\s*(?:""|'')""")

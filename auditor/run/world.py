@@ -86,7 +86,7 @@ def pieces(vocab_size: int) -> list[tuple[str, int]]:
     syllables = [first + second for first in _CONSONANTS for second in _VOWELS]
     num_words = vocab_size - _FIRST_WORD - _NUM_ENDINGS
     words = [SPACE, *(SPACE + first + second for first in syllables for second in ["", *syllables])]
-    words += [SPACE + first + second + "x" for first in syllables for second in syllables]
+    words += [SPACE + first + second + last for last in "xw" for first in syllables for second in syllables]
     if num_words < 1 or num_words > len(words):
         most = _FIRST_WORD + _NUM_ENDINGS + len(words)
         raise ValueError(f"vocabulary of {vocab_size}: the toy world makes 285 to {most} pieces")

@@ -26,8 +26,8 @@ _PYTHON = re.compile(r"(?:.*/)?python[\d.]*")
 _NUM_PROCESSES = re.compile(r"--nproc[-_]per[-_]node(?:=|\s+)(\d+)")
 _STARTS_A_SCRIPT = re.compile(r"\.py\b")
 _CLAIM = re.compile(r"(?<![\w.])(?P<number>[0-3]\.\d{3,10})(?![\w.%])")
-_DIFFERENCE = re.compile(
-    r"(?:gap|delta|Δ|improve\w*|deviation|std|±|\+/-|\bby)\W{1,4}(?:[\w-]+\W{1,4}){0,2}$", re.IGNORECASE
+_DIFFERENCE = re.compile(  # up to the end of a clause, unless it names a score in between
+    r"(?:(?:gap|delta|Δ|deviation|std)\b(?:(?!bpb)(?:[^.;|]|\.\d)){0,40}|(?:±|\+/-|\bby)\s*)$", re.IGNORECASE
 )
 _DIFFERENCE_COLUMN = re.compile(r"gap|delta|Δ|diff|improve|gain|deviation|std|±|\bvs\b", re.IGNORECASE)
 _BPB = re.compile(r"bpb|bits[ -]per[ -]byte", re.IGNORECASE)

@@ -73,7 +73,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 
 def _in_a_later_turn(update: Update, score: Score) -> bool:
-    """Does a loop that selects none of the tokens, and still runs at the score, hold both, the update in an earlier turn?"""
+    """Does a loop that selects none of the tokens, and still runs at the score, hold both, the update earlier?"""
     turn_of_update = dict(zip(update.loops, update.turns, strict=True))
     selecting = {loop for region in validation(update.tokens | score.tokens) for loop, _ in region.turns}
     turns = zip(score.loops, score.turns, strict=True)

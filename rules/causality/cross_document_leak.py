@@ -10,7 +10,7 @@ from auditor.finding import Basis, Confidence, Evidence, Statement, Unestablishe
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
 from auditor.source.lookback import LookBack, find_look_backs
 from auditor.submission.submission import Submission
-from rules.causality.switched_off import is_off
+from rules.causality.switched_off import switched_off_by
 from rules.flow_facts import remedy_of
 
 
@@ -53,13 +53,13 @@ class CrossDocumentLeak(Rule):
         masked = [mix for mix in found if mix.is_masked]
         for mix in found:
             if not mix.is_masked:
-                live = not is_off(submission, mix.scope, mix.node)
+                condition = switched_off_by(submission, mix.scope, mix.node)
                 yield self.finding(
                     ruleset,
-                    _sentence(mix, masked, live),
+                    _sentence(mix, masked, condition),
                     basis=Basis.SOURCE,
                     confidence=Confidence.MEDIUM,
-                    live=live,
+                    live=condition is None,
                     location=mix.location,
                     related=tuple((other.location, "masked here") for other in masked),
                     remedy=remedy_of(self),
@@ -68,11 +68,11 @@ class CrossDocumentLeak(Rule):
         yield Evidence(basis=Basis.SOURCE, message=_seen(found, masked), location=found[0].location if found else None)
 
 
-def _sentence(mix: LookBack, masked: list[LookBack], live: bool) -> str:
+def _sentence(mix: LookBack, masked: list[LookBack], condition: str | None) -> str:
     text = f"{mix.scope.name} mixes each position of {mix.tensor} with the one before, across document starts"
     if masked:
         text += f", while {', '.join(sorted({other.scope.name for other in masked}))} stops there"
-    return text if live else f"{text}, but only under another setting"
+    return text if condition is None else f"{text}, but only under another setting (switches: `{condition}`)"
 
 
 def _seen(found: tuple[LookBack, ...], masked: list[LookBack]) -> str:

@@ -17,7 +17,7 @@ from auditor.source.lookahead import Mixing, find_mixing
 from auditor.source.scopes import CallSite, Scope
 from auditor.submission.submission import Submission
 from rules.causality.networks import scored_with
-from rules.causality.switched_off import is_off
+from rules.causality.switched_off import switched_off_by
 from rules.confront import confront
 from rules.flow_facts import Breach, judge, remedy_of, step
 from rules.run_facts import later_tokens_reach
@@ -70,7 +70,8 @@ class FutureTokenDependence(Rule):
 
     def _by_source(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
         found = find_mixing(submission.scopes, partial(_truth, submission)) if submission.flow else ()
-        live = [mixing for mixing in found if not is_off(submission, mixing.scope, mixing.node)]
+        conditions = {mixing: switched_off_by(submission, mixing.scope, mixing.node) for mixing in found}
+        live = [mixing for mixing in found if conditions[mixing] is None]
 
         def search(trace: Trace) -> Iterator[Breach]:
             yield from _seen_by_networks(submission, trace, live)
@@ -79,7 +80,9 @@ class FutureTokenDependence(Rule):
         yield from judge(self, submission, ruleset, search, partial(_passed, live), reads_native=False)
         for mixing in found:
             if mixing.sees_later and mixing not in live:
-                message = f"{mixing.scope.name}: {mixing.what}, but only under another setting"
+                message = (
+                    f"{mixing.scope.name}: {mixing.what}, but only under another setting (switches: `{conditions[mixing]}`)"
+                )
                 yield self.finding(
                     ruleset,
                     message,

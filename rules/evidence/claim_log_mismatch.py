@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, NotApplicable, Statement, Unestablished
@@ -11,23 +12,23 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, 
 from auditor.submission.logs.model import Metric, Run
 from auditor.submission.metadata import Declared, Metadata
 from auditor.submission.submission import Submission
-from rules.limits import LAUNCH
+from rules.limits import BEST_SEED_LISTED_UNTIL, LAUNCH
 
 
 class ClaimLogMismatch(Rule):
     """A declared number is not the number that the logs show.
 
     Requirement: the log that is submitted proves the number that is submitted. The claim is the mean over the seeds that
-    were run, or what one run printed; what is declared per seed is what that seed's log printed.
+    were run, or the one run there is; what is declared per seed is what that seed's log printed.
 
     Detection: the submitted val_bpb is followed to the log lines that carry it. A claim that no line and no mean of
     lines carries is a violation where all declared seeds are logged and none of their results is as good, and
-    otherwise needs a person. A declared per-seed value that its log does not print needs a person. A score declared as
+    otherwise needs a person. A declared per-seed value that its log does not print needs a person, and so does the best
+    seed in place of the mean since rows with a best seed are no longer listed; until then it is noted. A score declared as
     val_loss, and a val_loss that is not the headline's, are noted.
 
-    Limits: the best seed in place of the mean is a number that the logs show (see seed-mismatch). Equality to the printed
-    digits is all that is asked; whether the log itself is genuine is another rule's question (foreign-log, seed-mismatch).
-    Numbers that stand only in running text are not compared.
+    Limits: equality to the printed digits is all that is asked; whether the log itself is genuine is another rule's
+    question (foreign-log, seed-mismatch). Numbers that stand only in running text are not compared.
 
     Remedy: copy the final line's numbers into submission.json, with all seeds and their mean, and ship the logs of the
     runs that were reported.
@@ -38,6 +39,7 @@ class ClaimLogMismatch(Rule):
     family = "evidence"
     authority = (
         Authority(AuthorityLevel.README, "a submission includes the train log of the run that is claimed", LAUNCH),
+        Authority(AuthorityLevel.PRACTICE, "listed rows up to #374 declare their best seed", LAUNCH),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
         RulesetName.PRACTICE: Status.VIOLATION,
@@ -56,6 +58,8 @@ class ClaimLogMismatch(Rule):
                 yield Unestablished(message=headline.explanation)
             case "unlocated":
                 yield self._unlocated(headline, submission, ruleset)
+            case "best":
+                yield from self._best(headline, submission.day, ruleset)
             case "partial":
                 yield Unestablished(message=headline.explanation, location=_carrier(headline))
             case _:
@@ -85,6 +89,19 @@ class ClaimLogMismatch(Rule):
             measurement=Measurement(quantity="val_bpb", observed=claim, limit=nearest.val_bpb, unit="bits per byte"),
             remedy="submit the number that the log shows, or the log that shows the number",
             anchor="unlocated",
+        )
+
+    def _best(self, headline: Headline, day: date | None, ruleset: Ruleset) -> Iterator[Statement]:
+        accepted = ruleset.name is RulesetName.PRACTICE and day is not None and day <= BEST_SEED_LISTED_UNTIL.value
+        yield Evidence(basis=Basis.LOG, message=headline.explanation, location=_carrier(headline))
+        yield self.finding(
+            ruleset,
+            f"the best seed is claimed, not the mean: {headline.explanation}",
+            basis=Basis.LOG,
+            status=Status.NOTE if accepted else Status.REVIEW,
+            location=_carrier(headline),
+            remedy="claim the mean over all seeds",
+            anchor="best seed",
         )
 
     def _misnamed(self, metadata: Metadata, ruleset: Ruleset) -> Iterable[Statement]:

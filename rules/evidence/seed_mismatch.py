@@ -22,7 +22,7 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, 
 from auditor.submission.logs.model import LogFact, Metric, Run
 from auditor.submission.submission import Submission
 from rules.evidence.run_differences import Difference, find_code_sizes, find_differences, find_divisors
-from rules.limits import BEST_SEED_LISTED_UNTIL, LAUNCH, MIN_COPIED_SCORES
+from rules.limits import LAUNCH, MIN_COPIED_SCORES
 from rules.metric.split import split_of
 
 
@@ -31,8 +31,7 @@ class SeedMismatch(Rule):
 
     Requirement: the claim is a mean over independent runs of one configuration, usually three, each with its own log.
 
-    Detection: declared seeds without a log; the best seed in place of the mean, which is only noted in practice for the
-    days in which such rows were listed; two logs of different seeds that print the same scores to the last digit; runs
+    Detection: declared seeds without a log; two logs of different seeds that print the same scores to the last digit; runs
     behind one claim that differ in a hyper-parameter, in the number of parameters or in the code size; and a ratio of
     val_loss to val_bpb that differs between seeds by more than rounding allows, which a program that divides by a
     fixed number of bytes and tokens cannot print.
@@ -49,7 +48,6 @@ class SeedMismatch(Rule):
     family = "evidence"
     authority = (
         Authority(AuthorityLevel.README, "logs of usually 3 training runs show the claim", LAUNCH),
-        Authority(AuthorityLevel.PRACTICE, "listed rows up to #374 declare their best seed", LAUNCH),
         Authority(AuthorityLevel.ORGANISER, "a third seed from another configuration was faulted (#2146)", LAUNCH),
     )
     status: ClassVar[Mapping[RulesetName, Status]] = {
@@ -69,8 +67,6 @@ class SeedMismatch(Rule):
         yield from self._declared(submission, ruleset)
         yield from self._copies(submission.runs, ruleset)
         carriers = _carriers(submission)
-        if submission.headline.kind == "best":
-            yield self._best(submission, ruleset)
         if len(carriers) < 2:
             yield Evidence(basis=Basis.LOG, message=f"{len(carriers)} run carries the claim: no seeds to compare")
             return
@@ -99,19 +95,6 @@ class SeedMismatch(Rule):
             )
         elif missing:
             yield Unestablished(message="the logs do not print their seeds")
-
-    def _best(self, submission: Submission, ruleset: Ruleset) -> Statement:
-        headline, day = submission.headline, submission.day
-        accepted = ruleset.name is RulesetName.PRACTICE and day is not None and day <= BEST_SEED_LISTED_UNTIL.value
-        return self.finding(
-            ruleset,
-            f"the best seed is claimed, not the mean: {headline.explanation}",
-            basis=Basis.LOG,
-            status=Status.NOTE if accepted else None,
-            location=_at(headline.lines[0].metric),
-            remedy="claim the mean over all seeds",
-            anchor="best seed",
-        )
 
     def _copies(self, runs: tuple[Run, ...], ruleset: Ruleset) -> Iterable[Statement]:
         for first, second in combinations(runs, 2):

@@ -28,7 +28,7 @@ from trainer.data import TrainLoader, open_train_shards, train_pattern, write_sh
 from trainer.distributed import is_main, process_group, rank, world_size
 from trainer.log import Log, silent
 from trainer.model import GPT
-from trainer.train import StopReason, Trainer
+from trainer.train import Curve, StopReason, Trainer
 
 CONFIG = Config(
     model=ModelConfig(
@@ -74,7 +74,7 @@ def make_trainer(folder: Path, config: Config, log: Log, device: torch.device | 
         )
 
     model = GPT(config.model, seed=config.run.seed).to(device or torch.device("cpu"))
-    return Trainer(config, model, new_loader, log, checkpoints=Checkpoints(folder / "checkpoints", 100))
+    return Trainer(config, model, new_loader, log, checkpoints=Checkpoints(folder / "checkpoints", 100), curve=Curve())
 
 
 def train(folder: Path, config: Config) -> StopReason:

@@ -38,7 +38,8 @@ def of_call(name: str, given: Sequence[v.Value], node: ast.AST, recorder: Record
 def marked(result: v.Data, name: str, given: Sequence[v.Value], node: ast.AST, recorder: Recorder) -> v.Data:
     """The result of a tensor function or method, with the choice that it makes or takes out again."""
     if name in _CHOOSERS:
-        result.hindsight |= of_call(name, given[:2], node, recorder)
+        operands = [value for value in given if not (isinstance(value, v.Const) and isinstance(value.value, int))]
+        result.hindsight |= of_call(name, operands[:2], node, recorder)  # an integer is an axis
     elif name == "exp":
         recorder.cancelled |= result.hindsight
     return result

@@ -49,7 +49,7 @@ def marked(value: v.Value, order: str | None) -> v.Value:
     return result
 
 
-def sorted_in_place(items: v.Sequence, name: str, keywords: Mapping[str, v.Value], node: ast.AST) -> None:
+def sorted_in_place(items: v.Sequence | v.Data, name: str, keywords: Mapping[str, v.Value], node: ast.AST) -> None:
     """``items.sort(...)`` and ``items.reverse()``."""
     if name in ("sort", "reverse"):
         items.order = _text(node) if name == "reverse" or _is_by_something(keywords) else None

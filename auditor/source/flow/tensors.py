@@ -129,8 +129,9 @@ class Tensors:
         if name in ("append", "extend", "add", "write", "update", "put", "insert"):
             data.absorb(self._scored(v.derived(*given), node))
             return v.NONE
-        result = hindsight.marked(_computed(data, given, name), name, [data, *given], node, self.machine.recorder)
+        result = hindsight.marked(_computed(data, given, name), name, [data, *arguments], node, self.machine.recorder)
         ordering.shuffled(name, arguments, result, node)
+        ordering.sorted_in_place(data, name, keywords, node)
         return result
 
     def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:

@@ -14,10 +14,12 @@ buckets = int(os.environ.get("NGRAM_BUCKETS", 4194304))
 sliding_batch_size = int(os.environ.get("SLIDING_BATCH_SIZE", 8))
 stride = int(os.environ.get("EVAL_STRIDE", 0))
 eval_only = bool(int(os.environ.get("TTT_EVAL_ONLY", "0")))
+logs = os.environ.get("ARTIFACT_DIR", "")
 checkpoint = os.environ.get("EVAL_ONLY", "")
 first = next_batch(train_batch_tokens // 4)
 """
-README = "```bash\nTTT_EVAL_ONLY=1 EVAL_ONLY=runs/best.pt MATRIX_LR=0.03 ITERATIONS=9000 python train_gpt.py\n```\n"
+SETTINGS = "TTT_EVAL_ONLY=1 EVAL_ONLY=runs/best.pt MATRIX_LR=0.03 ARTIFACT_DIR=/workspace/runs ITERATIONS=9000"
+README = f"```bash\n{SETTINGS} python train_gpt.py\n```\n"
 
 
 @pytest.fixture
@@ -46,6 +48,6 @@ def test_a_part_of_the_training_batch_still_holds_a_sequence_for_each_micro_step
     assert int(found["TRAIN_BATCH_TOKENS"].value) // 4 // 8 >= 256
 
 
-def test_a_switch_stays_as_submitted_but_a_file_of_an_earlier_run_is_not_asked_for(found):
+def test_a_switch_stays_as_submitted_but_places_of_another_machine_are_not_asked_for(found):
     assert found["TTT_EVAL_ONLY"].value == "1"
-    assert "EVAL_ONLY" not in found
+    assert not {"EVAL_ONLY", "ARTIFACT_DIR"} & found.keys()

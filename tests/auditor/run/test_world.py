@@ -69,6 +69,12 @@ def test_a_replacement_differs_in_kind_and_in_half(worlds):
         assert all((other < 512) != (token < 512) for other in others)
 
 
+@pytest.mark.parametrize("size", [285, 1024, 10240, 12288])
+def test_a_vocabulary_has_its_size_and_no_piece_twice(size):
+    found = [piece for piece, _ in pieces(size)]
+    assert len(found) == len(set(found)) == size
+
+
 @pytest.mark.parametrize("size", [260, 100_000])
 def test_a_vocabulary_that_cannot_be_made_is_refused_with_its_size(tmp_path, size):
     with pytest.raises(ValueError, match=f"vocabulary of {size}"):
