@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from auditor.run.facts import RunFacts
 
 _MAX_HELPERS = 30  # ours: a folder with more scripts is a collection of experiments
+_TRAINING_SHARDS = re.compile(r"fineweb_train|\btrain_files\b")
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
 
 
@@ -168,14 +169,18 @@ class Submission:
 
     @cached_property
     def evaluator(self) -> Script | None:
-        """The shipped script that prints the submitted number, where the entry point neither does so nor uses it."""
+        """The shipped script that prints the submitted number, where the entry point neither does so nor uses it.
+
+        A script that opens the training shards itself is another way to train, no evaluation of what the first trained.
+        """
         lines = self.headline.lines
         if not lines or any(line.print_site for line in lines):
             return None
         metric = lines[0].metric
         log = next(log.lines for log in self.logs if log.path == metric.log)
         printers = [path for path, sites in self.helper_print_sites.items() if find_printer_of(sites, metric, log)[0]]
-        return read_script(self.files, printers[0])[0] if len(printers) == 1 else None
+        script = read_script(self.files, printers[0])[0] if len(printers) == 1 else None
+        return None if script is None or _TRAINING_SHARDS.search(script.main.source) else script
 
     @cached_property
     def flow(self) -> Flow | None:

@@ -343,19 +343,27 @@ print(f"final val_bpb:{evaluate(model):.4f}")
     assert "not scored before; no printed score reads the result" in tell(flow_of(tmp_path, body))
 
 
-def test_a_separate_script_that_prints_the_submitted_number_is_followed_after_the_entry_point(tmp_path: Path):
-    (tmp_path / "train_gpt.py").write_text(
+TRAIN_TOKENS = 'train_tokens = load("data/fineweb_train_*.bin")\n'
+
+
+def _with_a_second_script(folder: Path, more: str) -> Submission:
+    """A submission whose number a second script prints; `more` is what that script does before."""
+    (folder / "train_gpt.py").write_text(
         HEAD + "print(f'final val_loss:{evaluate(model):.1f} val_bpb:{evaluate(model):.8f}')\n"
     )
-    (tmp_path / "eval_adapted.py").write_text(
-        HEAD
-        + "train(model, val_tokens)\nprint(f'adapted score val_loss:{evaluate(model):.1f} val_bpb:{evaluate(model):.8f}')\n"
+    (folder / "eval_adapted.py").write_text(
+        HEAD.replace(TRAIN_TOKENS, "")
+        + more
+        + "print(f'adapted score val_loss:{evaluate(model):.1f} val_bpb:{evaluate(model):.8f}')\n"
     )
-    (tmp_path / "train.log").write_text("final val_loss:2.0 val_bpb:1.20000001\n")
-    (tmp_path / "adapted.log").write_text("adapted score val_loss:1.9 val_bpb:1.10000001\n")
-    (tmp_path / "submission.json").write_text('{"name": "x", "val_bpb": 1.10000001}\n')
+    (folder / "train.log").write_text("final val_loss:2.0 val_bpb:1.20000001\n")
+    (folder / "adapted.log").write_text("adapted score val_loss:1.9 val_bpb:1.10000001\n")
+    (folder / "submission.json").write_text('{"name": "x", "val_bpb": 1.10000001}\n')
+    return Submission("records/x", DirectoryTree(folder))
 
-    submission = Submission("records/x", DirectoryTree(tmp_path))
+
+def test_a_separate_script_that_prints_the_submitted_number_is_followed_after_the_entry_point(tmp_path: Path):
+    submission = _with_a_second_script(tmp_path, "train(model, val_tokens)\n")
 
     assert submission.evaluator is not None
     assert submission.evaluator.path == "eval_adapted.py"
@@ -428,3 +436,9 @@ print(f"final val_bpb:{loss_sum:.4f}")
     trace = trace_of(tmp_path, body)
 
     assert any(score.gates for score in trace.scores())
+
+
+def test_a_script_that_trains_by_itself_is_not_followed_after_the_entry_point(tmp_path: Path):
+    submission = _with_a_second_script(tmp_path, TRAIN_TOKENS + "train(model, train_tokens)\n")
+
+    assert submission.evaluator is None
