@@ -44,7 +44,7 @@ LORA_BETAS = (0.9, 0.95)
 
 
 class Scored:
-    """Tokens of one chunk together with their score. Given out by `ScoreFirst.score_next`, and by nothing else."""
+    """Tokens of one chunk together with their score. Given out by `ScoreFirst.score_chunk`, and by nothing else."""
 
     __slots__ = ("__weakref__", "_tokens", "index", "is_last", "score")
 
@@ -54,7 +54,7 @@ class Scored:
     _tokens: Tokens
 
     def __init__(self) -> None:
-        raise TypeError("a Scored is made by scoring: ScoreFirst.score_next")
+        raise TypeError("a Scored is made by scoring: ScoreFirst.score_chunk")
 
     def __init_subclass__(cls) -> None:
         raise TypeError("Scored cannot be subclassed")
@@ -95,14 +95,15 @@ class ScoreFirst:
         """Since the pass began."""
         return time.perf_counter() - self._started
 
-    def score_next(self, adapter: Adapter) -> Scored:
-        """Score the next chunk with the state as it is, fix its sums, and give out its tokens.
+    def score_chunk(self, index: int, adapter: Adapter) -> Scored:
+        """Score a chunk with the state as it is, fix its sums, and give out its tokens.
 
-        ValueError if all chunks are scored, or if the adapter learns from another pass.
+        ValueError for any but the next chunk, so that none is scored twice, and if the adapter learns from another pass.
         """
-        index = len(self._ledger)
-        if index == self.num_chunks:
-            raise ValueError(f"all {self.num_chunks} chunks are scored; no token is scored twice")
+        if index != len(self._ledger) or index >= self.num_chunks:
+            raise ValueError(
+                f"chunk {index} of {self.num_chunks} cannot be scored: {len(self._ledger)} are, in order and once"
+            )
         if adapter.scorer is not self:
             raise ValueError("this adapter learns from another pass: its state may have seen what this pass scores")
         first = index * self._chunk_tokens
@@ -321,8 +322,8 @@ def evaluate_with_ttt(
     digest = weights_digest(model)
     log(f"ttt:{config.kind} chunks:{scorer.num_chunks} chunk_tokens:{config.chunk_tokens} weights:{digest[:16]}")
     with adapting(model, scorer, config) as adapter:
-        for _ in range(scorer.num_chunks):
-            scored = scorer.score_next(adapter)
+        for index in range(scorer.num_chunks):
+            scored = scorer.score_chunk(index, adapter)
             scored_at = scorer.seconds
             if not scored.is_last:
                 adapter.learn(scored)

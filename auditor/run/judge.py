@@ -219,6 +219,9 @@ class _Ledger:
         for linked in (True, False):
             before = [number for number, each in enumerate(self.trace.sums) if each.at < at and each.linked is linked]
             yield from self._growing([frozenset((number,)) for number in reversed(before)])
+            for place in dict.fromkeys(self.trace.sums[number].place for number in reversed(before)):
+                here = [number for number in reversed(before) if self.trace.sums[number].place == place]
+                yield from self._growing([frozenset((number,)) for number in here])
 
     def _by_place(self, reads: Sequence[Read], distinct: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:
         """What one line of the script read: alone, or beside what a number holds that was read last."""

@@ -26,12 +26,14 @@ class Sum:
     """Losses that entered one sum: their numbers and values, in order; `at` is the event's number.
 
     `linked` is False for losses that left for where they could not be followed (numpy, lists) and may be summed there.
+    `place` is where the script summed them.
     """
 
     at: int
     losses: Sequence[int]
     values: Sequence[float]
     linked: bool
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def _add_sum(trace: Trace, at: int, event: Event) -> None:
     is_linked = event["t"] == "sum"
     if is_linked:
         trace.sum_of[_whole(event["id"])] = len(trace.sums)
-    trace.sums.append(Sum(at, losses, values, is_linked))
+    trace.sums.append(Sum(at, losses, values, is_linked, _place(event)))
     if (place := _place(event)) is not None:
         trace.summed_in.update(dict.fromkeys(losses, place))
 

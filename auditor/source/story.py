@@ -48,12 +48,13 @@ def tell(flow: Flow) -> str:
 
 
 def _told(trace: Trace) -> Iterator[str]:
-    seen: set[tuple[str, str, int | None, str]] = set()
+    seen: set[tuple[object, ...]] = set()
     open_loops: list[Location] = []
     for event in trace.events:
         text = _sentence(event, trace)
         label = event.label if isinstance(event, Report) else event.what if isinstance(event, Read) else ""
-        key = (type(event).__name__, event.location.path, event.location.line, label)
+        way = tuple((call.path, call.line) for call in event.calls) if isinstance(event, Score | Update) else ()
+        key = (type(event).__name__, event.location.path, event.location.line, label, way)
         if text is None or (key in seen and not _is_news(event, trace)):
             continue
         if key in seen:

@@ -56,7 +56,7 @@ def test_a_chunk_teaches_the_next_and_the_first_is_scored_untaught(kind):
 
     scorer = ScoreFirst(evaluator(), CHUNK_TOKENS)
     with adapting(subject, scorer, SETTINGS[kind]) as adapter:
-        first_chunk = scorer.score_next(adapter).score
+        first_chunk = scorer.score_chunk(0, adapter).score
     untaught, _, _ = evaluator().score(subject, 0, CHUNK_TOKENS, stride=4)
     assert (first_chunk.state, first_chunk.sum_nats) == ("weights+0", untaught)
 
@@ -68,7 +68,7 @@ def test_the_weights_change_while_it_lasts_and_come_back_bit_for_bit(kind):
     scorer = ScoreFirst(evaluator(), CHUNK_TOKENS)
     logits = subject(probe)
     with adapting(subject, scorer, SETTINGS[kind]) as adapter:
-        adapter.learn(scorer.score_next(adapter))
+        adapter.learn(scorer.score_chunk(0, adapter))
         assert (weights_digest(subject) != before) == (kind == "sgd")
         assert not subject(probe).equal(logits)
         with pytest.raises(ValueError, match="learning from validation tokens"):
@@ -92,7 +92,7 @@ def test_the_weights_come_back_after_an_error_too():
 def test_several_epochs_follow_one_score():
     scorer = ScoreFirst(evaluator(), CHUNK_TOKENS)
     with adapting(model(), scorer, replace(SETTINGS["sgd"], epochs=3)) as adapter:
-        adapter.learn(scorer.score_next(adapter))
+        adapter.learn(scorer.score_chunk(0, adapter))
         assert adapter.num_steps == 3 * 2  # 40 targets are three rows of 16, two to a batch
     assert len(scorer.ledger) == 1
 
@@ -107,7 +107,7 @@ class TestNothingGetsPastTheScore:
 
     @pytest.fixture
     def scored(self, adapter):
-        return adapter.scorer.score_next(adapter)
+        return adapter.scorer.score_chunk(0, adapter)
 
     def test_raw_tokens(self, adapter):
         for tokens in (validation(), validation().tokens, torch.arange(41)):
@@ -138,11 +138,11 @@ class TestNothingGetsPastTheScore:
     def test_tokens_scored_in_another_pass(self, adapter):
         other = ScoreFirst(evaluator(), CHUNK_TOKENS)
         with adapting(model(), other, SETTINGS["sgd"]) as other_adapter:
-            elsewhere = other.score_next(other_adapter)
+            elsewhere = other.score_chunk(0, other_adapter)
             with pytest.raises(TypeError, match="not given out by this pass"):
                 adapter.learn(elsewhere)
             with pytest.raises(ValueError, match="learns from another pass"):
-                other.score_next(adapter)
+                other.score_chunk(1, adapter)
 
     def test_a_second_pass_with_the_adapted_weights(self, adapter):
         second = ScoreFirst(evaluator(), CHUNK_TOKENS)
@@ -150,12 +150,13 @@ class TestNothingGetsPastTheScore:
             pass
 
     def test_the_last_chunk_and_a_chunk_too_many(self, adapter):
-        chunks = [adapter.scorer.score_next(adapter) for _ in range(adapter.scorer.num_chunks)]
+        chunks = [adapter.scorer.score_chunk(index, adapter) for index in range(adapter.scorer.num_chunks)]
         assert [chunk.is_last for chunk in chunks] == [False, False, False, True]
         with pytest.raises(ValueError, match="is the last"):
             adapter.learn(chunks[-1])
-        with pytest.raises(ValueError, match="all 4 chunks are scored; no token is scored twice"):
-            adapter.scorer.score_next(adapter)
+        for index in (0, 3, 4):
+            with pytest.raises(ValueError, match=f"chunk {index} of 4 cannot be scored: 4 are, in order and once"):
+                adapter.scorer.score_chunk(index, adapter)
 
     def test_a_result_before_all_is_scored(self, adapter, scored):
         with pytest.raises(ValueError, match="only 1 of 4 chunks are scored"):

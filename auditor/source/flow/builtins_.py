@@ -39,6 +39,8 @@ class Builtins:
             "getattr": self._getattr,
             "hasattr": self._hasattr,
             "setattr": self._setattr,
+            "__setattr__": self._setattr,  # of object, in a class that closes its own
+            "__new__": lambda args, keywords, node: v.Instance(args[0]) if isinstance(args[0], v.Class) else v.Data(),
             "isinstance": self._isinstance,
             "open": self._open,
             "print": self._print,

@@ -51,15 +51,16 @@ class Calls:
         """Evaluate a call expression."""
         if isinstance(node.func, ast.Name) and node.func.id == "super":
             return self._super(env)
-        function = self._callee(node.func, env)
-        arguments, keywords = self._arguments(node, env)
+        function = self.callee(node.func, env)
+        arguments, keywords = self.arguments(node, env)
         return self.apply(function, arguments, keywords, node)
 
     def _super(self, env: v.Environment) -> v.Value:
         self_value = self.machine.lookup("self", env)
         return v.Method(self_value, "super") if self_value else v.Data()
 
-    def _callee(self, node: ast.expr, env: v.Environment) -> v.Value:
+    def callee(self, node: ast.expr, env: v.Environment) -> v.Value:
+        """What a call calls."""
         if not isinstance(node, ast.Attribute):
             return self.expressions.value(node, env)
         receiver = self.expressions.value(node.value, env)
@@ -74,7 +75,8 @@ class Calls:
             return self.expressions.attribute(receiver, node.attr, node) if known else v.Method(receiver, node.attr)
         return v.Method(receiver, node.attr)
 
-    def _arguments(self, node: ast.Call, env: v.Environment) -> tuple[list[v.Value], dict[str, v.Value]]:
+    def arguments(self, node: ast.Call, env: v.Environment) -> tuple[list[v.Value], dict[str, v.Value]]:
+        """The values that a call hands over, by position and by name."""
         arguments: list[v.Value] = []
         for argument in node.args:
             value = self.expressions.value(argument, env)
@@ -132,8 +134,15 @@ class Calls:
             return merged([*arguments, *keywords.values()])
         return self.enter(function, arguments, keywords, node)
 
-    def enter(self, function: v.Function, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
-        """Evaluate the body of a function of the script."""
+    def enter(
+        self,
+        function: v.Function,
+        arguments: list[v.Value],
+        keywords: dict[str, v.Value],
+        node: ast.AST,
+        on_yield: Callable[[v.Value], None] | None = None,
+    ) -> v.Value:
+        """Evaluate the body of a function of the script; `on_yield` is told each value that it yields, when it does."""
         machine = self.machine
         if len(machine.running) >= MAX_DEPTH or machine.running.count(function.node) >= _MAX_RECURSION:
             given = merged([*arguments, *keywords.values()])
@@ -147,6 +156,7 @@ class Calls:
         machine.running.append(function.node)
         try:
             with machine.frame(function.name, env.module, node) as activation:
+                activation.on_yield = on_yield
                 if isinstance(function.node, ast.Lambda):
                     return self.expressions.value(function.node.body, env)
                 without = self._asked(_runs_without_gradient, function.node)

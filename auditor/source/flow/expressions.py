@@ -212,5 +212,8 @@ class Expressions(Places):
         value = self.value(node.value, env) if node.value else v.NONE
         if self.machine.activations:
             found = self.element(value, None) if isinstance(node, ast.YieldFrom) else value
-            self.machine.activations[-1].yielded.append(found)
+            activation = self.machine.activations[-1]
+            activation.yielded.append(found)
+            if activation.on_yield is not None:
+                activation.on_yield(found)
         return v.Data()

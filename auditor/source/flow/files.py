@@ -40,7 +40,7 @@ def read(machine: Machine, opened: v.File, node: ast.AST) -> v.Data:
     if opened.files:
         parts = []
         for role in sorted(opened.files):
-            machine.recorder.read(node, opened.path, role)
+            machine.recorder.read(node, opened.path.replace("\0", ".."), role)
             parts.append(token_data(role))
         return v.derived(*parts)
     folder, name = posixpath.split(opened.path)

@@ -104,6 +104,7 @@ class LibraryCalls(TensorFunctions):
             "no_grad": lambda args, keywords, node: v.Data(name="no_grad"),
             "inference_mode": lambda args, keywords, node: v.Data(name="inference_mode"),
             "SimpleNamespace": self._namespace,
+            "islice": lambda args, keywords, node: v.Sequence(v.parts_of(args[0]), exact=False) if args else v.Data(),
             "where": self._where,
             "info": self._logged,
             "warning": self._logged,

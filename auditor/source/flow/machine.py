@@ -9,7 +9,7 @@ the script could do, and what it shows beyond the submitted run is dead code.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -32,10 +32,11 @@ class BudgetError(Exception):
 
 @dataclass(slots=True)
 class Activation:
-    """A function call in progress: what it returned and yielded so far."""
+    """A function call in progress: what it returned and yielded so far, and who is told at once what it yields."""
 
     returned: list[Value] = field(default_factory=list)
     yielded: list[Value] = field(default_factory=list)
+    on_yield: Callable[[Value], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,16 @@ class Machine:
         finally:
             self.activations.pop()
             self.recorder.frames.pop()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Evaluate outside the innermost function, where its caller stands."""
+        frame, activation = self.recorder.frames.pop(), self.activations.pop()
+        try:
+            yield
+        finally:
+            self.recorder.frames.append(frame)
+            self.activations.append(activation)
 
     @contextmanager
     def loop(self, node: ast.For | ast.AsyncFor | ast.While, last: str | None = None) -> Iterator[Loop]:

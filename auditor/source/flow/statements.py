@@ -19,6 +19,7 @@ from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions, truth
 from auditor.source.flow.machine import DeadArm, Machine
+from auditor.source.flow.managers import Managers
 from auditor.source.flow.record import Loop
 from auditor.source.parse import walk
 
@@ -48,6 +49,10 @@ class StatementEvaluator:
     expressions: Expressions
     assignments: Assignments
     leaving: list[list[dict[str, v.Value]]] = field(default_factory=list)
+    managers: Managers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.managers = Managers(self.machine, self)
 
     def block(self, body: Statements[ast.stmt], env: v.Environment) -> Outcome:
         """Run statements in order."""
@@ -72,7 +77,7 @@ class StatementEvaluator:
             case ast.While():
                 return self._while(node, env)
             case ast.With() | ast.AsyncWith():
-                return self._with(node, env)
+                return self.managers.within(node.items, node.body, env)
             case ast.Try() | ast.TryStar():
                 return self._try(node, env)
             case ast.Match():
@@ -203,20 +208,6 @@ class StatementEvaluator:
             env.names.update(after)
         final = self.block(node.finalbody, env)
         return final if final is not Outcome.NEXT else outcome
-
-    def _with(self, node: ast.With | ast.AsyncWith, env: v.Environment) -> Outcome:
-        without = 0
-        for item in node.items:
-            manager = self.expressions.value(item.context_expr, env)
-            if isinstance(manager, v.Data) and manager.name in ("no_grad", "inference_mode"):
-                without += 1
-            if item.optional_vars is not None:
-                self.assignments.assign(item.optional_vars, manager, env)
-        self.machine.no_grad += without
-        try:
-            return self.block(node.body, env)
-        finally:
-            self.machine.no_grad -= without
 
     # ---- loops ----
 

@@ -127,6 +127,11 @@ class Class:
         return any(name.rsplit(".", 1)[-1] in ("Module", "LightningModule") for name in self.library_bases())
 
     @property
+    def is_tuple(self) -> bool:
+        """Are its objects tuples, whose fields go wherever they go?"""
+        return any(name.rsplit(".", 1)[-1] == "NamedTuple" for name in self.library_bases())
+
+    @property
     def is_optimizer(self) -> bool:
         """Does it derive from an optimizer?"""
         return any(".optim" in f".{name}" for name in self.library_bases())
@@ -268,7 +273,8 @@ def summary(value: Value, depth: int = 0) -> Data:
     if isinstance(value, File):
         return Data(files=value.files)
     if isinstance(value, Instance):
-        return module_data(value.store) if value.store else Data()
+        if value.store or not value.cls.is_tuple:
+            return module_data(value.store) if value.store else Data()
     if depth > 4:
         return Data()
     return derived(*(summary(part, depth + 1) for part in parts_of(value)))
@@ -279,6 +285,8 @@ def parts_of(value: Value) -> list[Value]:
     match value:
         case Sequence():
             return value.items
+        case Instance() if value.cls.is_tuple:
+            return list(value.attributes.values())
         case Mapping():
             return [*value.entries.values(), *value.others, value.rest]
         case Choice():

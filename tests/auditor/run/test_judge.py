@@ -68,6 +68,22 @@ def test_a_number_added_up_in_python_is_made_of_all_sums_read_since(world):
     assert result.results[0].sums == (0, 1)
 
 
+def test_sums_of_the_evaluation_are_told_from_those_of_training_between_them_by_their_line(world):
+    values = [2.0, 3.0, 4.0, 5.0]
+    scoring, training = ["train.py", 10, "score"], ["train.py", 20, "learn"]
+    result = judged(
+        world,
+        losses(0, [1, 2], values[:2]),
+        total(0, 0, values[:2]) | {"place": scoring},
+        losses(2, [1, 2], [1.5, 1.0]),
+        total(1, 2, [1.5, 1.0]) | {"place": training},
+        losses(4, [3, 4], values[2:]),
+        total(2, 4, values[2:]) | {"place": scoring},
+        line(f"final val_loss:3.50000000 val_bpb:{bpb(world, [1, 2, 3, 4], values):.8f}"),
+    )
+    assert result.results[0].sums == (0, 2)
+
+
 def test_a_score_with_another_byte_count_is_not_reconciled(world):
     values = [2.0, 3.0]
     wrong = bpb(world, [1, 2], values) * 1.01

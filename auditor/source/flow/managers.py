@@ -1,0 +1,105 @@
+"""Evaluates ``with``: the body runs where the manager lets it, between what the manager does before and after.
+
+A generator of the script under ``contextmanager`` is entered, and the body is evaluated at its ``yield``, in the frame that
+it stands in; then the generator goes on, so that what it puts back comes after what the body did. An object with
+``__enter__`` and ``__exit__`` of the script's own is asked for both. A library's manager is its value. Not covered: managers
+that swallow exceptions, and one that is chosen by a condition which was not decided: then the first is taken.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from auditor.source.flow import values as v
+from auditor.source.flow.machine import Machine
+from auditor.source.parse import walk
+
+if TYPE_CHECKING:
+    from auditor.source.flow.statements import Outcome, StatementEvaluator
+
+_GRADIENT_FREE = frozenset({"no_grad", "inference_mode"})
+
+
+class Managers:
+    """Evaluates with-statements on a machine."""
+
+    def __init__(self, machine: Machine, statements: StatementEvaluator) -> None:
+        self.machine = machine
+        self.statements = statements
+
+    def within(self, items: Sequence[ast.withitem], body: Sequence[ast.stmt], env: v.Environment) -> Outcome:
+        """The body inside the managers, the first of them outermost."""
+        if not items:
+            return self.statements.block(body, env)
+        first, *rest = items
+        call = first.context_expr
+        calls = self.statements.expressions.calls
+        is_named = isinstance(call, ast.Call) and not any(isinstance(part, ast.Call) for part in walk(call.func))
+        function = calls.callee(call.func, env) if isinstance(call, ast.Call) and is_named else v.NONE
+        generator = next((each for each in v.options(function) if _is_manager(each)), None)
+        if isinstance(call, ast.Call) and isinstance(generator, v.Function):
+            return self._around(generator, call, first, rest, body, env)
+        value = self.statements.expressions.value(call, env)
+        return self._with_object(value, first, rest, body, env)
+
+    def _around(
+        self,
+        generator: v.Function,
+        call: ast.Call,
+        item: ast.withitem,
+        rest: Sequence[ast.withitem],
+        body: Sequence[ast.stmt],
+        env: v.Environment,
+    ) -> Outcome:
+        ended: list[Outcome] = []
+
+        def run_body(value: v.Value) -> None:
+            if not ended:  # a generator that yields in both arms of a condition still runs the body once
+                with self.machine.suspended():
+                    self._bind(item, value, env)
+                    ended.append(self.within(rest, body, env))
+
+        calls = self.statements.expressions.calls
+        arguments, keywords = calls.arguments(call, env)
+        given = [*generator.arguments, *arguments], {**generator.keywords, **keywords}
+        calls.enter(generator, *given, call, on_yield=run_body)
+        if not ended:
+            self._bind(item, v.Data(), env)
+            ended.append(self.within(rest, body, env))
+        return ended[0]
+
+    def _with_object(
+        self,
+        manager: v.Value,
+        item: ast.withitem,
+        rest: Sequence[ast.withitem],
+        body: Sequence[ast.stmt],
+        env: v.Environment,
+    ) -> Outcome:
+        own = manager if isinstance(manager, v.Instance) and manager.cls.lookup("__enter__") is not None else None
+        call_method = self.statements.expressions.call_method
+        entered = call_method(own, "__enter__", [], {}, item.context_expr) if own is not None else manager
+        self._bind(item, entered, env)
+        without = isinstance(manager, v.Data) and manager.name in _GRADIENT_FREE
+        self.machine.no_grad += without
+        try:
+            ended = self.within(rest, body, env)
+        finally:
+            self.machine.no_grad -= without
+        if own is not None and own.cls.lookup("__exit__") is not None:
+            call_method(own, "__exit__", [v.NONE, v.NONE, v.NONE], {}, item.context_expr)
+        return ended
+
+    def _bind(self, item: ast.withitem, value: v.Value, env: v.Environment) -> None:
+        if item.optional_vars is not None:
+            self.statements.assignments.assign(item.optional_vars, value, env)
+
+
+def _is_manager(function: v.Value) -> bool:
+    """Is it a function of the script that ``contextmanager`` decorates?"""
+    if not isinstance(function, v.Function) or isinstance(function.node, ast.Lambda):
+        return False
+    names = (d.id if isinstance(d, ast.Name) else getattr(d, "attr", "") for d in function.node.decorator_list)
+    return "contextmanager" in names
