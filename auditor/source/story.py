@@ -34,7 +34,7 @@ _WIDTH = 60
 def tell(flow: Flow) -> str:
     """The story of a script's flow as text, ending without a newline."""
     lines = ["Submitted configuration, in program order:"]
-    lines += _told(flow.submitted)
+    lines += list(_told(flow.submitted)) or ["  nothing that reads data, trains, scores or prints a score was found"]
     if flow.submitted.error:
         lines.append(f"  ... not followed further: {flow.submitted.error.splitlines()[-1]}")
     dead = [event for event in flow.dead_events() if isinstance(event, Score | Update | Lookup | Connect)]

@@ -2,8 +2,8 @@
 
 A generator of the script under ``contextmanager`` is entered, and the body is evaluated at its ``yield``, in the frame that
 it stands in; then the generator goes on, so that what it puts back comes after what the body did. An object with
-``__enter__`` and ``__exit__`` of the script's own is asked for both. A library's manager is its value. Not covered: managers
-that swallow exceptions, and one that is chosen by a condition which was not decided: then the first is taken.
+``__enter__`` and ``__exit__`` of the script's own is asked for both. A library's manager is its value. Not covered:
+managers that swallow exceptions, and one that is chosen by a condition which was not decided: then the first is taken.
 """
 
 from __future__ import annotations

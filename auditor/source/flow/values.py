@@ -272,9 +272,8 @@ def summary(value: Value, depth: int = 0) -> Data:
         return Data(switches=value.switches) if value.switches else Data()
     if isinstance(value, File):
         return Data(files=value.files)
-    if isinstance(value, Instance):
-        if value.store or not value.cls.is_tuple:
-            return module_data(value.store) if value.store else Data()
+    if isinstance(value, Instance) and (value.store or not value.cls.is_tuple):
+        return module_data(value.store) if value.store else Data()
     if depth > 4:
         return Data()
     return derived(*(summary(part, depth + 1) for part in parts_of(value)))
