@@ -81,8 +81,8 @@ class Recorder(Record):
         """
         before = [event for number in losses.scores if isinstance(event := self.events[number], Score)]
         judged = frozenset[int]().union(*(earlier.influences for earlier in before))
-        for met in [met for met in self.meetings if met.score in losses.scores]:
-            self.meetings.append(replace(met, score=score))
+        inherited = [replace(met, score=score) for met in self.meetings if met.score in losses.scores]
+        self.meetings += dict.fromkeys(inherited)  # each once: sums of sums would double them every time
         for number in sorted(losses.influences - judged - self.abandoned):
             update = self.events[number]
             assert isinstance(update, Update)
