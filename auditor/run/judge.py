@@ -204,11 +204,22 @@ class _Ledger:
         return None
 
     def reconcile(self, metric: Metric, at: int) -> tuple[int, ...] | None:
-        """The sums behind a printed metric, in order of time; None if none fit."""
+        """The sums behind a printed metric, in order of time; None if none fit.
+
+        Losses of a toy model lie close together, so that several sets of sums can fit: one that counts no position twice
+        goes before one that does.
+        """
+        twice = None
         for sums in self._candidates(at):
             if sums and self._fits(metric, *self.means(sums)):
-                return sums
-        return None
+                if self._counts_once(sums):
+                    return sums
+                twice = twice or sums
+        return twice
+
+    def _counts_once(self, sums: Sequence[int]) -> bool:
+        positions = [self.trace.positions[loss] for number in sums for loss in self.trace.sums[number].losses]
+        return len(set(positions)) == len(positions)
 
     def _candidates(self, at: int) -> Iterator[tuple[int, ...]]:
         reads = [read for read in self.trace.reads if read.at < at][-_MAX_READS:]

@@ -188,7 +188,8 @@ class Prober:
     def _differs(self, line: ScoreLine, twin: ScoreLine | str, again: _Run | str) -> bool:
         if isinstance(twin, str) or isinstance(again, str):
             return True
-        return _compare_prefix(self.first.trace, line, again.trace, twin, set(), 0.0).num_changed > 0
+        found = _compare_prefix(self.first.trace, line, again.trace, twin, set(), 0.0)
+        return found.num_changed > 0 or found.problem is not None
 
 
 def prefix_invariance(
@@ -230,6 +231,8 @@ def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine
     stop = next((index for index, position in enumerate(order) if position in replaced), len(order))
     changed = [position for position in order[:stop] if first[position] != second.get(position)]
     largest = max((_distance(first[each], second.get(each, [])) for each in changed), default=0.0)
+    if math.isinf(largest):
+        return Comparison(cut=cut, text=line.metric.text, problem="the second run counts other losses in this line")
     stopped = order[stop] if stop < len(order) else None
     detail = None
     if not changed and stopped is not None and _rows(first[stopped]) != _rows(second.get(stopped, [])):

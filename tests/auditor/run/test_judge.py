@@ -84,6 +84,21 @@ def test_sums_of_the_evaluation_are_told_from_those_of_training_between_them_by_
     assert result.results[0].sums == (0, 2)
 
 
+def test_of_two_sets_of_sums_that_fit_the_one_that_counts_each_position_once_is_meant(world):
+    values = [3.0, 3.0, 3.0, 3.0]
+    score = bpb(world, [1, 2, 3, 4], values)
+    result = judged(
+        world,
+        losses(0, [1, 2, 3, 4], values),
+        total(0, 0, values) | {"place": ["train.py", 10, "score"]},
+        losses(4, [1, 2, 3, 4], values),
+        total(1, 4, values) | {"place": ["train.py", 20, "learn"]},
+        {"t": "read", "value": 12.0, "sums": [[0, 2]]},
+        line(f"final val_loss:3.00000000 val_bpb:{score:.8f}"),
+    )
+    assert result.results[0].sums in ((0,), (1,))
+
+
 def test_a_score_with_another_byte_count_is_not_reconciled(world):
     values = [2.0, 3.0]
     wrong = bpb(world, [1, 2], values) * 1.01
