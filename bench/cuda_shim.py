@@ -81,7 +81,6 @@ def main() -> None:
     put_stub_on_path(script.parent)
     pretend_cuda()
     note_printed_steps()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     sys.addaudithook(refuse_connections)
     sys.argv = [str(script)]
     sys.path[0] = str(script.parent)

@@ -1,6 +1,6 @@
 """This trainer against the contest's own baseline script: loss and speed, side by side, on the same shards.
 
-    python -m bench.vs_reference --repo path/to/parameter-golf.git [--seeds 3] [--steps 150] [--device cpu]
+    python -m bench.vs_reference --repo path/to/parameter-golf.git [--seeds 3] [--set ITERATIONS=150] [--device cpu]
 
 The script is taken as it is from a git directory and run in its own process and folder, with its settings in the
 environment. On a CPU it runs through `bench/cuda_shim.py`. Runs alternate, so that a machine that slows down slows both.
