@@ -25,8 +25,9 @@ def note(text: str) -> None:
             file.write(f"{found[1]} {time.process_time()}\n")
 
 
-def median_step_seconds(path: Path) -> float:
-    """Median processor time of a step, the first few left out; every step must be in the file."""
-    times = dict(line.split() for line in path.read_text(encoding="utf-8").splitlines())
-    steps = range(FIRST_STEP + 1, max(map(int, times)) + 1)
-    return statistics.median(float(times[str(step)]) - float(times[str(step - 1)]) for step in steps)
+def median_step_seconds(path: Path) -> float | None:
+    """Median processor time of a step, the first few left out; None where no two in a row are stated."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    times = {int(step): float(seconds) for step, seconds in map(str.split, lines)}
+    taken = [times[step] - times[step - 1] for step in times if step > FIRST_STEP and step - 1 in times]
+    return statistics.median(taken) if taken else None
