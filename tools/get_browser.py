@@ -14,6 +14,7 @@ import io
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tarfile
 import urllib.error
@@ -25,9 +26,17 @@ from pathlib import Path
 import brotli
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pgolf"
-_REGISTRY = "https://registry.npmjs.org"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _TIMEOUT_SECONDS = 120
+
+
+def registry() -> str:
+    """The registry that npm is set to use. URLError: there is no npm to tell."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise urllib.error.URLError("npm, which knows its registry, is not installed")
+    told = subprocess.run([npm, "config", "get", "registry"], capture_output=True, text=True, check=False)
+    return told.stdout.strip().rstrip("/")
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Package:
 
     @property
     def url(self) -> str:
-        return f"{_REGISTRY}/{self.name}/-/{self.name.rsplit('/', 1)[-1]}-{self.version}.tgz"
+        return f"{registry()}/{self.name}/-/{self.name.rsplit('/', 1)[-1]}-{self.version}.tgz"
 
     @property
     def folder(self) -> Path:
