@@ -38,12 +38,13 @@ _BOOT = Path(__file__).parent / "child" / "boot.py"
 _TOOLS = Path(__file__).parent / "child" / "bin"
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _GIB = 1024**3
-_FENCE = """
+_INSIDE = "/mnt"  # where the fenced child finds its folder
+_FENCE = f"""
 set -e
-mount --bind "$1" /mnt
-[ "$2" = hide ] && mount --bind /mnt/tmp /tmp
+mount --bind "$1" {_INSIDE}
+[ "$2" = hide ] && mount --bind {_INSIDE}/tmp /tmp
 mount -o remount,bind,ro /
-cd /mnt/work
+cd {_INSIDE}/work
 shift 2
 exec "$@"
 """  # inside new namespaces: the root file system is read-only but for the run's folder, at a place that is always the same
@@ -203,8 +204,8 @@ def _environment(work: Path, python: Path) -> dict[str, str]:
     """What the process starts with; the variables chosen for the script are set inside, where they steer no loader."""
     return {
         "PATH": os.pathsep.join([str(_TOOLS), str(python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
-        "HOME": "/mnt/home" if can_isolate() else str(work / "home"),
-        "TMPDIR": "/mnt/tmp" if can_isolate() else str(work / "tmp"),
+        "HOME": f"{_INSIDE}/home" if can_isolate() else str(work / "home"),
+        "TMPDIR": f"{_INSIDE}/tmp" if can_isolate() else str(work / "tmp"),
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": "1",
         "PYTHONHASHSEED": "0",

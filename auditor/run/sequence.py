@@ -132,8 +132,9 @@ class Sources:
         """A place in the terms of the source analysis; code that was compiled from a string is the decoded script."""
         if place is None:
             return None
-        file = place.file.removeprefix("/mnt/work/")
-        path = f"{self.script}{_DECODED}" if file.startswith("<") else self.script if file == self.ran else file
+        path = self.script if place.file == self.ran else place.file
+        if place.file.startswith("<"):
+            path = f"{self.script}{_DECODED}"
         return Location(path=path, line=place.line, symbol=None if place.function.startswith("<") else place.function)
 
 

@@ -14,7 +14,7 @@ from auditor.run.runner import Event
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of the script as it was executed: the file's name as the running Python knows it, the line, the function."""
+    """A line of the script as it was executed: the file below the submission (or its name in Python), line, function."""
 
     file: str
     line: int
