@@ -49,6 +49,11 @@ class Status(StrEnum):
     NOT_APPLIED = "not applied"
 
 
+def everywhere(status: Status) -> Mapping[RulesetName, Status]:
+    """The same status under every ruleset."""
+    return dict.fromkeys(RulesetName, status)
+
+
 SEVERITY_OF_STATUS: Mapping[Status, Severity] = {
     Status.VIOLATION: Severity.ERROR,
     Status.REVIEW: Severity.WARNING,

@@ -122,12 +122,10 @@ def test_commands_and_options() -> None:
 
 def test_choices_of_the_command_line_are_those_of_the_code() -> None:
     from auditor.commands import options
-    from auditor.output import FORMATS
     from auditor.run.probes import KINDS
 
     assert tuple(RulesetName) == options.RULESETS
     assert tuple(FailOn) == options.FAIL_ON
-    assert FORMATS == options.FORMATS
     assert KINDS == options.PROBES
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.commands.contest import Contest
-from auditor.commands.options import FAIL_ON, FORMATS, RULESETS, day, format_and_file, positive, words
+from auditor.commands.options import FAIL_ON, RULESETS, day, format_and_file, positive, words
 from auditor.commands.running import add_run_options, run_options
 from auditor.commands.writing import ERROR, failed, written
+from auditor.output import FORMATS
 
 if TYPE_CHECKING:
     from auditor.batch import Job

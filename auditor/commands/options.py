@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-FORMATS = ("text", "json", "sarif", "markdown", "github", "html")
+from auditor.output import FORMATS
+
 RULESETS = ("practice", "readme")
 FAIL_ON = ("violation", "review", "open")
 PROBES = ("suffix", "target", "bound", "artifact")

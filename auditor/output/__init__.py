@@ -7,9 +7,11 @@ format owes its readers: text of a submission is shown, never obeyed (see `sanit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from auditor.report import ReportSet
-from auditor.rule import Rule
+if TYPE_CHECKING:
+    from auditor.report import ReportSet
+    from auditor.rule import Rule
 
 FORMATS: tuple[str, ...] = ("text", "json", "sarif", "markdown", "github", "html")
 

@@ -10,31 +10,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from auditor.finding import (
-    Amount,
-    Basis,
-    Confidence,
-    Evidence,
-    Finding,
-    Location,
-    Measurement,
-    NotApplicable,
-    Severity,
-    Step,
-    Suppression,
-    SuppressionKind,
-    Unestablished,
-)
+from auditor.finding import Basis, Evidence, Finding, NotApplicable, Unestablished
 from auditor.plain import from_plain, to_plain
 from auditor.reference import ReferenceSplit
 from auditor.report import (
     SCHEMA_VERSION,
-    HeadlineLine,
     HeadlineSummary,
     Outcome,
     Report,
@@ -47,11 +31,7 @@ from auditor.rule import Ruleset, RulesetName
 from auditor.run.facts import RunFacts
 from auditor.timeline import Timeline
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 Json = dict[str, Any]
-T = TypeVar("T", bound="DataclassInstance")
 
 
 def render_json(reports: ReportSet) -> str:
@@ -108,7 +88,7 @@ def from_json(data: Mapping[str, Any]) -> ReportSet:
 
 def _ruleset_to_json(ruleset: Ruleset) -> Json:
     """Name and day; what the caller named instead of the contest's own only where that was done."""
-    given = {name: value for name, value in _flat(ruleset).items() if value is not None}
+    given: Json = {name: value for name, value in to_plain(ruleset).items() if value is not None}
     return given | {"as_of": ruleset.as_of.isoformat()}
 
 
@@ -117,7 +97,7 @@ def _ruleset(data: Mapping[str, Any]) -> Ruleset:
     return Ruleset(
         RulesetName(data["name"]),
         date.fromisoformat(data["as_of"]),
-        split=ReferenceSplit(**split) if split else None,
+        split=from_plain(ReferenceSplit, split) if split else None,
         against=data.get("against"),
     )
 
@@ -125,11 +105,11 @@ def _ruleset(data: Mapping[str, Any]) -> Ruleset:
 def report_to_json(report: Report) -> Json:
     """One report as plain data."""
     return {
-        "submission": _flat(report.submission),
+        "submission": to_plain(report.submission),
         "verdict": report.verdict,
-        "headline": _flat(report.headline) if report.headline else None,
+        "headline": to_plain(report.headline) if report.headline else None,
         "results": [_result_to_json(result) for result in report.results],
-        "unreadable": [_flat(item) for item in report.unreadable],
+        "unreadable": [to_plain(item) for item in report.unreadable],
         "story": list(report.story),
         "run": to_plain(report.run) if report.run else None,
         "timelines": to_plain(report.timelines),
@@ -139,43 +119,13 @@ def report_to_json(report: Report) -> Json:
 def report_from_json(data: Mapping[str, Any]) -> Report:
     """One report from plain data."""
     return Report(
-        submission=_submission(data["submission"]),
-        headline=_headline(data["headline"]) if data["headline"] else None,
+        submission=from_plain(SubmissionSummary, data["submission"]),
+        headline=from_plain(HeadlineSummary, data["headline"]) if data["headline"] else None,
         results=tuple(map(_result, data["results"])),
-        unreadable=tuple(_plain_fields(Unreadable, item) for item in data["unreadable"]),
+        unreadable=tuple(from_plain(Unreadable, item) for item in data["unreadable"]),
         story=tuple(data.get("story", ())),
         run=from_plain(RunFacts, data["run"]) if data.get("run") else None,
         timelines=tuple(from_plain(Timeline, item) for item in data.get("timelines", ())),
-    )
-
-
-def _flat(value: DataclassInstance) -> Json:
-    """A dataclass as an object, field by field, without what is derived; enums are strings already."""
-    return {item.name: _nested(getattr(value, item.name)) for item in fields(value)}
-
-
-def _nested(value: object) -> object:
-    if isinstance(value, tuple):
-        return [_nested(item) for item in value]
-    return _flat(value) if is_dataclass(value) and not isinstance(value, type) else value
-
-
-def _plain_fields(of: type[T], data: Mapping[str, Any], /, **parts: object) -> T:
-    """A dataclass from an object; `parts` are the fields that are no plain values. Derived keys are passed over."""
-    known = {item.name for item in fields(of)}
-    return of(**{name: value for name, value in data.items() if name in known} | parts)
-
-
-def _submission(data: Mapping[str, Any]) -> SubmissionSummary:
-    return _plain_fields(SubmissionSummary, data, unwrapped=tuple(data["unwrapped"]))
-
-
-def _headline(data: Mapping[str, Any]) -> HeadlineSummary:
-    return _plain_fields(
-        HeadlineSummary,
-        data,
-        lines=tuple(_plain_fields(HeadlineLine, line) for line in data["lines"]),
-        print_site=_location(data["print_site"]),
     )
 
 
@@ -189,8 +139,8 @@ def _result_to_json(result: RuleResult) -> Json:
         "alternatives": sorted(result.alternatives),
         "checked": sorted(result.checked),
         "findings": [_finding_to_json(finding) for finding in result.findings],
-        "evidence": [_flat(item) for item in result.evidence],
-        "unestablished": [_flat(item) for item in result.unestablished],
+        "evidence": [to_plain(item) for item in result.evidence],
+        "unestablished": [to_plain(item) for item in result.unestablished],
         "not_applicable": [item.reason for item in result.not_applicable],
         "crash": result.crash,
     }
@@ -203,10 +153,8 @@ def _result(data: Mapping[str, Any]) -> RuleResult:
         required=frozenset(map(Basis, data["required"])),
         alternatives=frozenset(map(Basis, data.get("alternatives", ()))),
         findings=tuple(_finding(item, data["rule_id"]) for item in data["findings"]),
-        evidence=tuple(map(_evidence, data["evidence"])),
-        unestablished=tuple(
-            _plain_fields(Unestablished, item, **_location_and_measurement(item)) for item in data["unestablished"]
-        ),
+        evidence=tuple(from_plain(Evidence, item) for item in data["evidence"]),
+        unestablished=tuple(from_plain(Unestablished, item) for item in data["unestablished"]),
         not_applicable=tuple(NotApplicable(reason=reason) for reason in data["not_applicable"]),
         crash=data["crash"],
         other_outcomes=tuple((RulesetName(name), Outcome(word)) for name, word in data["other_outcomes"].items()),
@@ -214,48 +162,11 @@ def _result(data: Mapping[str, Any]) -> RuleResult:
 
 
 def _finding_to_json(finding: Finding) -> Json:
-    related = [{"location": _flat(location), "text": text} for location, text in finding.related]
-    return _flat(finding) | {"related": related, "fingerprint": finding.fingerprint}
+    related = [{"location": to_plain(location), "text": text} for location, text in finding.related]
+    plain: Json = to_plain(finding)
+    return plain | {"related": related, "fingerprint": finding.fingerprint}
 
 
 def _finding(data: Mapping[str, Any], rule_id: str) -> Finding:
-    return _plain_fields(
-        Finding,
-        data,
-        rule_id=rule_id,
-        severity=Severity(data["severity"]),
-        confidence=Confidence(data["confidence"]),
-        basis=Basis(data["basis"]),
-        location=_location(data["location"]),
-        related=tuple(_places(data["related"])),
-        steps=tuple(Step(location=location, text=text) for location, text in _places(data["steps"])),
-        measurement=_measurement(data["measurement"]),
-        suppression=_suppression(data.get("suppression")),
-    )
-
-
-def _suppression(data: Mapping[str, Any] | None) -> Suppression | None:
-    return _plain_fields(Suppression, data, kind=SuppressionKind(data["kind"])) if data else None
-
-
-def _places(items: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Location, str]]:
-    return ((_plain_fields(Location, item["location"]), item["text"]) for item in items)
-
-
-def _evidence(data: Mapping[str, Any]) -> Evidence:
-    return _plain_fields(Evidence, data, basis=Basis(data["basis"]), **_location_and_measurement(data))
-
-
-def _location_and_measurement(data: Mapping[str, Any]) -> dict[str, object]:
-    return {"location": _location(data["location"]), "measurement": _measurement(data.get("measurement"))}
-
-
-def _location(data: Mapping[str, Any] | None) -> Location | None:
-    return _plain_fields(Location, data) if data else None
-
-
-def _measurement(data: Mapping[str, Any] | None) -> Measurement | None:
-    if not data:
-        return None
-    amounts = {name: tuple(_plain_fields(Amount, item) for item in data.get(name, ())) for name in ("parts", "beside")}
-    return _plain_fields(Measurement, data, **amounts)
+    related = [(item["location"], item["text"]) for item in data["related"]]
+    return from_plain(Finding, {**data, "rule_id": rule_id, "related": related})

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Location, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.submission.logs.model import Count
 from auditor.submission.submission import Submission
 from rules.limits import LEAKY_EXPORT_TRAIN_SHARDS, NUM_VAL_DOCS, SUBSET_10K_TOKENS
@@ -41,10 +40,7 @@ class TrainValidationOverlap(Rule):
         Authority(AuthorityLevel.COMMUNITY, "overlap found in prepared CaseOps data (#2127)", date(2026, 5, 1)),
         Authority(AuthorityLevel.ORGANISER, "rows with overlapping data were excluded (#2146)", date(2026, 5, 2)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.REVIEW,
-        RulesetName.README: Status.REVIEW,
-    }
+    status = everywhere(Status.REVIEW)
     required = frozenset({Basis.LOG, Basis.FILES})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

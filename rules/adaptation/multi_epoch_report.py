@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.events import Event, Role, Score, Update, UpdateKind, roles_of, validation
 from auditor.finding import Basis, Statement
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.confront import confront
@@ -45,10 +44,7 @@ class MultiEpochReport(Rule):
             AuthorityLevel.PRACTICE, "three epochs on a chunk after its score is fixed are listed (#549)", date(2026, 3, 24)
         ),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.SOURCE})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.events import Event, Update, validation
 from auditor.finding import Basis, Evidence, Statement
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.confront import confront
@@ -47,10 +46,7 @@ class WarmupOnValidation(Rule):
         ),
         Authority(AuthorityLevel.DISPUTED, "synthetic tokens are asked for all the same (#1530)", date(2026, 4, 11)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.SOURCE})
     alternatives = frozenset({Basis.RUN})
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import (
     Basis,
@@ -17,7 +16,7 @@ from auditor.finding import (
     Statement,
     Unestablished,
 )
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status, everywhere
 from auditor.submission.submission import Submission
 from rules.budget.calibration import Calibration, CalibrationData, find_calibration
 from rules.budget.span import shown, span_of
@@ -66,10 +65,7 @@ class CalibrationAfterBudget(Rule):
         ),
         Authority(AuthorityLevel.ORGANISER, "calibration on generated sequences is legal (#1019)", date(2026, 3, 27)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.LOG})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

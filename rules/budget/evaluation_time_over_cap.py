@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import Basis, Evidence, Finding, Measurement, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status, everywhere
 from auditor.submission.logs.model import DurationKind
 from auditor.submission.submission import Submission
 from rules.budget.headline_evaluation import HeadlineEvaluation, headline_evaluation, is_table
@@ -48,10 +47,7 @@ class EvaluationTimeOverCap(Rule):
         Authority(AuthorityLevel.ORGANISER, "an evaluation of 688 s was faulted (#1972)", RULES_AS_OF.value),
         Authority(AuthorityLevel.DISPUTED, "hint tables built before the timer starts (#1967)", date(2026, 4, 30)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.LOG})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

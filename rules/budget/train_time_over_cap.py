@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from collections.abc import Iterator
 
 from auditor.finding import Basis, Evidence, Measurement, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status, everywhere
 from auditor.submission.submission import Submission
 from rules.budget.span import Span, shown, span_of
 from rules.budget.standing import Bench, Standing, bench_of
@@ -43,10 +42,7 @@ class TrainTimeOverCap(Rule):
         Authority(AuthorityLevel.PRACTICE, ACCEPTED_TRAIN_SECONDS.source, LAUNCH),
         Authority(AuthorityLevel.PRACTICE, REFUSED_TRAIN_SECONDS.source, REFUSED_TRAIN_SECONDS.since),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.LOG})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Location, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status, everywhere
 from auditor.submission.submission import Submission
 from rules.budget.hardware import Machine, machine_of, named, names_variant
 from rules.budget.track import NOT_BOUND, Track, track_of
@@ -63,10 +62,7 @@ class WrongHardware(Rule):
         Authority(AuthorityLevel.ORGANISER, "4 processes and a projected time were faulted (#1959)", RULES_AS_OF.value),
         Authority(AuthorityLevel.PRACTICE, LISTED_BESIDE_RECORD_GPU.source, LISTED_BESIDE_RECORD_GPU.since),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.LOG})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

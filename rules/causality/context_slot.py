@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.events import UpdateKind
 from auditor.finding import Basis, Statement
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.confront import confront
@@ -40,10 +39,7 @@ class ContextSlot(Rule):
             date(2026, 4, 4),
         ),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.REVIEW,
-        RulesetName.README: Status.REVIEW,
-    }
+    status = everywhere(Status.REVIEW)
     required = frozenset({Basis.SOURCE})
     alternatives = frozenset({Basis.RUN})
 

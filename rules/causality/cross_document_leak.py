@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.lookback import LookBack, find_look_backs
 from auditor.submission.submission import Submission
 from rules.causality.switched_off import switched_off_by
@@ -38,10 +37,7 @@ class CrossDocumentLeak(Rule):
         Authority(AuthorityLevel.PRACTICE, "#1667 is listed with the unmasked gate", date(2026, 4, 29)),
         Authority(AuthorityLevel.DISPUTED, "attention sees earlier documents as well (#1988)", date(2026, 4, 30)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.NOTE,
-        RulesetName.README: Status.NOTE,
-    }
+    status = everywhere(Status.NOTE)
     required = frozenset({Basis.SOURCE})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

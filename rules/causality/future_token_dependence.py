@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from functools import partial
-from typing import ClassVar
 
 from auditor.events import Blend
 from auditor.finding import Basis, Confidence, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.flow.analysis import Trace
 from auditor.source.lookahead import Mixing, find_mixing
 from auditor.source.scopes import CallSite, Scope
@@ -56,10 +55,7 @@ class FutureTokenDependence(Rule):
             date(2026, 3, 28),
         ),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.SOURCE})
     alternatives = frozenset({Basis.RUN})
 

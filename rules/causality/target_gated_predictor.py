@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.events import Gate
 from auditor.finding import Basis, Confidence, Location, Statement
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.compiled import find_gates
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
@@ -47,10 +46,7 @@ class TargetGatedPredictor(Rule):
     authority = (
         Authority(AuthorityLevel.ORGANISER, "choosing a predictor by the true token is peeking (#659)", date(2026, 3, 25)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.SOURCE})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

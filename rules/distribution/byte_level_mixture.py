@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.events import Score
 from auditor.finding import Basis, Confidence, Statement
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.compiled import find_spreads
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
@@ -45,10 +44,7 @@ class ByteLevelMixture(Rule):
             date(2026, 4, 28),
         ),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.SOURCE})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

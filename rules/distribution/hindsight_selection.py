@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.events import Choice, Score
 from auditor.finding import Basis, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.flow_facts import Breach, judge, step
@@ -44,10 +43,7 @@ class HindsightSelection(Rule):
             AuthorityLevel.ORGANISER, "oracle and minimum-loss selection are listed as illegal (#677)", date(2026, 3, 25)
         ),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.SOURCE})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

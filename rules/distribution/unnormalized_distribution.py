@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from functools import partial
-from typing import ClassVar
 
 from auditor.events import Score
 from auditor.finding import Basis, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.flow.analysis import Trace
 from auditor.source.masses import Logarithm, find_logarithms
 from auditor.source.scopes import Scope
@@ -51,10 +50,7 @@ class UnnormalizedDistribution(Rule):
         ),
         Authority(AuthorityLevel.COMMUNITY, "the score is an entry of one full distribution (#1017)", date(2026, 3, 28)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.SOURCE})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

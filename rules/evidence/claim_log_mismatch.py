@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, NotApplicable, Statement, Unestablished
 from auditor.headline import Headline
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status, everywhere
 from auditor.submission.logs.model import Metric, Run
 from auditor.submission.metadata import Declared, Metadata
 from auditor.submission.submission import Submission
@@ -41,10 +40,7 @@ class ClaimLogMismatch(Rule):
         Authority(AuthorityLevel.README, "a submission includes the train log of the run that is claimed", LAUNCH),
         Authority(AuthorityLevel.PRACTICE, "listed rows up to #374 declare their best seed", LAUNCH),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.LOG})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import Basis, Evidence, Location, NotApplicable, Statement
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.submission.submission import Submission
 
 
@@ -32,10 +31,7 @@ class RetractedClaim(Rule):
     authority = (
         Authority(AuthorityLevel.COMMUNITY, "self-retractions with val_bpb null and a status (#1127)", date(2026, 3, 30)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.REVIEW,
-        RulesetName.README: Status.REVIEW,
-    }
+    status = everywhere(Status.REVIEW)
     required = frozenset({Basis.FILES})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import combinations
-from typing import ClassVar
 
 from auditor.finding import (
     Basis,
@@ -18,7 +17,7 @@ from auditor.finding import (
     Statement,
     Unestablished,
 )
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status, everywhere
 from auditor.submission.logs.model import LogFact, Metric, Run
 from auditor.submission.submission import Submission
 from rules.evidence.run_differences import Difference, find_code_sizes, find_differences, find_divisors
@@ -50,10 +49,7 @@ class SeedMismatch(Rule):
         Authority(AuthorityLevel.README, "logs of usually 3 training runs show the claim", LAUNCH),
         Authority(AuthorityLevel.ORGANISER, "a third seed from another configuration was faulted (#2146)", LAUNCH),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.REVIEW,
-        RulesetName.README: Status.REVIEW,
-    }
+    status = everywhere(Status.REVIEW)
     required = frozenset({Basis.LOG})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Location, Measurement, NotApplicable, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.submission.submission import Submission
 from rules.confront import confront
 from rules.limits import LAUNCH
@@ -47,10 +46,7 @@ class ByteCountMismatch(Rule):
         Authority(AuthorityLevel.README, "metric is bits per byte on the full fineweb_val split", LAUNCH),
         Authority(AuthorityLevel.PRACTICE, "mistaken merge with a byte-fallback error reverted (#1806)", date(2026, 4, 26)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.LOG})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

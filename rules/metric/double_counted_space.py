@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import Basis, Evidence, Finding, Statement, Step, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.byte_probe import PIECES, Probe, TokenCount
 from auditor.source.flow.analysis import Flow
 from auditor.submission.submission import Submission
@@ -42,10 +41,7 @@ class DoubleCountedSpace(Rule):
         Authority(AuthorityLevel.README, "metric is bits per byte of the validation text", LAUNCH),
         Authority(AuthorityLevel.COMMUNITY, "the space counted twice by copies of a helper (#1719)", date(2026, 4, 18)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.SOURCE})
     alternatives = frozenset({Basis.RUN})
 

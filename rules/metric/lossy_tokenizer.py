@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Location, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.submission.logs.model import Setting
 from auditor.submission.submission import Submission
 
@@ -37,10 +36,7 @@ class LossyTokenizer(Rule):
     name = "lossy-tokenizer"
     family = "metric"
     authority = (Authority(AuthorityLevel.DISPUTED, "open question #1604; no such row was ever listed", date(2026, 4, 13)),)
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.REVIEW,
-        RulesetName.README: Status.REVIEW,
-    }
+    status = everywhere(Status.REVIEW)
     required = frozenset({Basis.LOG})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import Basis, Confidence, Evidence, Location, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.submission.script import Module, Script
 from auditor.submission.submission import Submission
 from rules.limits import LAUNCH
@@ -36,10 +35,7 @@ class UnparsableScript(Rule):
         Authority(AuthorityLevel.README, "the script must compile and run within the records folder", LAUNCH),
         Authority(AuthorityLevel.PRACTICE, "self-extracting scripts were listed", date(2026, 4, 3)),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.SOURCE})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import ClassVar
 
 from auditor.finding import (
     Basis,
@@ -19,7 +18,7 @@ from auditor.finding import (
     Statement,
     Unestablished,
 )
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.submission.submission import Submission
 from rules.confront import confront
 from rules.limits import CLEARLY_PARTIAL, LAUNCH, MAX_BYTES_PER_TOKEN, SUBSET_10K_TOKENS
@@ -59,10 +58,7 @@ class PartialValidation(Rule):
             AuthorityLevel.ORGANISER, "missing evidence of a full-split score excludes a row (#1902)", date(2026, 4, 29)
         ),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.LOG})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from auditor.finding import Amount, Basis, Confidence, Evidence, Location, Measurement, Statement, Unestablished
-from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status, everywhere
 from auditor.submission.metadata import Declared, SeedResult
 from auditor.submission.script import Script
 from auditor.submission.submission import Submission
@@ -48,10 +47,7 @@ class OversizeArtifact(Rule):
             if count.value is not CodeCount.RAW
         ),
     )
-    status: ClassVar[Mapping[RulesetName, Status]] = {
-        RulesetName.PRACTICE: Status.VIOLATION,
-        RulesetName.README: Status.VIOLATION,
-    }
+    status = everywhere(Status.VIOLATION)
     required = frozenset({Basis.LOG})
 
     def check(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
