@@ -9,7 +9,7 @@ managers that swallow exceptions, and one that is chosen by a condition which wa
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from auditor.source.flow import values as v
@@ -34,67 +34,50 @@ class Managers:
         if not items:
             return self.statements.block(body, env)
         first, *rest = items
+
+        def inside(value: v.Value) -> Outcome:
+            if first.optional_vars is not None:
+                self.statements.assignments.assign(first.optional_vars, value, env)
+            return self.within(rest, body, env)
+
         call = first.context_expr
         calls = self.statements.expressions.calls
         is_named = isinstance(call, ast.Call) and not any(isinstance(part, ast.Call) for part in walk(call.func))
         function = calls.callee(call.func, env) if isinstance(call, ast.Call) and is_named else v.NONE
         generator = next((each for each in v.options(function) if _is_manager(each)), None)
         if isinstance(call, ast.Call) and isinstance(generator, v.Function):
-            return self._around(generator, call, first, rest, body, env)
-        value = self.statements.expressions.value(call, env)
-        return self._with_object(value, first, rest, body, env)
+            return self._in_generator(generator, call, env, inside)
+        return self._in_object(self.statements.expressions.value(call, env), call, inside)
 
-    def _around(
-        self,
-        generator: v.Function,
-        call: ast.Call,
-        item: ast.withitem,
-        rest: Sequence[ast.withitem],
-        body: Sequence[ast.stmt],
-        env: v.Environment,
+    def _in_generator(
+        self, generator: v.Function, call: ast.Call, env: v.Environment, inside: Callable[[v.Value], Outcome]
     ) -> Outcome:
         ended: list[Outcome] = []
 
         def run_body(value: v.Value) -> None:
             if not ended:  # a generator that yields in both arms of a condition still runs the body once
                 with self.machine.suspended():
-                    self._bind(item, value, env)
-                    ended.append(self.within(rest, body, env))
+                    ended.append(inside(value))
 
         calls = self.statements.expressions.calls
         arguments, keywords = calls.arguments(call, env)
         given = [*generator.arguments, *arguments], {**generator.keywords, **keywords}
         calls.enter(generator, *given, call, on_yield=run_body)
-        if not ended:
-            self._bind(item, v.Data(), env)
-            ended.append(self.within(rest, body, env))
-        return ended[0]
+        return ended[0] if ended else inside(v.Data())
 
-    def _with_object(
-        self,
-        manager: v.Value,
-        item: ast.withitem,
-        rest: Sequence[ast.withitem],
-        body: Sequence[ast.stmt],
-        env: v.Environment,
-    ) -> Outcome:
+    def _in_object(self, manager: v.Value, node: ast.expr, inside: Callable[[v.Value], Outcome]) -> Outcome:
         own = manager if isinstance(manager, v.Instance) and manager.cls.lookup("__enter__") is not None else None
         call_method = self.statements.expressions.call_method
-        entered = call_method(own, "__enter__", [], {}, item.context_expr) if own is not None else manager
-        self._bind(item, entered, env)
+        entered = call_method(own, "__enter__", [], {}, node) if own is not None else manager
         without = isinstance(manager, v.Data) and manager.name in _GRADIENT_FREE
         self.machine.no_grad += without
         try:
-            ended = self.within(rest, body, env)
+            ended = inside(entered)
         finally:
             self.machine.no_grad -= without
         if own is not None and own.cls.lookup("__exit__") is not None:
-            call_method(own, "__exit__", [v.NONE, v.NONE, v.NONE], {}, item.context_expr)
+            call_method(own, "__exit__", [v.NONE, v.NONE, v.NONE], {}, node)
         return ended
-
-    def _bind(self, item: ast.withitem, value: v.Value, env: v.Environment) -> None:
-        if item.optional_vars is not None:
-            self.statements.assignments.assign(item.optional_vars, value, env)
 
 
 def _is_manager(function: v.Value) -> bool:
