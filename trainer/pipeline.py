@@ -43,7 +43,7 @@ from trainer.pack import pack
 from trainer.pack_command import ARTIFACT_NAME, CONFIG_NAME
 from trainer.plot import write_curves
 from trainer.prepare import TOKENIZER
-from trainer.record import SCRIPT_NAME, About, read_log, render_readme, render_submission
+from trainer.record import LOG_NAME, SCRIPT_NAME, About, read_log, render_readme, render_submission
 from trainer.schedule import Moment, training_seconds
 from trainer.serialize import load_model, quantization_label, write_artifact
 from trainer.shrink import advise
@@ -54,7 +54,6 @@ from trainer.ttt import evaluate_with_ttt
 
 NON_RECORD_TRACK = "non_record_16mb"
 CHECKPOINT_FOLDER = "checkpoints"
-LOG_NAME = "train.log"
 EVENTS_NAME = "events.jsonl"
 
 

@@ -30,7 +30,7 @@ from typing import Any
 from trainer.command import OK, report_errors
 from trainer.size import SubmissionSize
 
-SCRIPT_NAME = "train_gpt.py"
+SCRIPT_NAME, LOG_NAME = "train_gpt.py", "train.log"  # in the folder of a run
 LOG_PATTERNS = ("*.log", "*.txt", "logs/*.txt")
 RECORD_TRACK = "10min_16mb"
 TRACKS = (RECORD_TRACK, "non_record_16mb")
