@@ -248,12 +248,7 @@ def _finish(
         for text in advise(trainer.model.state_dict(), config.quant, size) if size.over_bytes else ():
             log.line(text)
         events.emit(Write(what=ARTIFACT_NAME, num_bytes=saved.num_bytes))
-    barrier()
-    model = load_model(path, trainer.device, trainer.model.compute_dtype)
-    events.emit(Read(what=ARTIFACT_NAME, phase="evaluate"))
-    compressor = saved.compressor if saved is not None else "packed"
-    label = f"final_{quantization_label(config)}_{compressor}_roundtrip"
-    evaluations = evaluate(config, model, evaluator, label, log, events)
+    evaluations = evaluate_saved(path, saved, trainer, evaluator, log, events)
     if is_main():
         _draw_curve(folder, trainer)
         _describe_run(folder, config)
@@ -310,6 +305,24 @@ def evaluate_artifact(path: Path, config: Config) -> dict[str, EvalResult]:
         data = open_data(replace(config, model=model.config))
         evaluator = Evaluator(data.validation, data.table, config.eval, device=device)
         return evaluate(config, model, evaluator, "artifact", silent())
+
+
+def evaluate_saved(
+    path: Path,
+    saved: SavedArtifact | None,
+    trainer: Trainer,
+    evaluator: Evaluator,
+    log: LineLog,
+    events: EventLog | None = None,
+) -> dict[str, EvalResult]:
+    """Measure the artifact that the main process just wrote, read back from its file; `saved` is None on the others."""
+    barrier()
+    model = load_model(path, trainer.device, trainer.model.compute_dtype)
+    if events is not None:
+        events.emit(Read(what=path.name, phase="evaluate"))
+    compressor = saved.compressor if saved is not None else "packed"
+    label = f"final_{quantization_label(trainer.config)}_{compressor}_roundtrip"
+    return evaluate(trainer.config, model, evaluator, label, log, events)
 
 
 def evaluate(
