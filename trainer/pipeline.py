@@ -352,7 +352,7 @@ def _advance_bar(log: Log, trainer: Trainer, now: Moment) -> None:
         text += f"wallclock left {max(limit - elapsed, 0):.0f}s "
         remaining_seconds = min(remaining_seconds, limit - elapsed)
     done = max(now.step / total_steps, elapsed / limit if limit else 0.0)
-    log.advance(done, 1.0, f"{text}ETA {max(remaining_seconds, 0):.0f}s")
+    log.advance(done, f"{text}ETA {max(remaining_seconds, 0):.0f}s")
 
 
 def _draw_curve(folder: Path, trainer: Trainer) -> None:
