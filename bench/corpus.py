@@ -28,7 +28,8 @@ from auditor.output.json_report import report_to_json
 from auditor.registry import select_rules
 from auditor.report import Report, Unreadable
 from auditor.rule import Ruleset, RulesetName
-from bench.flow_speed import percentile, pull_numbers
+from auditor.submission.repository import Repository
+from bench.flow_speed import percentile
 from rules import ALL_RULES
 from rules.limits import RULES_AS_OF
 
@@ -140,7 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pulls", type=int, metavar="N", help="only so many pull requests, drawn at random")
     parser.add_argument("--seed", type=int, default=7, help="of the draw (default 7)")
     arguments = parser.parse_args(argv)
-    pulls = random.Random(arguments.seed).sample(pull_numbers(arguments.repo), arguments.pulls) if arguments.pulls else []
+    known = Repository(arguments.repo).all_pull_requests()
+    pulls = random.Random(arguments.seed).sample(known, arguments.pulls) if arguments.pulls else []
     reports, cost = run_audits(arguments.repo, pulls, arguments.jobs, arguments.select)
     print("| fact | value |\n|---|---|")
     for name, value in (*table(reports), *costs(cost, arguments.jobs)):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -34,16 +33,8 @@ class Timing:
     error: str | None
 
 
-def pull_numbers(repo: Path) -> list[int]:
-    """Every pull request whose head the repository holds."""
-    command = ["git", f"--git-dir={repo}", "for-each-ref", "--format=%(refname)", "refs/pull/"]
-    names = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return sorted(int(name.split("/")[2]) for name in names if name.endswith("/head"))
-
-
-def timings(repo: Path, pulls: Sequence[int]) -> Iterator[Timing]:
+def timings(repository: Repository, pulls: Sequence[int]) -> Iterator[Timing]:
     """The flow of each pull request that has a script."""
-    repository = Repository(repo)
     for pull in pulls:
         opened = repository.pull_request(pull)
         if not isinstance(opened, Submission) or opened.script is None or opened.script.main.tree is None:
@@ -69,9 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--rows", action="store_true", help="one line for each submission")
     arguments = parser.parse_args(argv)
-    numbers = pull_numbers(arguments.repo)
+    repository = Repository(arguments.repo)
+    numbers = repository.all_pull_requests()
     drawn = random.Random(arguments.seed).sample(numbers, min(arguments.pulls, len(numbers)))
-    found = list(timings(arguments.repo, drawn))
+    found = list(timings(repository, drawn))
     for timing in found if arguments.rows else ():
         ended = f"  {timing.error.splitlines()[-1]}" if timing.error else ""
         print(f"#{timing.pull:<5} {timing.seconds:7.3f} s {timing.num_events:5} events{ended}")

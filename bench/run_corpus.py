@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from auditor.plain import from_plain
 from auditor.report import Unreadable
 from auditor.run.facts import RunFacts
 from auditor.run.observe import USUAL_PROBES, RunOptions, check_python, kept_name, observe
@@ -26,7 +24,7 @@ from auditor.run.runner import Limits
 from auditor.submission.git import GitTree
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
-from bench.run_table import table
+from bench.run_table import read_run, table
 
 RECORDS = "records/track_10min_16mb/"
 
@@ -47,7 +45,7 @@ def submissions(repository: Repository, pattern: str | None, numbers: Sequence[i
 def kept_run(results: Path, submission: Submission) -> RunFacts | None:
     """What a run of a submission showed that was kept in a folder; None if there is none."""
     path = results / kept_name(submission) / "run.json"
-    return from_plain(RunFacts, json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    return read_run(path) if path.exists() else None
 
 
 def main() -> int:

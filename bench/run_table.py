@@ -15,12 +15,14 @@ _COLUMNS = ("submission", "ran", "CPU s", "located", "reconciled", "trained earl
 Results = Mapping[str, RunFacts]
 
 
+def read_run(path: Path) -> RunFacts:
+    """The facts of a run, from the file that keeps them."""
+    return from_plain(RunFacts, json.loads(path.read_text(encoding="utf-8")))
+
+
 def table(results: Path) -> str:
     """Markdown: a summary of the results in a folder, one row for each, and what stopped those that did not run."""
-    found = {
-        path.parent.name: from_plain(RunFacts, json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted(results.glob("*/run.json"))
-    }
+    found = {path.parent.name: read_run(path) for path in sorted(results.glob("*/run.json"))}
     return "\n".join([*_summary(found), "", *_rows(found), "", *_stopped(found), *_found(found), ""])
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.command import report_errors
+from trainer.record import LOG_NAME, read_log
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,7 +148,8 @@ def _train(output: Path, show: _Show) -> list[Path]:
     for folder, process in zip(folders, processes, strict=True):
         if process.returncode:
             raise ValueError(f"{folder}: the training ended with status {process.returncode}")
-        show.line(f"{folder}: {', '.join(_results(folder))}")
+        results = (f"{label} val_bpb {val_bpb:.4f}" for label, val_bpb in read_log(folder).evaluations)
+        show.line(f"{folder}: {', '.join(results)}")
     return folders
 
 
@@ -167,24 +169,14 @@ def _watch(processes: Sequence[subprocess.Popen[bytes]], folders: Sequence[Path]
 
 def _progress(folder: Path) -> tuple[float, str]:
     """The share of a run that is done, and its last log line, cut to fit."""
-    lines = _log_lines(folder)
+    log = folder / LOG_NAME
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     last = lines[-1] if lines else ""
     for pattern, before in ((r"ttt_chunk:(\d+)/(\d+) ", 0.5), (r"step:(\d+)/(\d+) ", 0.0)):
         for line in reversed(lines):
             if match := re.match(pattern, line):
                 return before + 0.5 * int(match[1]) / int(match[2]), last[:60]
     return 0.0, last[:60]
-
-
-def _log_lines(folder: Path) -> list[str]:
-    log = folder / "train.log"
-    return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-
-
-def _results(folder: Path) -> list[str]:
-    """``final_sgd_ttt val_bpb 2.5``, for every final line of a run's log."""
-    found = (re.match(r"(final_\S+)_exact .*val_bpb:(\d+\.\d{4})", line) for line in _log_lines(folder))
-    return [f"{match[1]} val_bpb {match[2]}" for match in found if match]
 
 
 def _record(output: Path, runs: Sequence[Path], show: _Show) -> Path:

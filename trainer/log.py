@@ -70,9 +70,9 @@ class Log:
         if console:
             self._console.print(text, markup=False)
 
-    def advance(self, done: float, total: float, text: str) -> None:
-        """Move the bar."""
-        self._bar.update(self._task, completed=done, total=total, text=text)
+    def advance(self, done: float, text: str) -> None:
+        """Move the bar to this share of the run."""
+        self._bar.update(self._task, completed=done, total=1.0, text=text)
 
     @property
     def num_bytes(self) -> int:

@@ -35,7 +35,7 @@ def add_pack_parser(commands: Any) -> None:  # noqa: ANN401 - what add_subparser
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the script there; without it only tell sizes")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--readable", action="store_true", help="keep docstrings, comments, annotations and layout")
-    form.add_argument("--self-extracting", action="store_true", help="compress it, behind a loader of one line")
+    form.add_argument("--self-extracting", action="store_true", help="compress it, behind a loader of two lines")
     parser.set_defaults(run=lambda arguments: report_errors("pack", lambda: _pack(arguments)))
 
 

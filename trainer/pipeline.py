@@ -43,7 +43,7 @@ from trainer.pack import pack
 from trainer.pack_command import ARTIFACT_NAME, CONFIG_NAME
 from trainer.plot import write_curves
 from trainer.prepare import TOKENIZER
-from trainer.record import SCRIPT_NAME, About, read_log, render_readme, render_submission
+from trainer.record import LOG_NAME, SCRIPT_NAME, About, read_log, render_readme, render_submission
 from trainer.schedule import Moment, training_seconds
 from trainer.serialize import load_model, quantization_label, write_artifact
 from trainer.shrink import advise
@@ -54,7 +54,6 @@ from trainer.ttt import evaluate_with_ttt
 
 NON_RECORD_TRACK = "non_record_16mb"
 CHECKPOINT_FOLDER = "checkpoints"
-LOG_NAME = "train.log"
 EVENTS_NAME = "events.jsonl"
 
 
@@ -249,12 +248,7 @@ def _finish(
         for text in advise(trainer.model.state_dict(), config.quant, size) if size.over_bytes else ():
             log.line(text)
         events.emit(Write(what=ARTIFACT_NAME, num_bytes=saved.num_bytes))
-    barrier()
-    model = load_model(path, trainer.device, trainer.model.compute_dtype)
-    events.emit(Read(what=ARTIFACT_NAME, phase="evaluate"))
-    compressor = saved.compressor if saved is not None else "packed"
-    label = f"final_{quantization_label(config)}_{compressor}_roundtrip"
-    evaluations = evaluate(config, model, evaluator, label, log, events)
+    evaluations = evaluate_saved(path, saved, trainer, evaluator, log, events)
     if is_main():
         _draw_curve(folder, trainer)
         _describe_run(folder, config)
@@ -313,6 +307,24 @@ def evaluate_artifact(path: Path, config: Config) -> dict[str, EvalResult]:
         return evaluate(config, model, evaluator, "artifact", silent())
 
 
+def evaluate_saved(
+    path: Path,
+    saved: SavedArtifact | None,
+    trainer: Trainer,
+    evaluator: Evaluator,
+    log: LineLog,
+    events: EventLog | None = None,
+) -> dict[str, EvalResult]:
+    """Measure the artifact that the main process just wrote, read back from its file; `saved` is None on the others."""
+    barrier()
+    model = load_model(path, trainer.device, trainer.model.compute_dtype)
+    if events is not None:
+        events.emit(Read(what=path.name, phase="evaluate"))
+    compressor = saved.compressor if saved is not None else "packed"
+    label = f"final_{quantization_label(trainer.config)}_{compressor}_roundtrip"
+    return evaluate(trainer.config, model, evaluator, label, log, events)
+
+
 def evaluate(
     config: Config, model: GPT, evaluator: Evaluator, label: str, log: LineLog, events: EventLog | None = None
 ) -> dict[str, EvalResult]:
@@ -340,7 +352,7 @@ def _advance_bar(log: Log, trainer: Trainer, now: Moment) -> None:
         text += f"wallclock left {max(limit - elapsed, 0):.0f}s "
         remaining_seconds = min(remaining_seconds, limit - elapsed)
     done = max(now.step / total_steps, elapsed / limit if limit else 0.0)
-    log.advance(done, 1.0, f"{text}ETA {max(remaining_seconds, 0):.0f}s")
+    log.advance(done, f"{text}ETA {max(remaining_seconds, 0):.0f}s")
 
 
 def _draw_curve(folder: Path, trainer: Trainer) -> None:

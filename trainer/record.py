@@ -19,7 +19,6 @@ import os
 import re
 import shutil
 import statistics
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -28,9 +27,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from trainer.command import OK, report_errors
 from trainer.size import SubmissionSize
 
-SCRIPT_NAME = "train_gpt.py"
+SCRIPT_NAME, LOG_NAME = "train_gpt.py", "train.log"  # in the folder of a run
 LOG_PATTERNS = ("*.log", "*.txt", "logs/*.txt")
 RECORD_TRACK = "10min_16mb"
 TRACKS = (RECORD_TRACK, "non_record_16mb")
@@ -38,8 +38,9 @@ TRACKS = (RECORD_TRACK, "non_record_16mb")
 # within) and ten more for the evaluation.
 CONTEST_DATASET = "fineweb"  # how the names of all its exports begin
 RECORD_WORLD_SIZE, RECORD_DEVICE, TIME_CAP_SECONDS = 8, "H100", 600.0
-# The row's name, and val_loss and val_bpb of each seed, to sentences; ValueError where they cannot be compared.
-Compare = Callable[[str, Sequence[tuple[float, float]]], list[str]]
+Scores = Sequence[tuple[float, float]]  # val_loss and val_bpb of each seed
+# The row's name and the scores to sentences; ValueError where they cannot be compared.
+Compare = Callable[[str, Scores], list[str]]
 _FACTS = {
     "seed": r"seed:(\d+)",
     "dataset": r"train_loader:dataset:(\S+) .*",
@@ -151,7 +152,7 @@ def write_record(
     script: Path | None,
     about: About,
     records: Path,
-    compare: Callable[..., list[str]] | None = None,
+    compare: Callable[[Scores], list[str]] | None = None,
 ) -> Path:
     """Write ``<records>/track_<track>/<date>_<name>/`` as a whole or not at all; ValueError for every refusal.
 
@@ -296,7 +297,7 @@ def _is_rounding(written: str, logged: str) -> bool:
     return written == logged or ("." in written and f"{float(logged):.{decimals}f}" == written)
 
 
-def _compared(runs: Sequence[RunLog], compare: Callable[..., list[str]] | None) -> list[str]:
+def _compared(runs: Sequence[RunLog], compare: Callable[[Scores], list[str]] | None) -> list[str]:
     if compare is None:
         return []
     if not runs[0].dataset.startswith(CONTEST_DATASET):
@@ -424,15 +425,15 @@ def _evaluation_lines(runs: Sequence[RunLog]) -> Iterator[str]:
 def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     if folder.exists():
         raise ValueError(f"{folder}: exists already; a record is never overwritten, choose another name or date")
-    partial = folder.with_name(f".{folder.name}.partial")
+    unfinished = folder.with_name(f".{folder.name}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
         for name, content in files.items():
-            (partial / name).write_bytes(content)
-        os.rename(partial, folder)
+            (unfinished / name).write_bytes(content)
+        os.rename(unfinished, folder)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise ValueError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
@@ -452,7 +453,7 @@ def add_record_parser(commands: Any, compare: Compare) -> None:  # noqa: ANN401 
     parser.add_argument("--against", metavar="ROW", help="compare with this row of the leaderboard in the README")
     parser.add_argument("--date", type=date.fromisoformat, default=None, help="YYYY-MM-DD (default: today)")
     parser.add_argument("--records", type=Path, default=Path("records"), help="where records lie (default: %(default)s)")
-    parser.set_defaults(run=lambda arguments: _record(arguments, compare))
+    parser.set_defaults(run=lambda arguments: report_errors("record", lambda: _record(arguments, compare)))
 
 
 def _record(arguments: argparse.Namespace, compare: Compare) -> int:
@@ -465,9 +466,5 @@ def _record(arguments: argparse.Namespace, compare: Compare) -> int:
         day=arguments.date or date.today(),
     )
     against = partial(compare, arguments.against) if arguments.against else None
-    try:
-        print(write_record(arguments.runs, arguments.script, about, arguments.records, against))
-    except ValueError as error:
-        print(f"pgolf record: {error}", file=sys.stderr)
-        return 2
-    return 0
+    print(write_record(arguments.runs, arguments.script, about, arguments.records, against))
+    return OK

@@ -13,10 +13,10 @@ import uuid
 from pathlib import Path
 
 from trainer.config import Config
-from trainer.distributed import barrier, is_main, process_group
+from trainer.distributed import is_main, process_group
 from trainer.evaluate import Evaluator
-from trainer.pipeline import apply_average, build_model, evaluate, log_settings, new_loader, open_folder
-from trainer.serialize import load_model, quantization_label, write_artifact
+from trainer.pipeline import apply_average, build_model, evaluate_saved, log_settings, new_loader, open_folder
+from trainer.serialize import quantization_label, write_artifact
 from trainer.train import Trainer
 
 
@@ -53,17 +53,14 @@ def main(config: Config) -> None:
         trainer.run()
         apply_average(trainer, log)
         path = Path(f"final_model.{quantization_label(config)}.ptz")
-        compressor = "packed"
+        saved = None
         if is_main():
             code_bytes = Path(__file__).stat().st_size
             saved = write_artifact(
                 path, config, model, trainer.loader, log,
                 elapsed_seconds=trainer.elapsed_seconds, code_bytes=code_bytes,
             )  # fmt: skip
-            compressor = saved.compressor
-        barrier()
-        reloaded = load_model(path, device, model.compute_dtype)
-        evaluate(config, reloaded, evaluator, f"final_{quantization_label(config)}_{compressor}_roundtrip", log)
+        evaluate_saved(path, saved, trainer, evaluator, log)
 
 
 def _log_path() -> Path:

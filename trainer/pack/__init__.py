@@ -27,7 +27,6 @@ from pathlib import Path
 
 from trainer.config import Config, RunConfig
 from trainer.pack.check import check
-from trainer.pack.checks import drop_checks
 from trainer.pack.comments import Comments
 from trainer.pack.facts import constant_results, constructed_attributes, remove_constant_parameters
 from trainer.pack.fold import Folder, Tidier
@@ -39,6 +38,7 @@ from trainer.pack.references import begins_with_docstring
 from trainer.pack.settings import Settings, drop_unread_fields, narrow_tables, settings_of, specialise
 from trainer.pack.shorten import shorten
 from trainer.pack.strip import Stripper, squeeze
+from trainer.pack.trust import drop_checks
 from trainer.pack.walk import walk
 from trainer.pack.wrap import Wrapped, choose, wrap
 

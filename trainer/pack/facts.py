@@ -98,26 +98,27 @@ class _Signature:
             return
         given: dict[str, ast.expr] = dict(zip(self.names(), call.args, strict=False))
         given |= {each.arg: each.value for each in call.keywords if each.arg is not None}
+        defaults = self._defaults()
         for parameter in parameters(self.node.args)[self.skip :]:
-            self.given[parameter.arg].append(given.get(parameter.arg, self._default(parameter.arg)))
+            self.given[parameter.arg].append(given.get(parameter.arg, defaults.get(parameter.arg)))
 
-    def _default(self, name: str) -> ast.expr | None:
+    def _defaults(self) -> dict[str, ast.expr]:
+        """The defaults of the parameters that have one."""
         arguments = self.node.args
-        positional = [each.arg for each in arguments.args]
-        defaults = dict(zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True))
-        keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-        return defaults.get(name) or next((value for each, value in keyword_only if each.arg == name), None)
+        positional = arguments.args[len(arguments.args) - len(arguments.defaults) :]
+        pairs = [
+            *zip(positional, arguments.defaults, strict=True),
+            *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+        ]
+        return {each.arg: value for each, value in pairs if value is not None}
 
     def remove(self, constants: Mapping[str, object]) -> None:
         """Take these parameters out of the signature, and put the literals where they were read."""
-        arguments = self.node.args
-        with_default = len(arguments.args) - len(arguments.defaults)
-        defaults = zip(arguments.args[with_default:], arguments.defaults, strict=True)
-        arguments.defaults = [value for each, value in defaults if each.arg not in constants]
-        keyword_only = list(zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True))
-        arguments.kw_defaults = [value for each, value in keyword_only if each.arg not in constants]
+        arguments, defaults = self.node.args, self._defaults()
         arguments.args = [each for each in arguments.args if each.arg not in constants]
         arguments.kwonlyargs = [each for each in arguments.kwonlyargs if each.arg not in constants]
+        arguments.defaults = [defaults[each.arg] for each in arguments.args if each.arg in defaults]
+        arguments.kw_defaults = [defaults.get(each.arg) for each in arguments.kwonlyargs]
         substitute = Substitute({name: to_node(value) for name, value in constants.items()})
         self.node.body = [substitute.visit(statement) for statement in self.node.body]
 

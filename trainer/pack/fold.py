@@ -1,8 +1,8 @@
 """Partial evaluation: what is constant becomes its value, and branches that are never taken disappear.
 
-Expressions are evaluated where all their parts are literals; `Values` says which attributes are literals too. Only
-operators and a few functions of builtins without side effects are evaluated, so that folding needs none of the program's
-imports.
+Expressions are evaluated where all their parts are literals; which attributes and results of functions are too,
+the caller says. Only operators and a few functions of builtins without side effects are evaluated, so that folding needs
+none of the program's imports.
 """
 
 from __future__ import annotations

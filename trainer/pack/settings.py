@@ -15,7 +15,7 @@ import ast
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from trainer.config import Config, RunConfig
+from trainer.config import Config
 from trainer.pack.constants import to_node, to_value
 
 Field = tuple[str, str]  # (section, setting)
@@ -102,12 +102,7 @@ def settings_of(config: Config) -> Settings:
 
 
 def _default(config: Config, section: str, name: str) -> object:
-    """The value of a setting; the paths of the demo data are nobody else's, so the contest's stand for them.
-
-    The seed is always the default one: runs that differ by the seed alone are runs of one script.
-    """
-    if (section, name) == ("run", "seed"):
-        return RunConfig().seed
+    """The value of a setting; the paths of the demo data are nobody else's, so the contest's stand for them."""
     value = getattr(getattr(config, section), name)
     if not value and (section, name) == ("data", "path"):
         return DATA_PATH.format(vocab_size=config.model.vocab_size)

@@ -1,4 +1,4 @@
-"""The self-extracting form: a loader of one line and the compressed script as text.
+"""The self-extracting form: a loader of two lines and the compressed script as text.
 
 Every compressor is tried, each with the parameters that suit text; the shortest file wins, but one that only needs the
 standard library is taken unless another saves more than 64 bytes, since brotli and zstandard are not on every machine.
