@@ -192,13 +192,6 @@ class Prober:
         return found.num_changed > 0 or found.problem is not None
 
 
-def prefix_invariance(
-    session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: ScoreLine, cuts: Sequence[float] = CUTS
-) -> Iterator[Comparison]:
-    """The *suffix* probe alone."""
-    yield from Prober(session, trace, lines, headline).suffix(cuts)
-
-
 def probe(session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: ScoreLine, kinds: Sequence[str] = KINDS,
           cuts: Sequence[float] = CUTS) -> Iterator[Comparison]:  # fmt: skip
     """Every probe that is asked for. ValueError for one that there is not."""
