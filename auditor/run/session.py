@@ -1,4 +1,4 @@
-"""One submission, run: which world and which settings it needs, the run itself, and what is kept of it."""
+"""One submission, run: which world and which settings it needs, and the run itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class Session:
     overrides: tuple[Override, ...]
     python: Path
     limits: Limits
-    keep: Path | None = None
 
     def run(
         self,
@@ -63,9 +62,6 @@ class Session:
             outcome = run_child(self.script, work, environment, python=self.python, limits=self.limits, record=record)
             if collect is not None:
                 _collect(work / "work", given, collect)
-            if self.keep is not None:
-                self.keep.mkdir(parents=True, exist_ok=True)
-                (self.keep / "log.txt").write_text(outcome.log, encoding="utf-8")
             return dataclasses.replace(outcome, left_out=left_out)
 
     @staticmethod
@@ -91,7 +87,7 @@ def _collect(folder: Path, given: set[Path], target: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def open_session(submission: Submission, cache: Path, python: Path, limits: Limits, keep: Path | None = None) -> Session:
+def open_session(submission: Submission, cache: Path, python: Path, limits: Limits) -> Session:
     """Prepare to run a submission. ValueError, with the reason, for one that cannot be run."""
     script = submission.script
     if script is None:
@@ -105,7 +101,6 @@ def open_session(submission: Submission, cache: Path, python: Path, limits: Limi
         overrides=overrides(submission.configuration, world, texts),
         python=python,
         limits=limits,
-        keep=keep,
     )
 
 
