@@ -39,9 +39,6 @@ class Shadow:
         self._entries: dict[int, Entry] = {}
         self._added = 0
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def get(self, tensor: torch.Tensor) -> Entry | None:
         """The entry of a tensor's storage."""
         return self._entries.get(tensor.untyped_storage()._cdata)
