@@ -139,9 +139,7 @@ class Prober:
                 continue
             assert isinstance(second, _Run)
             last = max(at for at, event in enumerate(second.events) if event.get("t") == "swapped")
-            if all(
-                second.trace.scored_at[loss] > last for number in twin.behind for loss in second.trace.sums[number].losses
-            ):
+            if all(second.trace.scored_at[loss] > last for loss in second.trace.losses_of(twin.behind)):
                 found = _compare_prefix(self.first.trace, line, second.trace, twin, set(), 0.0)
                 yield self._steady(replace(found, probe="artifact"))
 
