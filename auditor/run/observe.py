@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.plain import to_plain
 from auditor.run.facts import RunFacts, RunLine
 from auditor.run.judge import Judgement, ScoreLine, judge
 from auditor.run.lines import Lines
@@ -181,8 +182,6 @@ def kept_name(submission: Submission) -> str:
 
 
 def _keep(folder: Path, outcome: Outcome, facts: RunFacts) -> None:
-    from auditor.plain import to_plain  # only where something is kept
-
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "log.txt").write_text(outcome.log, encoding="utf-8")
     events = "".join(f"{json.dumps(event, separators=(',', ':'))}\n" for event in outcome.events)
