@@ -54,6 +54,14 @@ class Shadow:
                 self._entries = {key: each for key, each in self._entries.items() if not each.reference.expired()}
         return entry
 
+    def influence_of(self, tensors) -> int:
+        """The influence on any of some tensors."""
+        influence = 0
+        for each in tensors:
+            entry = self.get(each)
+            influence |= entry.influence if entry is not None else 0
+        return influence
+
     def view(self, tensor: torch.Tensor, kind: str | None = None) -> torch.Tensor | None:
         """The values behind a tensor, in its shape; None if it holds none (of the kind)."""
         entry = self.get(tensor)
