@@ -12,7 +12,7 @@ from pathlib import Path
 
 from auditor.run.overrides import Override, overrides
 from auditor.run.runner import Limits, Outcome, lay_out, placed, run_child
-from auditor.run.world import World, shard, toy_world
+from auditor.run.world import World, toy_world, write_shards
 from auditor.submission.submission import Submission
 
 _SIDECAR = re.compile(r"fineweb_val_bytes")
@@ -52,7 +52,9 @@ class Session:
             (work / "work").mkdir()
             left_out = lay_out(self.submission, work / "work")
             shutil.copytree(self.world.folder / "data", work / "work" / "data", dirs_exist_ok=True)
-            self._write_streams(work / "work" / self.world.dataset, validation, training or ())
+            dataset = work / "work" / self.world.dataset
+            write_shards(dataset, "val", [] if validation is None else [validation])
+            write_shards(dataset, "train", training or ())
             if swap is not None:
                 shutil.copytree(swap, work / "swap")
             given = set(_files(work / "work"))
@@ -63,13 +65,6 @@ class Session:
             if collect is not None:
                 _collect(work / "work", given, collect)
             return dataclasses.replace(outcome, left_out=left_out)
-
-    @staticmethod
-    def _write_streams(dataset: Path, validation: Sequence[int] | None, training: Sequence[Sequence[int]]) -> None:
-        if validation is not None:
-            (dataset / "fineweb_val_000000.bin").write_bytes(shard(validation))
-        for index, values in enumerate(training):
-            (dataset / f"fineweb_train_{index:06d}.bin").write_bytes(shard(values))
 
 
 def _files(folder: Path) -> list[Path]:
