@@ -1,6 +1,4 @@
-"""The rules of the contest, one module each; `
-
-ALL_RULES` is the explicit tuple in id order."""
+"""The rules of the contest, one module each; `ALL_RULES` is the explicit tuple in id order."""
 
 from __future__ import annotations
 

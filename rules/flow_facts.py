@@ -4,7 +4,7 @@ looked at."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.events import Event, Report, Score, Update, Write
 from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Severity, Statement, Step, Unestablished
@@ -33,6 +33,7 @@ _COMPILED_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".rs", ".so")
 _MAX_NAMED = 3  # ours: enough to know where to look
 
 Search = Callable[[Trace], Iterable[Breach]]
+Place = tuple[str, int | None]  # file and line
 
 
 def judge(
@@ -99,25 +100,16 @@ def _shipped(submission: Submission) -> str:
     return f" ({', '.join(names[:_MAX_NAMED])})" if names else ""
 
 
-def _by_place(breaches: Iterable[Breach]) -> dict[tuple[str, int | None], Breach]:
+def _by_place(breaches: Iterable[Breach]) -> dict[Place, Breach]:
     """One breach for each place, over all the scores that it touches."""
-    found: dict[tuple[str, int | None], Breach] = {}
+    found: dict[Place, Breach] = {}
     for breach in breaches:
-        key = (breach.location.path, breach.location.line)
+        key = place_of(breach.location)
         known = found.get(key)
         if known is None:
             found[key] = breach
         else:
-            found[key] = Breach(
-                location=known.location,
-                text=known.text,
-                steps=known.steps,
-                scores=known.scores | breach.scores,
-                switches=known.switches,
-                status=known.status,
-                only_headline=known.only_headline,
-                certain=known.certain,
-            )
+            found[key] = replace(known, scores=known.scores | breach.scores)
     return found
 
 
@@ -204,6 +196,11 @@ def artifact_writes(trace: Trace) -> list[Write]:
     return [write for write in writes if not write.in_memory] or writes
 
 
+def place_of(location: Location) -> Place:
+    """The line that a location is on, for what is told once a line."""
+    return location.path, location.line
+
+
 def step(event: Event, text: str) -> Step:
     """One step of a path."""
     return Step(location=event.location, text=text)
@@ -234,6 +231,5 @@ def reported_meetings(trace: Trace) -> Iterator[tuple[Meeting, Update, Score]]:
 
 def is_scored_first(trace: Trace, update: Update) -> bool:
     """Are the tokens of an update counted, in its own turn, where a reported score is counted?"""
-    places = {(score.location.path, score.location.line) for score in trace.scores()}
-    before = (trace.events[number].location for number in update.scored_by)
-    return any((location.path, location.line) in places for location in before)
+    places = {place_of(score.location) for score in trace.scores()}
+    return any(place_of(trace.events[number].location) in places for number in update.scored_by)

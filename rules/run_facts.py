@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from auditor.events import Update, UpdateKind
-from auditor.finding import Location
 from auditor.rule import Status
 from auditor.run.facts import Offence, RunFacts, RunLine, Via
 from auditor.run.probes import Comparison
 from auditor.submission.submission import Submission
 from rules.confront import SILENT, Answer, Observed
+from rules.flow_facts import place_of
 
 _MAX_LABELS = 3
 _WINDOW = 256  # tokens: the sequence length of a run
@@ -287,16 +287,12 @@ def _is_free(submission: Submission, offence: Offence) -> bool:
     """Is what was changed no parameter of a model? The source knows more about it than the run, where it read the line."""
     flow, place = submission.flow, offence.place
     updates = [e for e in flow.submitted.events if isinstance(e, Update)] if flow is not None and place else []
-    at_line = {update.kind for update in updates if place and _is_at(update.location, place)}
+    at_line = {update.kind for update in updates if place and place_of(update.location) == place_of(place)}
     in_function = {update.kind for update in updates if place and update.location.symbol == place.symbol}
     kinds = at_line or in_function  # a change by hand stands on another line than its gradients
     if len(kinds) == 1:
         return kinds == {UpdateKind.DELTA}
     return offence.via is Via.FREE_TENSOR
-
-
-def _is_at(location: Location, place: Location) -> bool:
-    return (location.path, location.line) == (place.path, place.line)
 
 
 def _influenced(run: RunFacts, concerns: Callable[[Offence], bool]) -> Answer:

@@ -71,7 +71,7 @@ class ScoreLine:
 
     def losses(self, trace: Trace) -> list[int]:
         """The numbers of the losses that the score is made of, in order of summing."""
-        return [number for each in self.sums or () for number in trace.sums[each].losses]
+        return trace.losses_of(self.sums or ())
 
     @property
     def behind(self) -> tuple[int, ...]:
@@ -125,7 +125,7 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
                 yield replace(left, byte_ratio=ledger.byte_ratio(metric, at))
                 continue
             before = at
-            losses = [number for each in sums for number in trace.sums[each].losses]
+            losses = trace.losses_of(sums)
             early, num_bos = _early(trace, losses, tokens)
             loss, bpb = ledger.means(sums)
             yield ScoreLine(
@@ -145,7 +145,7 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[S
 def _unreconciled(trace: Trace, metric: Metric, at: int, before: int, tokens: Sequence[int]) -> ScoreLine:
     """A line that nothing fits: what left for numpy or Python since the line before it."""
     left = [number for number, each in enumerate(trace.sums) if before <= each.at < at and not each.linked]
-    losses = [number for each in left for number in trace.sums[each].losses]
+    losses = trace.losses_of(left)
     early, _ = _early(trace, losses, tokens)
     return ScoreLine(metric=metric, at=at, sums=None, early=early, num_left=len(losses), left=tuple(left))
 
@@ -218,7 +218,7 @@ class _Ledger:
         return twice
 
     def _counts_once(self, sums: Sequence[int]) -> bool:
-        positions = [self.trace.positions[loss] for number in sums for loss in self.trace.sums[number].losses]
+        positions = [self.trace.positions[loss] for loss in self.trace.losses_of(sums)]
         return len(set(positions)) == len(positions)
 
     def _candidates(self, at: int) -> Iterator[tuple[int, ...]]:

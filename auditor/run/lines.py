@@ -135,7 +135,7 @@ class Lines:
     def _is_again(self, index: int, position: int, gradient: int) -> bool:
         """Was a position's first score counted in another line, by a pass that went on after it was trained on?"""
         return any(
-            self._scored[other].get(position, gradient) < gradient <= max(self._scored[other].values())
+            self._scored[other].get(position, gradient) < gradient <= self._ends[other]
             for other in range(len(self.results))
             if self.results[other].sums not in (None, self.results[index].sums)
         )
@@ -148,16 +148,18 @@ class Lines:
             for losses in self._losses
         ]
 
+    @cached_property
+    def _ends(self) -> list[int]:
+        """For each line the event at which the last of its positions was first scored, -1 if it has none."""
+        return [max(scored.values(), default=-1) for scored in self._scored]
+
     def _num_free_fits(self, index: int) -> int:
         if not self._losses[index]:
             return 0
         last = max(self.trace.scored_at[number] for number in self._losses[index])
-        before = [
-            max(scored.values())
-            for other, scored in enumerate(self._scored[:index])
-            if scored and self.results[other].sums != self.results[index].sums
-        ]
-        return sum(step.is_free and max(before, default=-1) < step.at < last for step in self.trace.steps)
+        others = (other for other in range(index) if self.results[other].sums != self.results[index].sums)
+        before = max((self._ends[other] for other in others), default=-1)
+        return sum(step.is_free and before < step.at < last for step in self.trace.steps)
 
     def num_discarded(self) -> int:
         """Positions with a gradient before a score of theirs that nothing of it had reached."""

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.plain import to_plain
 from auditor.run.facts import RunFacts, RunLine
 from auditor.run.judge import Judgement, ScoreLine, judge
 from auditor.run.lines import Lines
 from auditor.run.probes import CUTS, Comparison, probe
-from auditor.run.runner import Limits, Outcome
+from auditor.run.runner import NO_TIME, Limits, Outcome
 from auditor.run.sequence import Picture, Sources, draw
 from auditor.run.session import Session, open_session
 from auditor.run.trace import Place
@@ -28,7 +29,6 @@ from auditor.submission.submission import Submission
 
 _NEEDED_MODULES = ("torch", "numpy", "sentencepiece")
 _MISSING_MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'")
-_NO_TIME = "did not end within"
 _FRAME = 3  # file, line, function
 
 USUAL_PROBES = ("suffix", "target", "bound")  # the fourth, artifact, costs two runs more
@@ -168,7 +168,7 @@ def _needed(failure: str) -> str:
     """What would let a run reach its end."""
     if missing := _MISSING_MODULE.search(failure):
         return f"install {missing['name'].split('.')[0]} for the Python that runs submissions (--run-python)"
-    if failure.startswith(_NO_TIME):
+    if failure.startswith(NO_TIME):
         return "give it more time with --run-timeout"
     return "see the script's own output (--keep-run DIR keeps it)"
 
@@ -181,8 +181,6 @@ def kept_name(submission: Submission) -> str:
 
 
 def _keep(folder: Path, outcome: Outcome, facts: RunFacts) -> None:
-    from auditor.plain import to_plain  # only where something is kept
-
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "log.txt").write_text(outcome.log, encoding="utf-8")
     events = "".join(f"{json.dumps(event, separators=(',', ':'))}\n" for event in outcome.events)

@@ -139,9 +139,7 @@ class Prober:
                 continue
             assert isinstance(second, _Run)
             last = max(at for at, event in enumerate(second.events) if event.get("t") == "swapped")
-            if all(
-                second.trace.scored_at[loss] > last for number in twin.behind for loss in second.trace.sums[number].losses
-            ):
+            if all(second.trace.scored_at[loss] > last for loss in second.trace.losses_of(twin.behind)):
                 found = _compare_prefix(self.first.trace, line, second.trace, twin, set(), 0.0)
                 yield self._steady(replace(found, probe="artifact"))
 
@@ -190,13 +188,6 @@ class Prober:
             return True
         found = _compare_prefix(self.first.trace, line, again.trace, twin, set(), 0.0)
         return found.num_changed > 0 or found.problem is not None
-
-
-def prefix_invariance(
-    session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: ScoreLine, cuts: Sequence[float] = CUTS
-) -> Iterator[Comparison]:
-    """The *suffix* probe alone."""
-    yield from Prober(session, trace, lines, headline).suffix(cuts)
 
 
 def probe(session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: ScoreLine, kinds: Sequence[str] = KINDS,

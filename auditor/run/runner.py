@@ -38,6 +38,7 @@ _BOOT = Path(__file__).parent / "child" / "boot.py"
 _TOOLS = Path(__file__).parent / "child" / "bin"
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _GIB = 1024**3
+NO_TIME = "did not end within"  # how the failure of a run that took too long begins
 _INSIDE = "/mnt"  # where the fenced child finds its folder
 _FENCE = f"""
 set -e
@@ -276,7 +277,7 @@ class _Collector(threading.Thread):
 
 def _failure(events: Sequence[Event], status: int, timed_out: bool, limits: Limits, log: str) -> str | None:
     if timed_out:
-        return f"did not end within {limits.seconds:.0f} s"
+        return f"{NO_TIME} {limits.seconds:.0f} s"
     for event in events:
         if event.get("t") == "failed":
             return str(event["error"])

@@ -1,4 +1,4 @@
-"""One submission, run: which world and which settings it needs, the run itself, and what is kept of it."""
+"""One submission, run: which world and which settings it needs, and the run itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from auditor.run.overrides import Override, overrides
 from auditor.run.runner import Limits, Outcome, lay_out, placed, run_child
-from auditor.run.world import World, shard, toy_world
+from auditor.run.world import World, toy_world, write_shards
 from auditor.submission.submission import Submission
 
 _SIDECAR = re.compile(r"fineweb_val_bytes")
@@ -31,7 +31,6 @@ class Session:
     overrides: tuple[Override, ...]
     python: Path
     limits: Limits
-    keep: Path | None = None
 
     def run(
         self,
@@ -53,7 +52,9 @@ class Session:
             (work / "work").mkdir()
             left_out = lay_out(self.submission, work / "work")
             shutil.copytree(self.world.folder / "data", work / "work" / "data", dirs_exist_ok=True)
-            self._write_streams(work / "work" / self.world.dataset, validation, training or ())
+            dataset = work / "work" / self.world.dataset
+            write_shards(dataset, "val", [] if validation is None else [validation])
+            write_shards(dataset, "train", training or ())
             if swap is not None:
                 shutil.copytree(swap, work / "swap")
             given = set(_files(work / "work"))
@@ -63,17 +64,7 @@ class Session:
             outcome = run_child(self.script, work, environment, python=self.python, limits=self.limits, record=record)
             if collect is not None:
                 _collect(work / "work", given, collect)
-            if self.keep is not None:
-                self.keep.mkdir(parents=True, exist_ok=True)
-                (self.keep / "log.txt").write_text(outcome.log, encoding="utf-8")
             return dataclasses.replace(outcome, left_out=left_out)
-
-    @staticmethod
-    def _write_streams(dataset: Path, validation: Sequence[int] | None, training: Sequence[Sequence[int]]) -> None:
-        if validation is not None:
-            (dataset / "fineweb_val_000000.bin").write_bytes(shard(validation))
-        for index, values in enumerate(training):
-            (dataset / f"fineweb_train_{index:06d}.bin").write_bytes(shard(values))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -91,7 +82,7 @@ def _collect(folder: Path, given: set[Path], target: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def open_session(submission: Submission, cache: Path, python: Path, limits: Limits, keep: Path | None = None) -> Session:
+def open_session(submission: Submission, cache: Path, python: Path, limits: Limits) -> Session:
     """Prepare to run a submission. ValueError, with the reason, for one that cannot be run."""
     script = submission.script
     if script is None:
@@ -105,7 +96,6 @@ def open_session(submission: Submission, cache: Path, python: Path, limits: Limi
         overrides=overrides(submission.configuration, world, texts),
         python=python,
         limits=limits,
-        keep=keep,
     )
 
 

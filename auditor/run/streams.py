@@ -34,9 +34,8 @@ def order_of(trace: Trace, line: ScoreLine) -> list[int]:
 def boundaries(trace: Trace, line: ScoreLine) -> list[int]:
     """Where in the order of a score something begins: a window, a document, a batch, or scores after an update."""
     scored_at: dict[int, int] = {}
-    for number in line.behind:
-        for loss in trace.sums[number].losses:
-            scored_at.setdefault(trace.positions[loss], trace.scored_at[loss])
+    for loss in trace.losses_of(line.behind):
+        scored_at.setdefault(trace.positions[loss], trace.scored_at[loss])
     order = order_of(trace, line)
     pairs = itertools.pairwise(order)
     return [index + 1 for index, (one, two) in enumerate(pairs) if two != one + 1 or scored_at[one] != scored_at[two]]

@@ -6,7 +6,7 @@ not is an error that names it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditor.run.runner import Event
@@ -109,6 +109,10 @@ class Trace:
     num_unlocated: int = 0
     num_trained_unlocated: int = 0
 
+    def losses_of(self, sums: Iterable[int]) -> list[int]:
+        """The numbers of the losses in some sums, in order of summing."""
+        return [number for each in sums for number in self.sums[each].losses]
+
 
 def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
     """The facts in a run's events on a stream of so many tokens. ValueError for an event that does not have its shape."""
@@ -150,8 +154,9 @@ def _add_sum(trace: Trace, at: int, event: Event) -> None:
     is_linked = event["t"] == "sum"
     if is_linked:
         trace.sum_of[_whole(event["id"])] = len(trace.sums)
-    trace.sums.append(Sum(at, losses, values, is_linked, _place(event)))
-    if (place := _place(event)) is not None:
+    place = _place(event)
+    trace.sums.append(Sum(at, losses, values, is_linked, place))
+    if place is not None:
         trace.summed_in.update(dict.fromkeys(losses, place))
 
 

@@ -160,6 +160,12 @@ def shard(values: Sequence[int]) -> bytes:
     return struct.pack(f"<{HEADER_INTS}i", *header) + struct.pack(f"<{len(values)}H", *values)
 
 
+def write_shards(dataset: Path, split: str, streams: Iterable[Sequence[int]]) -> None:
+    """Write streams below a folder as the shards of a split (`train`, `val`, or with `_bytes` their side-cars)."""
+    for index, values in enumerate(streams):
+        (dataset / f"fineweb_{split}_{index:06d}.bin").write_bytes(shard(values))
+
+
 def read_shard(content: bytes) -> list[int]:
     """The values of a shard file. ValueError if it is none."""
     magic, _, count = struct.unpack_from("<3i", content)
@@ -192,13 +198,11 @@ def _write(world: World, vocabulary: Sequence[tuple[str, int]]) -> None:
     dataset.mkdir(parents=True)
     tokenizer.parent.mkdir(parents=True)
     train, validation = streams(world.vocab_size)
-    for index, values in enumerate(train):
-        (dataset / f"fineweb_train_{index:06d}.bin").write_bytes(shard(values))
-    (dataset / "fineweb_val_000000.bin").write_bytes(shard(validation))
+    write_shards(dataset, "train", train)
+    write_shards(dataset, "val", [validation])
     if world.has_sidecar:
-        for index, values in enumerate(train):
-            (dataset / f"fineweb_train_bytes_{index:06d}.bin").write_bytes(shard(count_bytes(values, vocabulary)))
-        (dataset / "fineweb_val_bytes_000000.bin").write_bytes(shard(count_bytes(validation, vocabulary)))
+        write_shards(dataset, "train_bytes", (count_bytes(values, vocabulary) for values in train))
+        write_shards(dataset, "val_bytes", [count_bytes(validation, vocabulary)])
     tokenizer.write_bytes(tokenizer_model(vocabulary))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import types
+from importlib.machinery import ModuleSpec
 
 import torch
 import torch.nn.functional as F
@@ -87,6 +88,6 @@ def install() -> None:
 def _module(name, names):
     module = types.ModuleType(name)
     module.__dict__.update(names)
-    module.__spec__ = __import__("importlib.machinery").machinery.ModuleSpec(name, None)
+    module.__spec__ = ModuleSpec(name, None)
     sys.modules[name] = module
     return module

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 import types
 
 import torch
@@ -119,8 +120,6 @@ class Event:
         self.at = 0.0
 
     def record(self, *_arguments):
-        import time
-
         self.at = time.perf_counter()
 
     def elapsed_time(self, other):
@@ -185,14 +184,12 @@ def _install_module() -> None:
         "reset_peak_memory_stats",
         "manual_seed",
         "manual_seed_all",
-    )
-    more = (
         "ipc_collect",
         "reset_max_memory_allocated",
         "reset_accumulated_memory_stats",
         "set_per_process_memory_fraction",
     )
-    returned |= dict.fromkeys(zero, 0) | dict.fromkeys((*nothing, *more))
+    returned |= dict.fromkeys(zero, 0) | dict.fromkeys(nothing)
     for name, value in returned.items():
         setattr(torch.cuda, name, lambda *_arguments, _value=value, **_options: _value)
     torch.cuda.Event, torch.cuda.Stream = Event, Stream

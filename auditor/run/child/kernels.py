@@ -15,6 +15,8 @@ from importlib.machinery import PathFinder
 
 import torch
 
+from .borders import pause
+
 _INTERPRETER = "triton.runtime.interpreter"
 _recorders: list = []
 
@@ -72,26 +74,20 @@ def _patch(interpreter, emit) -> None:
     call = interpreter.GridExecutor.__call__
 
     def launch(self, *arguments, **options):
-        with _quiet():
+        with pause():
             copies = _Copies()
             given = [copies.of(each) for each in arguments]
             named = {key: copies.of(value) for key, value in options.items()}
             before = copies.fingerprints()
         with _language(self.fn):
             call(self, *given, **named)
-        with _quiet():
+        with pause():
             copies.restore()
             written = copies.written(before)
         for recorder in _recorders:
             recorder.kernel(copies.tensors, written)
 
     interpreter.GridExecutor.__call__ = launch
-
-
-@contextlib.contextmanager
-def _quiet():
-    with torch.utils._python_dispatch._disable_current_modes(), torch.no_grad():
-        yield
 
 
 @contextlib.contextmanager

@@ -31,7 +31,6 @@ class Locator:
     def __init__(self, validation, training) -> None:
         streams = [torch.cat([read_shard(path) for path in paths]) for paths in (validation, training)]
         self.num_validation = len(streams[0])
-        self.tokens = streams[0]
         codes, places = [], []
         for start, stream in zip((0, self.num_validation), streams, strict=True):
             codes.append(_codes(stream))

@@ -97,7 +97,7 @@ class Recorder(TorchDispatchMode):
             inputs += tensors_in(kwargs.values())
         held = [entry for each in inputs if (entry := shadow.get(each)) is not None]
         sink = self._sinks.get(func)
-        if not held and (sink is None or sink != self._loss):
+        if not held and sink != self._loss:
             return func(*args, **kwargs)
         out = func(*args, **kwargs)
         self._follow(func, args, kwargs, out, held)
@@ -239,10 +239,7 @@ class Recorder(TorchDispatchMode):
     def kernel(self, given, written) -> None:
         """A kernel ran: what it wrote depends on all that it was given."""
         with borders.pause():
-            influence = 0
-            for each in given:
-                entry = self.shadow.get(each)
-                influence |= entry.influence if entry is not None else 0
+            influence = self.shadow.influence_of(given)
             for each in written:
                 if influence and each.is_floating_point():
                     self.shadow.at(each).influence |= influence
@@ -293,8 +290,7 @@ class Recorder(TorchDispatchMode):
         places = self.shadow.view(target, TOKENS)
         if places is None:
             return
-        wanted = (target != ignored) & (places >= 0)
-        wanted = wanted & (gradient != 0)
+        wanted = (target != ignored) & (places >= 0) & (gradient != 0)
         self._tell_gradient(places[wanted], [out])
 
     def _tell_gradient(self, places, results) -> None:
@@ -309,11 +305,7 @@ class Recorder(TorchDispatchMode):
 
     def _step(self, optimizer, _arguments, _options) -> None:
         changed = [each for group in optimizer.param_groups for each in group["params"]]
-        influence = 0
-        for parameter in changed:
-            entry = self.shadow.get(parameter)
-            influence |= entry.influence if entry is not None else 0
-        if influence:
+        if influence := self.shadow.influence_of(changed):
             event = {"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()}
             event["free"] = not any(isinstance(each, torch.nn.Parameter) for each in changed)
             self.emit(event | {"place": script_place()})

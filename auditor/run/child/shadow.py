@@ -39,9 +39,6 @@ class Shadow:
         self._entries: dict[int, Entry] = {}
         self._added = 0
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def get(self, tensor: torch.Tensor) -> Entry | None:
         """The entry of a tensor's storage."""
         return self._entries.get(tensor.untyped_storage()._cdata)
@@ -56,6 +53,14 @@ class Shadow:
             if self._added % _SWEEP_EVERY == 0:
                 self._entries = {key: each for key, each in self._entries.items() if not each.reference.expired()}
         return entry
+
+    def influence_of(self, tensors) -> int:
+        """The influence on any of some tensors."""
+        influence = 0
+        for each in tensors:
+            entry = self.get(each)
+            influence |= entry.influence if entry is not None else 0
+        return influence
 
     def view(self, tensor: torch.Tensor, kind: str | None = None) -> torch.Tensor | None:
         """The values behind a tensor, in its shape; None if it holds none (of the kind)."""

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("sentencepiece")
 
 from auditor.run.judge import judge
-from auditor.run.probes import prefix_invariance, probe
+from auditor.run.probes import probe
 from auditor.run.runner import Limits, can_isolate
 from auditor.run.session import open_session
 from auditor.run.trace import read_trace
@@ -58,7 +58,7 @@ def result(ran, ending, label="final"):
 def changed(opened, ran, ending, cut):
     outcome, judgement = ran(ending)
     trace = read_trace(outcome.events, len(opened(ending).world.validation()))
-    return list(prefix_invariance(opened(ending), trace, judgement.lines, judgement.results[-1], [cut]))
+    return list(probe(opened(ending), trace, judgement.lines, judgement.results[-1], ["suffix"], [cut]))
 
 
 def test_a_reported_score_is_the_mean_of_the_recorded_losses_over_our_own_byte_count(ran, opened):
