@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from auditor.finding import Location
 from auditor.source.polynomials import POSITIVE, VOCABULARY_SIZE, Quotient, constant, quantity
-from auditor.source.scopes import Scope
+from auditor.source.scopes import Scope, last_name
 
 _GUARD = 1e-3  # ours: no bonus is smaller, no guard of a logarithm larger
 _NEARLY_ONE = 0.9
@@ -190,7 +190,7 @@ class _Reader:
         return table if len(parts) == 1 else replace(_entry(table, names[-1]), is_weak=False)
 
     def _call(self, node: ast.Call) -> Value:
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = last_name(node.func)
         given = [self._read(argument) for argument in node.args]
         is_method = isinstance(node.func, ast.Attribute) and not _is_library(node.func.value)
         value = self._read(node.func.value) if is_method and isinstance(node.func, ast.Attribute) else _first(given)
@@ -249,10 +249,7 @@ class _Reader:
         if mass is not None and any(name.endswith(f"[{value.index}]") for name in mass.names):
             mass = None  # it depends on the very token
         line = getattr(made, "lineno", node.lineno)
-        lines = self.scope.module.source.split("\n")
-        place = Location(
-            path=self.scope.module.source_path, line=line, symbol=self.scope.name, snippet=lines[line - 1].strip()[:160]
-        )
+        place = self.scope.location_at(line)
         self.found.setdefault((line, getattr(made, "col_offset", 0)), Logarithm(place, ast.unparse(made)[:100], mass))
 
 
