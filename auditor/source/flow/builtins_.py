@@ -11,7 +11,6 @@ from auditor.source.flow import values as v
 from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import truth
-from auditor.source.flow.places import merged
 
 if TYPE_CHECKING:
     from auditor.source.flow.calls import Calls
@@ -66,7 +65,7 @@ class Builtins:
             return self._converted(arguments[0])
         if name == "super":
             return v.Data()
-        result = merged([*arguments, *keywords.values()])
+        result = v.merged([*arguments, *keywords.values()])
         if name in ("min", "max"):
             result.hindsight |= self._chosen(name, arguments, keywords.get("key"), node)
             first = arguments[0] if arguments else v.NONE
@@ -103,7 +102,7 @@ class Builtins:
         return value
 
     def _range(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
-        summary = merged(arguments)
+        summary = v.merged(arguments)
         result = v.Data(turns=summary.turns, switches=summary.switches)
         start = arguments[0] if len(arguments) > 1 else v.Const(0)
         first = start.value if isinstance(start, v.Const) and isinstance(start.value, int) else None
@@ -148,7 +147,7 @@ class Builtins:
     def _getattr(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
         name = arguments[1].value if len(arguments) > 1 and isinstance(arguments[1], v.Const) else None
         if not isinstance(name, str):
-            return merged(arguments)
+            return v.merged(arguments)
         receiver = arguments[0]
         default = arguments[2] if len(arguments) > 2 else None
         if isinstance(receiver, v.Instance):
@@ -190,7 +189,7 @@ class Builtins:
         return self.calls.library.opened(arguments[0] if arguments else v.Data(), str(getattr(mode, "value", "r")))
 
     def _print(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
-        self.calls.library.report(merged(arguments), node, arguments)
+        self.calls.library.report(v.merged(arguments), node, arguments)
         return v.NONE
 
     def _len(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
@@ -211,7 +210,7 @@ class Builtins:
         return v.Sequence([self.calls.apply(arguments[0], elements, {}, node)], exact=False)
 
     def _sum(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
-        data = merged(arguments)
+        data = v.merged(arguments)
         return self.expressions.methods._scored(data, node)
 
     def _import(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:

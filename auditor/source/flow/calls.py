@@ -16,7 +16,6 @@ from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.library import FACTORY, LibraryCalls
 from auditor.source.flow.machine import MAX_DEPTH, Machine, bind_method, default_names
 from auditor.source.flow.methods import Methods
-from auditor.source.flow.places import merged
 from auditor.source.flow.statements import Outcome, StatementEvaluator
 from auditor.source.parse import walk
 from auditor.submission.script import Module
@@ -111,7 +110,7 @@ class Calls:
             case v.Choice():
                 return self._apply_choice(function, arguments, keywords, node)
             case _:
-                return merged([function, *arguments, *keywords.values()])
+                return v.merged([function, *arguments, *keywords.values()])
 
     def _apply_choice(
         self, function: v.Choice, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST
@@ -131,7 +130,7 @@ class Calls:
         if isinstance(function.node, ast.AsyncFunctionDef | ast.FunctionDef) and self._asked(
             _is_custom_kernel, function.node
         ):
-            return merged([*arguments, *keywords.values()])
+            return v.merged([*arguments, *keywords.values()])
         return self.enter(function, arguments, keywords, node)
 
     def enter(
@@ -145,7 +144,7 @@ class Calls:
         """Evaluate the body of a function of the script; `on_yield` is told each value that it yields, when it does."""
         machine = self.machine
         if len(machine.running) >= MAX_DEPTH or machine.running.count(function.node) >= _MAX_RECURSION:
-            given = merged([*arguments, *keywords.values()])
+            given = v.merged([*arguments, *keywords.values()])
             if given.tokens or given.losses or given.stores:
                 machine.recorder.unknown(node, function.name, "calls nest too deeply to be followed")
             return given

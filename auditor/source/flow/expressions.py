@@ -11,7 +11,7 @@ from auditor.source.flow import values as v
 from auditor.source.flow.literals import Literals
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import compared, negated, truth
-from auditor.source.flow.places import Places, merged
+from auditor.source.flow.places import Places
 
 if TYPE_CHECKING:
     pass
@@ -132,7 +132,7 @@ class Expressions(Places):
                 return v.choice([*undecided, last]) if is_or else last
         if not undecided:
             return last
-        return v.choice(undecided) if is_or or len(undecided) == 1 else merged(undecided)
+        return v.choice(undecided) if is_or or len(undecided) == 1 else v.merged(undecided)
 
     def _comparison(self, node: ast.Compare, env: v.Environment) -> v.Value:
         left = self.value(node.left, env)

@@ -11,7 +11,6 @@ from auditor.source.flow import values as v
 from auditor.source.flow.indexing import token_data
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import joined_path
-from auditor.source.flow.places import merged
 
 _VALIDATION = re.compile(r"(?<![a-z])val(?:id(?:ation)?)?(?![a-z])", re.IGNORECASE)
 _TRAINING = re.compile(r"(?<![a-z])train(?:ing)?(?![a-z])", re.IGNORECASE)
@@ -94,7 +93,7 @@ def method(machine: Machine, opened: v.File, name: str, arguments: list[v.Value]
         mode = arguments[0].value if arguments and isinstance(arguments[0], v.Const) else "r"
         return v.File(opened.path, opened.files, str(mode))
     if name in ("write", "write_bytes", "write_text", "writelines"):
-        write(machine, opened, merged(arguments), node)
+        write(machine, opened, v.merged(arguments), node)
         return v.Data()
     if name in ("read", "read_bytes", "read_text", "readlines", "readline", "readinto"):
         return read(machine, opened, node)

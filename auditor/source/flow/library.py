@@ -16,7 +16,6 @@ from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import Builtins, opened_path
 from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.machine import Machine
-from auditor.source.flow.places import merged
 from auditor.source.flow.processes import Processes
 from auditor.source.flow.tensor_functions import TensorFunctions
 
@@ -212,7 +211,7 @@ class LibraryCalls(TensorFunctions):
     def save(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         """A library writes values into a file or buffer."""
         places = [a for a in arguments if isinstance(a, v.File) or (isinstance(a, v.Const) and isinstance(a.value, str))]
-        values = merged([a for a in arguments if a not in places] + list(keywords.values()))
+        values = v.merged([a for a in arguments if a not in places] + list(keywords.values()))
         if places:
             opened = opened_path(places[0], "wb")
             assert isinstance(opened, v.File)
@@ -252,7 +251,7 @@ class LibraryCalls(TensorFunctions):
         return v.ModuleValue(mapping)
 
     def _logged(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        self.report(merged(arguments), node, arguments)
+        self.report(v.merged(arguments), node, arguments)
         return v.NONE
 
     def _field(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:

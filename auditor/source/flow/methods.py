@@ -8,7 +8,6 @@ from typing import Any
 from auditor.source.flow import files
 from auditor.source.flow import values as v
 from auditor.source.flow.machine import bind_method
-from auditor.source.flow.places import merged
 from auditor.source.flow.tensors import COLLECTIONS, Arguments, Keywords, Tensors
 
 _LIFECYCLE = frozenset(
@@ -79,7 +78,7 @@ class Methods(Tensors):
             case v.Method() if receiver.name == "super":
                 return self._of_super(receiver.receiver, name, arguments, keywords, node)
             case _:
-                return merged([receiver, *arguments, *keywords.values()])
+                return v.merged([receiver, *arguments, *keywords.values()])
 
     # ---- tensors ----
 
@@ -95,11 +94,11 @@ class Methods(Tensors):
         self, instance: v.Instance, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
     ) -> v.Value:
         if instance.store is None:
-            return merged([*arguments, *keywords.values()])
+            return v.merged([*arguments, *keywords.values()])
         store = instance.store
         data = v.module_data(store, alias=True)
         if name == "load_state_dict":
-            self.training.load(store, merged(arguments[:1]))
+            self.training.load(store, v.merged(arguments[:1]))
             return v.NONE
         if name in ("forward", "__call__"):
             return self.expressions.calls.apply(instance, arguments, keywords, node)
@@ -152,4 +151,4 @@ def _of_text(text: v.Const, name: str, arguments: Arguments) -> v.Value:
         return v.Const(result, switches)
     if isinstance(text.value, int | float | bool) and name == "item":
         return text
-    return merged([text, *arguments])
+    return v.merged([text, *arguments])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from auditor.events import Turn
@@ -201,7 +200,7 @@ class Places:
         """Call a method of an object of the script."""
         found = receiver.cls.lookup(name)
         if not isinstance(found, v.Function):
-            return v.derived(*(v.summary(argument) for argument in arguments))
+            return v.merged(arguments)
         return self.calls.apply(bind_method(found, receiver), arguments, keywords, node)
 
 
@@ -234,8 +233,3 @@ def _may_be_set(value: v.Value) -> bool:
     if isinstance(value, v.Const):
         return bool(value.switches)
     return isinstance(value, v.Data) and is_plain(value) and not value.turns  # what a loop counts is no setting
-
-
-def merged(values: Iterable[v.Value]) -> v.Data:
-    """Everything known about several values."""
-    return v.derived(*(v.summary(value) for value in values))

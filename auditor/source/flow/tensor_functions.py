@@ -11,7 +11,6 @@ from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import is_true
 from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.machine import Machine
-from auditor.source.flow.places import merged
 from auditor.source.flow.tensors import SUMS
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class TensorFunctions:
     def _tensor(self, name: str, last: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         if last in _LIKE or last in _SIZED or last in _NEW_TENSORS:
             return self._made(last, arguments, keywords)
-        result = merged([*arguments, *keywords.values()])
+        result = v.merged([*arguments, *keywords.values()])
         if last in ("logaddexp", "logsumexp", "maximum"):
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
         result.counted = last in _HISTOGRAMS
@@ -84,7 +83,7 @@ class TensorFunctions:
 
     def _made(self, last: str, arguments: Arguments, keywords: Keywords) -> v.Value:
         """A new tensor: of given values, or of a size that says nothing about its values."""
-        result = merged([*arguments, *keywords.values()])
+        result = v.merged([*arguments, *keywords.values()])
         if last in _LIKE:
             result = v.Data()
         elif last in _SIZED:
@@ -115,12 +114,12 @@ class TensorFunctions:
         return v.Data(stores=frozenset((store,)), alias=store, gradient=True)
 
     def _parameter(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        return self._free(merged(arguments), [])
+        return self._free(v.merged(arguments), [])
 
     def _gradient(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         if not arguments:
             return v.Data()
-        return self.expressions.methods.training.gradient(v.summary(arguments[0]), merged(arguments[1:]))
+        return self.expressions.methods.training.gradient(v.summary(arguments[0]), v.merged(arguments[1:]))
 
     def _gathered(self, arguments: Arguments, keywords: Keywords) -> v.Value:
         """Every rank's values arrive in the list or tensor that is given for them."""
@@ -144,7 +143,7 @@ class TensorFunctions:
         return result
 
     def _where(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        result = merged(arguments)
+        result = v.merged(arguments)
         if arguments and self._tells_target(v.summary(arguments[0])):
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
         if len(arguments) > 1:
@@ -163,7 +162,7 @@ class TensorFunctions:
     def _add_at(self, arguments: Arguments, node: ast.AST) -> v.Value:
         table, key = arguments[0], v.summary(arguments[1])
         if isinstance(table, v.Data) and validation(key.tokens):
-            self.calls.assignments.write_table(table, key, merged(arguments[2:]), node)
+            self.calls.assignments.write_table(table, key, v.merged(arguments[2:]), node)
         return v.NONE
 
 

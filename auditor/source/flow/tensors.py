@@ -13,7 +13,6 @@ from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.indexing import ask, select, view_of
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import combined
-from auditor.source.flow.places import merged
 from auditor.source.flow.training import Training
 
 _VIEWS = frozenset(
@@ -215,7 +214,7 @@ class Tensors:
         return data
 
     def _index_put(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        return self._scatter(data, v.summary(arguments[0]), merged(arguments[1:]), node) if arguments else data
+        return self._scatter(data, v.summary(arguments[0]), v.merged(arguments[1:]), node) if arguments else data
 
     def _backward(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         self.training.backward(data)
@@ -229,7 +228,7 @@ class Tensors:
         return v.NONE
 
     def _copy(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        self.copied(data, merged(arguments), node)
+        self.copied(data, v.merged(arguments), node)
         return data
 
     def copied(self, data: v.Data, value: v.Data, node: ast.AST) -> None:
@@ -245,7 +244,7 @@ class Tensors:
         store.influences, store.tokens = value.influences, validation(value.tokens)
 
     def _gather(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        index = v.derived(*(v.summary(value) for value in (*arguments, *keywords.values())))
+        index = v.merged([*arguments, *keywords.values()])
         result = v.derived(data, index)
         result.losses = index.tokens or data.losses
         result.hashed, result.span = v.NO_REGIONS, data.span
@@ -284,7 +283,7 @@ class Tensors:
 
     def _load_into_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
         for store in data.stores:
-            self.training.load(store, merged(arguments[:1]))
+            self.training.load(store, v.merged(arguments[:1]))
         return v.NONE
 
     def _hook(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:

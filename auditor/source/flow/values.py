@@ -231,10 +231,10 @@ def choice(values: Iterable[Value]) -> Value:
         elif not any(_same(value, known) for known in distinct):
             distinct.append(value)
     if data:
-        merged = data[0] if len(data) == 1 else _joined(data)
+        joined = data[0] if len(data) == 1 else _joined(data)
         if all(isinstance(value, Const) for value in distinct):
-            return merged
-        distinct.append(merged)
+            return joined
+        distinct.append(joined)
     return distinct[0] if len(distinct) == 1 else Choice(tuple(distinct[:8]))
 
 
@@ -277,6 +277,11 @@ def summary(value: Value, depth: int = 0) -> Data:
     if depth > 4:
         return Data()
     return derived(*(summary(part, depth + 1) for part in parts_of(value)))
+
+
+def merged(values: Iterable[Value]) -> Data:
+    """Everything known about several values as one new `Data`."""
+    return derived(*map(summary, values))
 
 
 def parts_of(value: Value) -> list[Value]:
