@@ -84,7 +84,7 @@ def write(machine: Machine, opened: v.File, value: v.Data, node: ast.AST) -> Non
         machine.recorder.write(node, opened.path.replace("\0", ".."), value)
 
 
-def method(machine: Machine, opened: v.File, name: str, arguments: list[v.Value], node: ast.AST) -> v.Value:
+def method(machine: Machine, opened: v.File, name: str, arguments: v.Arguments, node: ast.AST) -> v.Value:
     """A method of a file or path object."""
     if name in ("glob", "rglob") and arguments:
         found = joined_path(opened, arguments[0])

@@ -8,7 +8,7 @@ from typing import Any
 from auditor.source.flow import files
 from auditor.source.flow import values as v
 from auditor.source.flow.machine import bind_method
-from auditor.source.flow.tensors import COLLECTIONS, Arguments, Keywords, Tensors
+from auditor.source.flow.tensors import COLLECTIONS, Tensors
 
 _LIFECYCLE = frozenset(
     [
@@ -54,7 +54,7 @@ _TEXT_METHODS = frozenset(
 class Methods(Tensors):
     """Evaluates method calls on a machine."""
 
-    def call(self, method: v.Method, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def call(self, method: v.Method, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """Call a method."""
         receiver, name = method.receiver, method.name
         of_handle = None if arguments else self._of_handle(receiver, name)
@@ -91,7 +91,7 @@ class Methods(Tensors):
     # ---- modules, optimizers ----
 
     def _of_instance(
-        self, instance: v.Instance, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
+        self, instance: v.Instance, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST
     ) -> v.Value:
         if instance.store is None:
             return v.merged([*arguments, *keywords.values()])
@@ -111,7 +111,7 @@ class Methods(Tensors):
             return instance
         return self.expressions.calls.forward(instance, arguments, keywords)
 
-    def _of_optimizer(self, optimizer: v.Optimizer, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
+    def _of_optimizer(self, optimizer: v.Optimizer, name: str, arguments: v.Arguments, node: ast.AST) -> v.Value:
         if name == "step":
             for closure in arguments:
                 if isinstance(closure, v.Function):
@@ -125,7 +125,9 @@ class Methods(Tensors):
             optimizer.stores |= v.stores_in(v.Sequence(arguments))
         return v.Data()
 
-    def _of_super(self, receiver: v.Value, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _of_super(
+        self, receiver: v.Value, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST
+    ) -> v.Value:
         if isinstance(receiver, v.Instance):
             for base in receiver.cls.bases:
                 found = base.lookup(name) if isinstance(base, v.Class) else None
@@ -134,7 +136,7 @@ class Methods(Tensors):
         return v.NONE
 
 
-def _of_text(text: v.Const, name: str, arguments: Arguments) -> v.Value:
+def _of_text(text: v.Const, name: str, arguments: v.Arguments) -> v.Value:
     constants: list[Any] = [a.value for a in arguments if isinstance(a, v.Const)]
     if isinstance(text.value, str) and name == "join" and arguments and isinstance(arguments[0], v.Sequence):
         items = arguments[0].items

@@ -195,7 +195,7 @@ class Places:
         return [_part(data) for _ in range(count)]
 
     def call_method(
-        self, receiver: v.Instance, name: str, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST
+        self, receiver: v.Instance, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST
     ) -> v.Value:
         """Call a method of an object of the script."""
         found = receiver.cls.lookup(name)

@@ -70,9 +70,6 @@ COLLECTIONS = frozenset(
     {"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "named_buffers", "values", "keys"}
 )
 
-Arguments = list[v.Value]
-Keywords = dict[str, v.Value]
-
 
 class Tensors:
     """Evaluates methods of tensors on a machine."""
@@ -106,7 +103,7 @@ class Tensors:
             "register_forward_pre_hook": self._hook,
         }
 
-    def _of_data(self, data: v.Data, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _of_data(self, data: v.Data, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if name in SUMS:
             self.machine.recorder.sum_up(data.rows)
         if name in self._special:
@@ -133,7 +130,7 @@ class Tensors:
         ordering.sorted_in_place(data, name, keywords, node)
         return result
 
-    def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _free(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """A plain tensor becomes one that an optimizer can change."""
         if data.alias is None and not (arguments and arguments[0] == v.Const(False)):
             store = self.machine.new_store("delta", is_tensor=True, shared_by_batch=True)
@@ -213,21 +210,21 @@ class Tensors:
             data.absorb(v.derived(key, source))
         return data
 
-    def _index_put(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _index_put(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         return self._scatter(data, v.summary(arguments[0]), v.merged(arguments[1:]), node) if arguments else data
 
-    def _backward(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _backward(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         self.training.backward(data)
         return v.NONE
 
-    def _step(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _step(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         return self.expressions.methods.call(v.Method(v.Optimizer(data.stores, "optimizer"), "step"), arguments, {}, node)
 
-    def _zero_grad(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _zero_grad(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         self.training.clear(data.stores)
         return v.NONE
 
-    def _copy(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _copy(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         self.copied(data, v.merged(arguments), node)
         return data
 
@@ -243,7 +240,7 @@ class Tensors:
             return
         store.influences, store.tokens = value.influences, validation(value.tokens)
 
-    def _gather(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _gather(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         index = v.merged([*arguments, *keywords.values()])
         result = v.derived(data, index)
         result.losses = index.tokens or data.losses
@@ -254,7 +251,7 @@ class Tensors:
             ask(result, data, index, node, self.machine.recorder)
         return result
 
-    def _get_from_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _get_from_data(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         key = v.summary(arguments[0]) if arguments else v.Data()
         result = v.derived(data, *(v.summary(value) for value in arguments[1:]))
         result.base = data
@@ -262,31 +259,31 @@ class Tensors:
             ask(result, data, key, node, self.machine.recorder)
         return result
 
-    def _state_dict(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _state_dict(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if data.weights:
             self.machine.recorder.selection(node)
         return data
 
-    def _to_file(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _to_file(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         return self.expressions.calls.library.save([*arguments, data], keywords, node)
 
-    def _submitted(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _submitted(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """A pool runs a function: what it promises is what the function returns."""
         if not arguments or not isinstance(arguments[0], v.Function | v.Choice):
             return _computed(data, [v.summary(value) for value in (*arguments, *keywords.values())], "submit")
         return self.expressions.calls.apply(arguments[0], arguments[1:], keywords, node)
 
-    def _mapped(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _mapped(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """A pool runs a function on every element."""
         elements = [self.expressions.element(argument, None) for argument in arguments[1:]]
         return v.Sequence([self._submitted(data, [*arguments[:1], *elements], keywords, node)], exact=False)
 
-    def _load_into_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _load_into_data(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         for store in data.stores:
             self.training.load(store, v.merged(arguments[:1]))
         return v.NONE
 
-    def _hook(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _hook(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         for store in data.stores:
             store.root.hooks.extend(arguments[:1])
             self.hooked.append(store)

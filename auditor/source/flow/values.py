@@ -212,6 +212,8 @@ Value = (
     | Method
     | Choice
 )
+Arguments = list[Value]
+Keywords = dict[str, Value]
 NONE = Const(None)
 
 
