@@ -49,7 +49,7 @@ class Builtins:
             "next": lambda args, keywords, node: self.expressions.element(args[0], None) if args else v.Data(),
             "exec": lambda args, keywords, node: self.calls.library.processes.execute(args, keywords, node),
             "sum": self._sum,
-            "__import__": self._import,
+            "__import__": self.import_module,
         }
 
     def call(self, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
@@ -186,7 +186,7 @@ class Builtins:
 
     def _open(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         mode = arguments[1] if len(arguments) > 1 else keywords.get("mode", v.Const("r"))
-        return self.calls.library.opened(arguments[0] if arguments else v.Data(), str(getattr(mode, "value", "r")))
+        return opened_path(arguments[0] if arguments else v.Data(), str(getattr(mode, "value", "r")))
 
     def _print(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         self.calls.library.report(v.merged(arguments), node, arguments)
@@ -211,9 +211,10 @@ class Builtins:
 
     def _sum(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         data = v.merged(arguments)
-        return self.expressions.methods._scored(data, node)
+        return self.expressions.methods.scored(data, node)
 
-    def _import(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+    def import_module(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        """``__import__(name)`` and ``importlib.import_module(name)``."""
         name = arguments[0].value if arguments and isinstance(arguments[0], v.Const) else ""
         module = self.calls.imported(str(name))
         return module if module is not None else v.Library(str(name))

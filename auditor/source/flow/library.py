@@ -95,7 +95,7 @@ class LibraryCalls(TensorFunctions):
             "Parameter": self._parameter,
             "run_path": self.processes.run_path,
             "run_module": self.processes.run_path,
-            "import_module": self.builtins._import,
+            "import_module": self.builtins.import_module,
             "join": self._join,
             "no_grad": lambda args, keywords, node: v.Data(name="no_grad"),
             "inference_mode": lambda args, keywords, node: v.Data(name="inference_mode"),
@@ -165,10 +165,6 @@ class LibraryCalls(TensorFunctions):
         if isinstance(default, v.Const):
             return v.Const(default.value, default.switches | switches)
         return default if default is not None else v.Data(switches=switches)
-
-    def opened(self, value: v.Value, mode: str) -> v.Value:
-        """``open(value, mode)``."""
-        return opened_path(value, mode)
 
     def _path(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         result = opened_path(arguments[0], "r") if arguments else files.file(".")

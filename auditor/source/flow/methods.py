@@ -80,7 +80,7 @@ class Methods(Tensors):
             case _:
                 return v.merged([receiver, *arguments, *keywords.values()])
 
-    # ---- tensors ----
+    # ---- handles ----
 
     def _of_handle(self, receiver: v.Value, name: str) -> v.Value | None:
         """Of a hook's handle, ``remove()``; of a promise, ``result()``, which is what was promised."""

@@ -61,10 +61,9 @@ class Places:
             return held if instance.store else self.setting(name, held) or held
         found = instance.cls.lookup(name)
         if isinstance(found, v.Function):
-            decorators = [] if isinstance(found.node, ast.Lambda) else found.node.decorator_list
-            names = {d.id if isinstance(d, ast.Name) else getattr(d, "attr", "") for d in decorators}
             bound = bind_method(found, instance)
-            return self.calls.apply(bound, [], {}, node) if names & {"property", "cached_property"} else bound
+            is_property = found.decorators & {"property", "cached_property"}
+            return self.calls.apply(bound, [], {}, node) if is_property else bound
         if instance.store is None:
             return self.setting(name, found) or v.Data()
         if found is not None:

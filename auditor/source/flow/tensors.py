@@ -69,6 +69,7 @@ _SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", 
 COLLECTIONS = frozenset(
     {"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "named_buffers", "values", "keys"}
 )
+_NO_INDEX = ast.Name(id="_")  # stands for an index without syntax
 
 
 class Tensors:
@@ -90,9 +91,7 @@ class Tensors:
             "take_along_dim": self._gather,
             "index_select": lambda data, args, keywords, node: select(data, args[-1], _NO_INDEX, self.machine.recorder),
             "get": self._get_from_data,
-            "items": lambda data, args, keywords, node: v.Sequence([v.Sequence([v.Data(), data], is_tuple=True)], False),
-            "named_parameters": lambda data, args, keywords, node: _named(data),
-            "named_modules": lambda data, args, keywords, node: _named(data),
+            **dict.fromkeys(("items", "named_parameters", "named_modules"), _named),
             "requires_grad_": self._free,
             "state_dict": self._state_dict,
             "tofile": self._to_file,
@@ -123,7 +122,7 @@ class Tensors:
             self.in_place(data, v.derived(*given), node, ast.BitXor() if "xor" in name else ast.Add())
             return data
         if name in ("append", "extend", "add", "write", "update", "put", "insert"):
-            data.absorb(self._scored(v.derived(*given), node))
+            data.absorb(self.scored(v.derived(*given), node))
             return v.NONE
         result = hindsight.marked(_computed(data, given, name), name, [data, *arguments], node, self.machine.recorder)
         ordering.shuffled(name, arguments, result, node)
@@ -148,7 +147,7 @@ class Tensors:
             data.influences = v.NO_NUMBERS
         return data
 
-    def _scored(self, data: v.Data, node: ast.AST) -> v.Data:
+    def scored(self, data: v.Data, node: ast.AST) -> v.Data:
         """Losses that are put aside are scored then."""
         if self.machine.recorder.counts_anew(data):
             data.scores |= {self.machine.recorder.score(node, data)}
@@ -317,14 +316,8 @@ def _computed(data: v.Data, given: list[v.Data], name: str) -> v.Data:
     return result
 
 
-class _NoIndex(ast.Name):
-    """Stands for an index without syntax."""
-
-
-_NO_INDEX = _NoIndex(id="_")
-
-
-def _named(data: v.Data) -> v.Value:
+def _named(data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+    """Pairs of a name and a part."""
     return v.Sequence([v.Sequence([v.Data(), data], is_tuple=True)], exact=False)
 
 

@@ -28,6 +28,7 @@ from auditor.source.flow.stores import NO_REGIONS as NO_REGIONS
 from auditor.source.flow.stores import Numbers as Numbers
 from auditor.source.flow.stores import Regions as Regions
 from auditor.source.flow.stores import Store as Store
+from auditor.source.scopes import last_name
 
 if TYPE_CHECKING:
     from auditor.submission.script import Module
@@ -90,6 +91,12 @@ class Function:
     def name(self) -> str:
         """The function's name."""
         return "<lambda>" if isinstance(self.node, ast.Lambda) else self.node.name
+
+    @property
+    def decorators(self) -> frozenset[str]:
+        """The last names of its decorators; those that are called are left out."""
+        nodes = [] if isinstance(self.node, ast.Lambda) else self.node.decorator_list
+        return frozenset(filter(None, map(last_name, nodes)))
 
 
 @dataclass(slots=True, eq=False)
