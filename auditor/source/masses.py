@@ -271,28 +271,37 @@ def _operation(left: Value, right: Value, op: ast.operator, node: ast.AST) -> Va
 
 def _mass(left: Value, right: Value, op: ast.operator) -> tuple[Value | None, Quotient | None]:
     """Which side is the row or entry, and the mass of the result."""
-    combine = _OPERATIONS[type(op)]
-    rows = [side for side in (left, right) if side.mass is not None]
-    firm = [side for side in rows if not side.is_weak] or rows
     if isinstance(op, ast.Add | ast.Sub):
-        if len(rows) == 2 and left.mass is not None and right.mass is not None:
-            main = left if left.index is not None else right
-            return (main, combine(left.mass, right.mass)) if _same_index(left, right) else (None, None)
-        spread = [side if side.mass else replace(side, mass=_times_vocabulary(side.number)) for side in (left, right)]
-        first, second = (side.mass for side in spread)
-        return (rows[0], combine(first, second)) if rows and first is not None and second is not None else (None, None)
+        return _mass_of_sum(left, right, op)
     if isinstance(op, ast.Div):
-        known = left.mass is not None and right.number is not None
-        return (left, left.mass / right.number) if known and left.mass and right.number else (None, None)
-    if len(firm) != 1:
+        row, other = left, right
+    else:
+        rows = [side for side in (left, right) if side.mass is not None]
+        firm = [side for side in rows if not side.is_weak] or rows
+        if len(firm) != 1:
+            return None, None
+        row, other = (left, right) if firm[0] is left else (right, left)
+    if row.mass is None or other.number is None:
         return None, None
-    other = right if firm[0] is left else left
-    known = other.number is not None and firm[0].mass is not None
-    return (firm[0], firm[0].mass * other.number) if known and firm[0].mass and other.number else (None, None)
+    return row, _OPERATIONS[type(op)](row.mass, other.number)
 
 
-def _times_vocabulary(number: Quotient | None) -> Quotient | None:
-    return None if number is None else number * Quotient(VOCABULARY_SIZE)
+def _mass_of_sum(left: Value, right: Value, op: ast.operator) -> tuple[Value | None, Quotient | None]:
+    combine = _OPERATIONS[type(op)]
+    if left.mass is not None and right.mass is not None:
+        main = left if left.index is not None else right
+        return (main, combine(left.mass, right.mass)) if _same_index(left, right) else (None, None)
+    first, second = map(_spread_mass, (left, right))
+    if first is None or second is None or (left.mass is None and right.mass is None):
+        return None, None
+    return left if left.mass is not None else right, combine(first, second)
+
+
+def _spread_mass(value: Value) -> Quotient | None:
+    """The mass of a row or entry; of a number, that of a row in which it stands everywhere."""
+    if value.mass is not None or value.number is None:
+        return value.mass
+    return value.number * Quotient(VOCABULARY_SIZE)
 
 
 def _same_index(left: Value, right: Value) -> bool:
