@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from auditor.finding import Location
-from auditor.source.scopes import Scope, Scopes
+from auditor.source.scopes import Scope, Scopes, last_name
 from auditor.source.sequence import IDS, UNKNOWN, Layouts, Value, moved, number_of
 
 _SUSPECTS = re.compile(
@@ -59,7 +59,7 @@ def _convolutions(scope: Scope) -> Iterator[tuple[str, ast.Call]]:
     """The attributes that hold one-dimensional convolutions."""
     for name, definitions in scope.definitions.items():
         for definition in definitions:
-            if isinstance(definition.value, ast.Call) and _last(definition.value.func) == "Conv1d":
+            if isinstance(definition.value, ast.Call) and last_name(definition.value.func) == "Conv1d":
                 yield name.removeprefix("self."), definition.value
 
 
@@ -188,7 +188,7 @@ class _Reader:
         return replace(value, dropped=value.dropped or _from(axis) > 0)
 
     def _call(self, node: ast.Call) -> Value:
-        name = _last(node.func)
+        name = last_name(node.func)
         receiver = self._read(node.func.value) if isinstance(node.func, ast.Attribute) else UNKNOWN
         given = [self._read(argument) for argument in node.args]
         given += [self._read(keyword.value) for keyword in node.keywords if keyword.arg not in ("is_causal", "causal")]
@@ -320,15 +320,8 @@ class _Reader:
         return None if given is None else self.truth(given, self.scope)
 
     def _note(self, node: ast.AST, what: str, sees_later: bool | None) -> None:
-        line = getattr(node, "lineno", None)
-        lines = self.scope.module.source.split("\n")
-        snippet = lines[line - 1].strip()[:160] if line and line <= len(lines) else None
-        place = Location(path=self.scope.module.source_path, line=line, symbol=self.scope.name, snippet=snippet)
+        place = self.scope.location_at(getattr(node, "lineno", None))
         self.found.append(Mixing(place, self.scope, node, what, sees_later))
-
-
-def _last(function: ast.expr) -> str:
-    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
 
 
 def _is_self(function: ast.expr) -> bool:
@@ -339,8 +332,8 @@ def _is_self(function: ast.expr) -> bool:
 
 
 def _base(node: ast.Call) -> str:
-    """The name of the tensor that a method, or else a function, works on."""
-    base = node.func.value if isinstance(node.func, ast.Attribute) else UNKNOWN
+    """The name of the tensor that a method, or a function of ``torch`` or ``F``, works on; empty if it has none."""
+    base = node.func.value if isinstance(node.func, ast.Attribute) else None
     if isinstance(base, ast.Name) and base.id in ("torch", "F") and node.args:
         base = node.args[0]
     return base.id if isinstance(base, ast.Name) else ""

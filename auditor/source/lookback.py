@@ -186,9 +186,7 @@ class _Reader:
         return _Seen(shifted=frozenset((name,))) if name and one and not _TOKENS.search(name) else _Seen()
 
     def _note(self, node: ast.AST, name: str, masked: bool) -> None:
-        line = getattr(node, "lineno", None)
-        snippet = lines_of(self.scope.module.source)[line - 1].strip()[:160] if line else None
-        place = Location(path=self.scope.module.source_path, line=line, symbol=self.scope.name, snippet=snippet)
+        place = self.scope.location_at(getattr(node, "lineno", None))
         self.found.append(LookBack(place, self.scope, node, name, masked))
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from auditor.finding import Location
 from auditor.source.polynomials import POSITIVE, VOCABULARY_SIZE, Quotient, constant, quantity
-from auditor.source.scopes import Scope
+from auditor.source.scopes import Scope, last_name
 
 _GUARD = 1e-3  # ours: no bonus is smaller, no guard of a logarithm larger
 _NEARLY_ONE = 0.9
@@ -190,7 +190,7 @@ class _Reader:
         return table if len(parts) == 1 else replace(_entry(table, names[-1]), is_weak=False)
 
     def _call(self, node: ast.Call) -> Value:
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = last_name(node.func)
         given = [self._read(argument) for argument in node.args]
         is_method = isinstance(node.func, ast.Attribute) and not _is_library(node.func.value)
         value = self._read(node.func.value) if is_method and isinstance(node.func, ast.Attribute) else _first(given)
@@ -249,10 +249,7 @@ class _Reader:
         if mass is not None and any(name.endswith(f"[{value.index}]") for name in mass.names):
             mass = None  # it depends on the very token
         line = getattr(made, "lineno", node.lineno)
-        lines = self.scope.module.source.split("\n")
-        place = Location(
-            path=self.scope.module.source_path, line=line, symbol=self.scope.name, snippet=lines[line - 1].strip()[:160]
-        )
+        place = self.scope.location_at(line)
         self.found.setdefault((line, getattr(made, "col_offset", 0)), Logarithm(place, ast.unparse(made)[:100], mass))
 
 
@@ -274,28 +271,37 @@ def _operation(left: Value, right: Value, op: ast.operator, node: ast.AST) -> Va
 
 def _mass(left: Value, right: Value, op: ast.operator) -> tuple[Value | None, Quotient | None]:
     """Which side is the row or entry, and the mass of the result."""
-    combine = _OPERATIONS[type(op)]
-    rows = [side for side in (left, right) if side.mass is not None]
-    firm = [side for side in rows if not side.is_weak] or rows
     if isinstance(op, ast.Add | ast.Sub):
-        if len(rows) == 2 and left.mass is not None and right.mass is not None:
-            main = left if left.index is not None else right
-            return (main, combine(left.mass, right.mass)) if _same_index(left, right) else (None, None)
-        spread = [side if side.mass else replace(side, mass=_times_vocabulary(side.number)) for side in (left, right)]
-        first, second = (side.mass for side in spread)
-        return (rows[0], combine(first, second)) if rows and first is not None and second is not None else (None, None)
+        return _mass_of_sum(left, right, op)
     if isinstance(op, ast.Div):
-        known = left.mass is not None and right.number is not None
-        return (left, left.mass / right.number) if known and left.mass and right.number else (None, None)
-    if len(firm) != 1:
+        row, other = left, right
+    else:
+        rows = [side for side in (left, right) if side.mass is not None]
+        firm = [side for side in rows if not side.is_weak] or rows
+        if len(firm) != 1:
+            return None, None
+        row, other = (left, right) if firm[0] is left else (right, left)
+    if row.mass is None or other.number is None:
         return None, None
-    other = right if firm[0] is left else left
-    known = other.number is not None and firm[0].mass is not None
-    return (firm[0], firm[0].mass * other.number) if known and firm[0].mass and other.number else (None, None)
+    return row, _OPERATIONS[type(op)](row.mass, other.number)
 
 
-def _times_vocabulary(number: Quotient | None) -> Quotient | None:
-    return None if number is None else number * Quotient(VOCABULARY_SIZE)
+def _mass_of_sum(left: Value, right: Value, op: ast.operator) -> tuple[Value | None, Quotient | None]:
+    combine = _OPERATIONS[type(op)]
+    if left.mass is not None and right.mass is not None:
+        main = left if left.index is not None else right
+        return (main, combine(left.mass, right.mass)) if _same_index(left, right) else (None, None)
+    first, second = map(_spread_mass, (left, right))
+    if first is None or second is None or (left.mass is None and right.mass is None):
+        return None, None
+    return left if left.mass is not None else right, combine(first, second)
+
+
+def _spread_mass(value: Value) -> Quotient | None:
+    """The mass of a row or entry; of a number, that of a row in which it stands everywhere."""
+    if value.mass is not None or value.number is None:
+        return value.mass
+    return value.number * Quotient(VOCABULARY_SIZE)
 
 
 def _same_index(left: Value, right: Value) -> bool:

@@ -18,6 +18,7 @@ from functools import lru_cache
 from auditor.source.requote import requote
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024  # ours: twenty times the largest real script
+_WIDTH = 160  # ours: characters of a line that are quoted
 MAX_DEPTH = 150  # ours: real scripts reach 30 levels; walks over the tree that recurse fail at several hundred
 
 
@@ -63,6 +64,12 @@ def _parse(source: str) -> tuple[ast.Module | None, str | None]:
 def lines_of(source: str) -> tuple[str, ...]:
     """The lines of a source as a syntax tree counts them."""
     return tuple(source.split("\n"))
+
+
+def snippet_at(source: str, line: int | None) -> str | None:
+    """The start of a line as a location quotes it; None if the source has no such line."""
+    lines = lines_of(source) if line else ()
+    return lines[line - 1].strip()[:_WIDTH] if line and line <= len(lines) else None
 
 
 def _is_deep(tree: ast.Module) -> bool:

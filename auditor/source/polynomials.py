@@ -6,8 +6,9 @@ that it belongs to; both are said in how they are made, so that ``is_positive`` 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import product
 
 Monomial = tuple[str, ...]
 
@@ -25,18 +26,11 @@ class Polynomial:
     terms: dict[Monomial, float] = field(default_factory=dict)
 
     def __add__(self, other: Polynomial) -> Polynomial:
-        total = Counter(self.terms)
-        for monomial, coefficient in other.terms.items():
-            total[monomial] += coefficient  # type: ignore[assignment]
-        return Polynomial({monomial: c for monomial, c in total.items() if abs(c) > _SMALL})
+        return _summed((*self.terms.items(), *other.terms.items()))
 
     def __mul__(self, other: Polynomial) -> Polynomial:
-        total: dict[Monomial, float] = {}
-        for first, one in self.terms.items():
-            for second, two in other.terms.items():
-                key = tuple(sorted(first + second))
-                total[key] = total.get(key, 0.0) + one * two
-        return Polynomial({monomial: c for monomial, c in total.items() if abs(c) > _SMALL})
+        pairs = product(self.terms.items(), other.terms.items())
+        return _summed((tuple(sorted(first + second)), one * two) for (first, one), (second, two) in pairs)
 
     def __neg__(self) -> Polynomial:
         return Polynomial({monomial: -c for monomial, c in self.terms.items()})
@@ -54,9 +48,15 @@ class Polynomial:
     @property
     def is_positive(self) -> bool:
         """Is it above zero whatever its quantities are? False where that is not certain."""
-        strict = [m for m in self.terms if all(name == VOCABULARY or name.startswith(POSITIVE) for name in m)]
-        strict = [m for m in strict if VOCABULARY not in m]
-        return bool(strict) and all(coefficient > 0 for coefficient in self.terms.values())
+        is_strict = any(all(name.startswith(POSITIVE) for name in monomial) for monomial in self.terms)
+        return is_strict and all(coefficient > 0 for coefficient in self.terms.values())
+
+
+def _summed(terms: Iterable[tuple[Monomial, float]]) -> Polynomial:
+    total: dict[Monomial, float] = {}
+    for monomial, coefficient in terms:
+        total[monomial] = total.get(monomial, 0.0) + coefficient
+    return Polynomial({monomial: c for monomial, c in total.items() if abs(c) > _SMALL})
 
 
 def constant(number: float) -> Polynomial:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
-from auditor.source.parse import walk
+from auditor.finding import Location
+from auditor.source.parse import snippet_at, walk
 from auditor.submission.script import Module, Script
 
 _LIBRARIES = frozenset(["torch", "np", "numpy", "math", "F", "nn", "dist", "os", "sys", "time", "json", "random"])
@@ -70,6 +71,11 @@ class Scope:
                 return scope
             scope = scope.parent
         return None
+
+    def location_at(self, line: int | None) -> Location:
+        """A line of it, quoted as it stands in the module's source."""
+        snippet = snippet_at(self.module.source, line)
+        return Location(path=self.module.source_path, line=line, symbol=self.name, snippet=snippet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ class Scopes:
     def _aliased(self, value: ast.expr, scope: Scope, depth: int) -> list[Scope]:
         if isinstance(value, ast.Lambda):
             return [found for found in self._named.get("<lambda>", []) if found.node is value]
-        if isinstance(value, ast.Call) and value.args and _last_name(value.func) in ("partial", "compile"):
+        if isinstance(value, ast.Call) and value.args and last_name(value.func) in ("partial", "compile"):
             return self.callees(value.args[0], scope, depth + 1)
         return self.callees(value, scope, depth + 1)
 
@@ -187,7 +193,8 @@ def argument_of(call: ast.Call, callee: Scope, parameter: str) -> ast.expr | Non
     return leading[position]
 
 
-def _last_name(node: ast.expr) -> str:
+def last_name(node: ast.expr) -> str:
+    """The last part of a dotted name; empty for any other expression."""
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 

@@ -75,7 +75,8 @@ def _relevant(trace: Trace, counted: frozenset[int], offences: frozenset[int]) -
             yield scores[event.number]
         elif isinstance(event, Update) and validation(event.tokens):
             matters = event.number in behind or not training.intersection(event.loops)
-            yield from (event,) if matters else ()
+            if matters:
+                yield event
 
 
 def _apart(trace: Trace) -> frozenset[int]:
@@ -159,9 +160,9 @@ class _Drawing:
             if isinstance(event, Update):
                 trained[_place(event)] = (event, step)
             elif trained and self._is_restored(event, [update for update, _ in trained.values()]):
-                low, high = (bound([s.spans for _, s in trained.values()]) for bound in (_lowest, _highest))
+                lows, highs = zip(*(span for _, before in trained.values() for span in before.spans), strict=True)
                 text = "the next score carries nothing of what was trained before"
-                yield Step(action=Action.RESTORE, spans=((low, high),), text=text, location=event.location)
+                yield Step(action=Action.RESTORE, spans=((min(lows), max(highs)),), text=text, location=event.location)
                 trained.clear()
             yield step
 
@@ -169,14 +170,6 @@ class _Drawing:
         carried = {_place(self.trace.events[number]) for number in score.influences | score.lookups}
         same_state = any(set(update.states) & set(score.states) for update in updates)
         return same_state and not any(_place(update) in carried for update in updates)
-
-
-def _lowest(spans: Iterable[tuple[tuple[int, int], ...]]) -> int:
-    return min(low for each in spans for low, _ in each)
-
-
-def _highest(spans: Iterable[tuple[tuple[int, int], ...]]) -> int:
-    return max(high for each in spans for _, high in each)
 
 
 def _place(event: Event) -> tuple[str, int | None]:
@@ -202,12 +195,8 @@ def _num_chunks(events: Sequence[_Touch], depth: int, width: int) -> int:
     return _NUM_OUTER if is_cut_again else _NUM_CHUNKS
 
 
-def _repeats(first: Step, second: Step) -> bool:
-    """Is the second what the first was? What one function does to the same tokens at several lines is one step."""
-    return _identity(first) == _identity(second)
-
-
 def _identity(step: Step) -> tuple[object, ...]:
+    """What tells steps apart: what one function does to the same tokens at several lines is one step."""
     place = step.location and (step.location.path, step.location.symbol or step.location.line)
     return step.action, step.spans, place, step.counted, step.offence
 
@@ -217,7 +206,7 @@ def _merged(steps: Iterable[Step]) -> list[Step]:
     merged: list[Step] = []
     for step in steps:
         before = merged[-1] if merged else None
-        if before is None or not _repeats(before, step):
+        if before is None or _identity(before) != _identity(step):
             merged.append(step)
         else:
             merged[-1] = replace(before, text=max(before.text, step.text, key=len))

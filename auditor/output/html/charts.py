@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from auditor.finding import Amount, Measurement
 from auditor.output.html.markup import EMPTY, Markup, element, join
+from auditor.output.html.symbols import legend
 from auditor.report import HeadlineLine, Report
 from auditor.stats import Sample
 
@@ -108,11 +109,7 @@ def _against(num_bytes: float, cap: float) -> str:
 
 
 def _legend(names: Iterable[str]) -> Markup:
-    samples = [(box(0, 1, name, "", "0", "100%"), name) for name in names] + [(upright(0.5, "cap"), "the cap")]
-    entries = (
-        element("li", element("svg", mark, class_="swatch", aria_hidden="true"), " ", name) for mark, name in samples
-    )
-    return element("ul", *entries, class_="legend")
+    return legend([*((box(0, 1, name, "", "0", "100%"), name) for name in names), (upright(0.5, "cap"), "the cap")])
 
 
 def _ways(found: Sequence[Measurement], cap: float) -> Markup:

@@ -17,14 +17,14 @@ def code(text: str) -> Markup:
 def frame(location: Location, what: str = "", text: str | None = None) -> Markup:
     """A place with the lines that stand there (`text`, by default the location's own), numbered as in the file."""
     lines = (location.snippet if text is None else text) or ""
-    caption = element("figcaption", code(place(location)), f": {what}" if what else "")
+    caption = _caption(location, what)
     if not lines:
-        return element("p", caption_text(location, what), class_="place")
-    return element("figure", caption, _numbered(lines.split("\n"), location.line or 1), class_="frame")
+        return element("p", caption, class_="place")
+    shown = _numbered(lines.split("\n"), location.line or 1)
+    return element("figure", element("figcaption", caption), shown, class_="frame")
 
 
-def caption_text(location: Location, what: str) -> Markup:
-    """A place without its lines."""
+def _caption(location: Location, what: str) -> Markup:
     return join((code(place(location)), f": {what}" if what else ""))
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from auditor.output.html.markup import Markup, element, join
-from auditor.output.html.report import MARKS
+from auditor.output.html.report import marked
 from auditor.output.summary import Row, deciding, verdict_counts
 from auditor.report import Report, ReportSet, Verdict
 
@@ -44,11 +44,10 @@ def _head(column: tuple[str, str]) -> Markup:
 
 def _line(number: int, row: Row, report: Report) -> Markup:
     rules = " ".join(result.rule for result in deciding(report))
-    verdict = join((element("span", MARKS[row.verdict], aria_hidden="true"), f" {row.verdict}"))
     return element(
         "tr",
         element("th", element("a", row.name, href=f"#r{number}"), scope="row"),
-        element("td", verdict, class_=f"is-{row.verdict}"),
+        element("td", marked(row.verdict), class_=f"is-{row.verdict}"),
         element("td", row.val_bpb),
         element("td", element("code", row.label) if row.label else ""),
         element("td", row.because),

@@ -11,7 +11,7 @@ from auditor.finding import Basis
 from auditor.output.html.charts import percent
 from auditor.output.html.frames import code
 from auditor.output.html.markup import EMPTY, Markup, element, join
-from auditor.output.html.symbols import OFFENCE, kind, legend
+from auditor.output.html.symbols import OFFENCE, kind, legend_of_steps
 from auditor.output.summary import listed, place
 from auditor.timeline import Action, Step, Timeline
 
@@ -32,7 +32,7 @@ def picture(timeline: Timeline, own_id: str) -> Markup:
     )
     left_out = len(timeline.steps) - _MAX_ROWS
     more = element("p", f"{left_out:,} more steps are not drawn.", class_="place") if left_out > 0 else EMPTY
-    marks = legend({kind(step) for step in timeline.steps})
+    marks = legend_of_steps({kind(step) for step in timeline.steps})
     return element("figure", caption, marks, _table(timeline, own_id), more, _places(timeline), class_="picture")
 
 

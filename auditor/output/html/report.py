@@ -30,13 +30,18 @@ from auditor.output.summary import (
 from auditor.report import Outcome, Report, RuleResult, Verdict
 from auditor.rule import Rule
 
-MARKS: Mapping[str, str] = {
+_MARKS: Mapping[str, str] = {
     Verdict.VIOLATION: "✕",
     Verdict.REVIEW: "?",
     Verdict.CLEAN: "✓",
     Verdict.ERROR: "!",
 }
 _PLACE = re.compile(r"(.+?:\d+) (.+)")
+
+
+def marked(verdict: str) -> Markup:
+    """A verdict after a mark that tells it without its colour."""
+    return join((element("span", _MARKS[verdict], aria_hidden="true"), f" {verdict}"))
 
 
 def show(report: Report, rules: Mapping[str, Rule], prefix: str) -> Markup:
@@ -78,9 +83,7 @@ class _Article:
 
     def _verdict(self) -> Markup:
         report = self.report
-        verdict = element(
-            "span", element("span", MARKS[report.verdict], aria_hidden="true"), f" {report.verdict}", class_="verdict"
-        )
+        verdict = element("span", marked(report.verdict), class_="verdict")
         title = element(
             "h1", verdict, " ", element("bdi", name(report)), class_=f"title is-{report.verdict}", tabindex="-1"
         )

@@ -5,13 +5,13 @@ The patterns are defined once in a document; every picture of it refers to them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from auditor.output.html.markup import Markup, element, join
+from auditor.output.html.markup import Markup, element
 from auditor.timeline import Action, Step
 
 OFFENCE = "offence"
-LEGEND: Mapping[str, str] = {
+MEANINGS: Mapping[str, str] = {
     Action.SCORE: "scored before they had any influence",
     Action.TRAIN: "trained on",
     OFFENCE: "scored with a state that they had trained: not allowed",
@@ -44,14 +44,18 @@ PATTERNS = element(
 )
 
 
-def swatch(name: str) -> Markup:
-    """A small sample of a mark, for the legend."""
-    return element(
-        "svg", element("rect", width="100%", height="100%", class_=f"m-{name}"), class_="swatch", aria_hidden="true"
+def legend(samples: Iterable[tuple[Markup, str]]) -> Markup:
+    """What marks mean: a small sample of each, and its meaning."""
+    entries = (
+        element("li", element("svg", mark, class_="swatch", aria_hidden="true"), " ", meaning) for mark, meaning in samples
     )
+    return element("ul", *entries, class_="legend")
 
 
-def legend(kinds: set[str]) -> Markup:
+def legend_of_steps(kinds: set[str]) -> Markup:
     """What the marks among `kinds` mean."""
-    entries = (element("li", swatch(name), " ", text) for name, text in LEGEND.items() if name in kinds)
-    return element("ul", join(entries), class_="legend")
+    return legend(
+        (element("rect", width="100%", height="100%", class_=f"m-{name}"), meaning)
+        for name, meaning in MEANINGS.items()
+        if name in kinds
+    )

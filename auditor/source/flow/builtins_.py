@@ -11,7 +11,6 @@ from auditor.source.flow import values as v
 from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import truth
-from auditor.source.flow.places import merged
 
 if TYPE_CHECKING:
     from auditor.source.flow.calls import Calls
@@ -50,10 +49,10 @@ class Builtins:
             "next": lambda args, keywords, node: self.expressions.element(args[0], None) if args else v.Data(),
             "exec": lambda args, keywords, node: self.calls.library.processes.execute(args, keywords, node),
             "sum": self._sum,
-            "__import__": self._import,
+            "__import__": self.import_module,
         }
 
-    def call(self, name: str, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def call(self, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """Call a built-in function."""
         if name in self._special:
             result = self._special[name](arguments, keywords, node)
@@ -66,7 +65,7 @@ class Builtins:
             return self._converted(arguments[0])
         if name == "super":
             return v.Data()
-        result = merged([*arguments, *keywords.values()])
+        result = v.merged([*arguments, *keywords.values()])
         if name in ("min", "max"):
             result.hindsight |= self._chosen(name, arguments, keywords.get("key"), node)
             first = arguments[0] if arguments else v.NONE
@@ -75,7 +74,7 @@ class Builtins:
             result.is_length = any(isinstance(a, v.Data) and a.is_length for a in arguments)
         return result
 
-    def _chosen(self, name: str, arguments: list[v.Value], key: v.Value | None, node: ast.AST) -> v.Numbers:
+    def _chosen(self, name: str, arguments: v.Arguments, key: v.Value | None, node: ast.AST) -> v.Numbers:
         """The choice by losses that `min` makes, or either of both under a key."""
         recorder = self.machine.recorder
         if isinstance(key, v.Function | v.Method) and arguments:
@@ -92,7 +91,7 @@ class Builtins:
             return v.Const(value.path) if not value.files else value
         return result
 
-    def _copied(self, arguments: list[v.Value]) -> v.Value:
+    def _copied(self, arguments: v.Arguments) -> v.Value:
         if not arguments:
             return v.Sequence([])
         value = arguments[0]
@@ -102,8 +101,8 @@ class Builtins:
             return v.Sequence([v.Const(key) for key in value.entries], exact=not value.others and not value.rest.table)
         return value
 
-    def _range(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
-        summary = merged(arguments)
+    def _range(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        summary = v.merged(arguments)
         result = v.Data(turns=summary.turns, switches=summary.switches)
         start = arguments[0] if len(arguments) > 1 else v.Const(0)
         first = start.value if isinstance(start, v.Const) and isinstance(start.value, int) else None
@@ -121,7 +120,7 @@ class Builtins:
                 result.span = ("0", str(count))
         return result
 
-    def _enumerate(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def _enumerate(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         value = arguments[0] if arguments else v.Data()
         if isinstance(value, v.Sequence) and value.exact:
             return v.Sequence([v.Sequence([v.Const(i), item], is_tuple=True) for i, item in enumerate(value.items)])
@@ -130,7 +129,7 @@ class Builtins:
         counter = v.Data(turns=turns, index=v.Index(-1, 0, 0))
         return v.Sequence([v.Sequence([counter, element], is_tuple=True)], exact=False)
 
-    def _zip(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def _zip(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         exact = [a for a in arguments if isinstance(a, v.Sequence) and a.exact]
         if arguments and len(exact) == len(arguments):
             rows = zip(*(sequence.items for sequence in exact), strict=False)
@@ -138,17 +137,17 @@ class Builtins:
         elements = [self.expressions.element(argument, None) for argument in arguments]
         return v.Sequence([v.Sequence(elements, is_tuple=True)], exact=False)
 
-    def _dict(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def _dict(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         mapping = v.Mapping()
         for argument in arguments:
             self.expressions.methods.containers.update_mapping(mapping, argument)
         mapping.entries.update(keywords)
         return mapping
 
-    def _getattr(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def _getattr(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         name = arguments[1].value if len(arguments) > 1 and isinstance(arguments[1], v.Const) else None
         if not isinstance(name, str):
-            return merged(arguments)
+            return v.merged(arguments)
         receiver = arguments[0]
         default = arguments[2] if len(arguments) > 2 else None
         if isinstance(receiver, v.Instance):
@@ -163,7 +162,7 @@ class Builtins:
             return setting if setting is not None else v.choice([self.expressions.attribute(receiver, name, node), default])
         return self.expressions.attribute(receiver, name, node)
 
-    def _hasattr(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def _hasattr(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         receiver, name = arguments[0], arguments[1]
         if isinstance(receiver, v.Instance) and isinstance(name, v.Const):
             if name.value in receiver.attributes or receiver.cls.lookup(str(name.value)) is not None:
@@ -171,12 +170,12 @@ class Builtins:
             return v.Const(False) if receiver.store is None else v.Data()
         return v.Data()
 
-    def _setattr(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def _setattr(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if len(arguments) == 3 and isinstance(arguments[1], v.Const) and isinstance(arguments[0], v.Instance):
             arguments[0].attributes[str(arguments[1].value)] = arguments[2]
         return v.NONE
 
-    def _isinstance(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def _isinstance(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         value, cls = arguments[0], arguments[1]
         if isinstance(value, v.Instance) and isinstance(cls, v.Class):
             return v.Const(_derives(value.cls, cls))
@@ -185,15 +184,15 @@ class Builtins:
             return v.Const(isinstance(value.value, known)) if known else v.Data()
         return v.Data()
 
-    def _open(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def _open(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         mode = arguments[1] if len(arguments) > 1 else keywords.get("mode", v.Const("r"))
-        return self.calls.library.opened(arguments[0] if arguments else v.Data(), str(getattr(mode, "value", "r")))
+        return opened_path(arguments[0] if arguments else v.Data(), str(getattr(mode, "value", "r")))
 
-    def _print(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
-        self.calls.library.report(merged(arguments), node, arguments)
+    def _print(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        self.calls.library.report(v.merged(arguments), node, arguments)
         return v.NONE
 
-    def _len(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def _len(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         value = arguments[0] if arguments else v.Data()
         if isinstance(value, v.Const) and isinstance(value.value, str | bytes | tuple):
             return v.Const(len(value.value))
@@ -204,23 +203,24 @@ class Builtins:
             return v.derived(data)
         return v.Data(turns=data.turns)
 
-    def _map(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def _map(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if len(arguments) < 2:
             return v.Data()
         elements = [self.expressions.element(argument, None) for argument in arguments[1:]]
         return v.Sequence([self.calls.apply(arguments[0], elements, {}, node)], exact=False)
 
-    def _sum(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
-        data = merged(arguments)
-        return self.expressions.methods._scored(data, node)
+    def _sum(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        data = v.merged(arguments)
+        return self.expressions.methods.scored(data, node)
 
-    def _import(self, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def import_module(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        """``__import__(name)`` and ``importlib.import_module(name)``."""
         name = arguments[0].value if arguments and isinstance(arguments[0], v.Const) else ""
         module = self.calls.imported(str(name))
         return module if module is not None else v.Library(str(name))
 
 
-def _folded(name: str, arguments: list[v.Value]) -> v.Value:
+def _folded(name: str, arguments: v.Arguments) -> v.Value:
     constants = [argument for argument in arguments if isinstance(argument, v.Const)]
     switches = frozenset[str]().union(*(constant.switches for constant in constants))
     values = [constant.value for constant in constants]

@@ -16,7 +16,6 @@ from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.library import FACTORY, LibraryCalls
 from auditor.source.flow.machine import MAX_DEPTH, Machine, bind_method, default_names
 from auditor.source.flow.methods import Methods
-from auditor.source.flow.places import merged
 from auditor.source.flow.statements import Outcome, StatementEvaluator
 from auditor.source.parse import walk
 from auditor.submission.script import Module
@@ -75,16 +74,16 @@ class Calls:
             return self.expressions.attribute(receiver, node.attr, node) if known else v.Method(receiver, node.attr)
         return v.Method(receiver, node.attr)
 
-    def arguments(self, node: ast.Call, env: v.Environment) -> tuple[list[v.Value], dict[str, v.Value]]:
+    def arguments(self, node: ast.Call, env: v.Environment) -> tuple[v.Arguments, v.Keywords]:
         """The values that a call hands over, by position and by name."""
-        arguments: list[v.Value] = []
+        arguments: v.Arguments = []
         for argument in node.args:
             value = self.expressions.value(argument, env)
             if isinstance(argument, ast.Starred) and isinstance(value, v.Sequence):
                 arguments.extend(value.items)
             else:
                 arguments.append(value)
-        keywords: dict[str, v.Value] = {}
+        keywords: v.Keywords = {}
         for keyword in node.keywords:
             value = self.expressions.value(keyword.value, env)
             if keyword.arg is not None:
@@ -95,7 +94,7 @@ class Calls:
 
     # ---- applying ----
 
-    def apply(self, function: v.Value, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def apply(self, function: v.Value, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """Call a value."""
         match function:
             case v.Function():
@@ -111,18 +110,14 @@ class Calls:
             case v.Choice():
                 return self._apply_choice(function, arguments, keywords, node)
             case _:
-                return merged([function, *arguments, *keywords.values()])
+                return v.merged([function, *arguments, *keywords.values()])
 
-    def _apply_choice(
-        self, function: v.Choice, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST
-    ) -> v.Value:
+    def _apply_choice(self, function: v.Choice, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         able = [option for option in function.options if not _is_none(option)]
         with self.machine.condition(frozenset()):
             return v.choice(self.apply(option, arguments, keywords, node) for option in able) if able else v.Data()
 
-    def _apply_function(
-        self, function: v.Function, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST
-    ) -> v.Value:
+    def _apply_function(self, function: v.Function, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         arguments = [*function.arguments, *arguments]
         keywords = {**function.keywords, **keywords}
         bound = function.bound
@@ -131,21 +126,21 @@ class Calls:
         if isinstance(function.node, ast.AsyncFunctionDef | ast.FunctionDef) and self._asked(
             _is_custom_kernel, function.node
         ):
-            return merged([*arguments, *keywords.values()])
+            return v.merged([*arguments, *keywords.values()])
         return self.enter(function, arguments, keywords, node)
 
     def enter(
         self,
         function: v.Function,
-        arguments: list[v.Value],
-        keywords: dict[str, v.Value],
+        arguments: v.Arguments,
+        keywords: v.Keywords,
         node: ast.AST,
         on_yield: Callable[[v.Value], None] | None = None,
     ) -> v.Value:
         """Evaluate the body of a function of the script; `on_yield` is told each value that it yields, when it does."""
         machine = self.machine
         if len(machine.running) >= MAX_DEPTH or machine.running.count(function.node) >= _MAX_RECURSION:
-            given = merged([*arguments, *keywords.values()])
+            given = v.merged([*arguments, *keywords.values()])
             if given.tokens or given.losses or given.stores:
                 machine.recorder.unknown(node, function.name, "calls nest too deeply to be followed")
             return given
@@ -173,7 +168,7 @@ class Calls:
         return result
 
     def _bind_parameters(
-        self, function: v.Function, arguments: list[v.Value], keywords: dict[str, v.Value], env: v.Environment
+        self, function: v.Function, arguments: v.Arguments, keywords: v.Keywords, env: v.Environment
     ) -> None:
         parameters = function.node.args
         positional = [argument.arg for argument in (*parameters.posonlyargs, *parameters.args)]
@@ -195,7 +190,7 @@ class Calls:
 
     # ---- objects ----
 
-    def instantiate(self, cls: v.Class, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST) -> v.Value:
+    def instantiate(self, cls: v.Class, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """Make an object of a class of the script."""
         if cls.is_optimizer:
             return v.Optimizer(v.stores_in(v.Sequence([*arguments, *keywords.values()])), cls.name)
@@ -219,9 +214,7 @@ class Calls:
                 self.enter(bind_method(post, instance), [], {}, node)
         return instance
 
-    def _apply_instance(
-        self, instance: v.Instance, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST
-    ) -> v.Value:
+    def _apply_instance(self, instance: v.Instance, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if instance.store is not None:
             forward = instance.cls.lookup("forward")
             if not (isinstance(forward, v.Function) and self._asked(_trains, forward.node)):
@@ -229,7 +222,7 @@ class Calls:
             return self.enter(bind_method(forward, instance), arguments, keywords, node)
         return self.expressions.call_method(instance, "__call__", arguments, keywords, node)
 
-    def forward(self, instance: v.Instance, arguments: list[v.Value], keywords: dict[str, v.Value]) -> v.Data:
+    def forward(self, instance: v.Instance, arguments: v.Arguments, keywords: v.Keywords) -> v.Data:
         """The result of a network's forward pass: logits, or the loss of the targets that it is given."""
         assert instance.store is not None
         store = instance.store.root

@@ -14,9 +14,6 @@ from auditor.source.flow.machine import Machine
 
 _MAX_ITEMS = 12  # ours: more items of a list that is not known exactly are merged
 
-Arguments = list[v.Value]
-Keywords = dict[str, v.Value]
-
 
 @dataclass(slots=True)
 class Containers:
@@ -46,7 +43,7 @@ class Containers:
             sequence.items = list(v.options(merged_items))
 
     def of_sequence(
-        self, sequence: v.Sequence, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
+        self, sequence: v.Sequence, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST
     ) -> v.Value:
         """A method of a list, tuple, set or queue."""
         if name in ("append", "add", "appendleft", "insert") and arguments:
@@ -78,7 +75,9 @@ class Containers:
         else:
             mapping.rest.absorb(v.summary(value))
 
-    def of_mapping(self, mapping: v.Mapping, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def of_mapping(
+        self, mapping: v.Mapping, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST
+    ) -> v.Value:
         """A method of a dictionary."""
         if name in ("get", "pop", "setdefault") and arguments:
             return self._asked_mapping(mapping, name, arguments, node)
@@ -104,7 +103,7 @@ class Containers:
             return v.Mapping(dict(mapping.entries), mapping.rest, list(mapping.others))
         return v.derived(mapping.rest)
 
-    def _asked_mapping(self, mapping: v.Mapping, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
+    def _asked_mapping(self, mapping: v.Mapping, name: str, arguments: v.Arguments, node: ast.AST) -> v.Value:
         key, default = arguments[0], arguments[1] if len(arguments) > 1 else v.NONE
         if name == "setdefault":
             keep_as_long(mapping, default)

@@ -30,7 +30,7 @@ class Index:
 
 @dataclass(slots=True, eq=False)
 class Data:
-    """A number, tensor, array or text that is not known itself; see the module's docstring.
+    """A number, tensor, array or text: what is known of it instead of its value.
 
     Where it comes from: `tokens` and `influences` (updates) that it depends on, `stores` that a gradient through it would
     reach, `files` whose contents it names, `switches` that it was read from, `turns` of loops that decided it.

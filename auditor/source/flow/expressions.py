@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from auditor.source.flow import hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.literals import Literals
 from auditor.source.flow.machine import Machine
-from auditor.source.flow.operators import compared, negated, truth
-from auditor.source.flow.places import Places, merged
-
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Expressions", "truth"]
+from auditor.source.flow.operators import compared, negated, switches_of, truth
+from auditor.source.flow.places import Places
 
 
 class Expressions(Places):
@@ -125,14 +119,14 @@ class Expressions(Places):
         for operand in node.values:
             last = self.value(operand, env)
             known = truth(last)
-            switches = last.switches if isinstance(last, v.Const) else frozenset[str]()
+            switches = switches_of(last)
             if known is None or (switches and self.machine.explore):
                 undecided.append(last)
             elif known is is_or:
                 return v.choice([*undecided, last]) if is_or else last
         if not undecided:
             return last
-        return v.choice(undecided) if is_or or len(undecided) == 1 else merged(undecided)
+        return v.choice(undecided) if is_or or len(undecided) == 1 else v.merged(undecided)
 
     def _comparison(self, node: ast.Compare, env: v.Environment) -> v.Value:
         left = self.value(node.left, env)
@@ -193,7 +187,7 @@ class Expressions(Places):
     def _conditional(self, node: ast.IfExp, env: v.Environment) -> v.Value:
         test = self.value(node.test, env)
         known = truth(test)
-        switches = test.switches if isinstance(test, v.Const) else frozenset[str]()
+        switches = switches_of(test)
         if known is not None and not (switches and self.machine.explore):
             found = self.value(node.body if known else node.orelse, env)
             return v.Const(found.value, found.switches | switches) if isinstance(found, v.Const) else found

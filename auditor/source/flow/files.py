@@ -11,7 +11,6 @@ from auditor.source.flow import values as v
 from auditor.source.flow.indexing import token_data
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import joined_path
-from auditor.source.flow.places import merged
 
 _VALIDATION = re.compile(r"(?<![a-z])val(?:id(?:ation)?)?(?![a-z])", re.IGNORECASE)
 _TRAINING = re.compile(r"(?<![a-z])train(?:ing)?(?![a-z])", re.IGNORECASE)
@@ -85,7 +84,7 @@ def write(machine: Machine, opened: v.File, value: v.Data, node: ast.AST) -> Non
         machine.recorder.write(node, opened.path.replace("\0", ".."), value)
 
 
-def method(machine: Machine, opened: v.File, name: str, arguments: list[v.Value], node: ast.AST) -> v.Value:
+def method(machine: Machine, opened: v.File, name: str, arguments: v.Arguments, node: ast.AST) -> v.Value:
     """A method of a file or path object."""
     if name in ("glob", "rglob") and arguments:
         found = joined_path(opened, arguments[0])
@@ -94,7 +93,7 @@ def method(machine: Machine, opened: v.File, name: str, arguments: list[v.Value]
         mode = arguments[0].value if arguments and isinstance(arguments[0], v.Const) else "r"
         return v.File(opened.path, opened.files, str(mode))
     if name in ("write", "write_bytes", "write_text", "writelines"):
-        write(machine, opened, merged(arguments), node)
+        write(machine, opened, v.merged(arguments), node)
         return v.Data()
     if name in ("read", "read_bytes", "read_text", "readlines", "readline", "readinto"):
         return read(machine, opened, node)

@@ -16,7 +16,6 @@ from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import Builtins, opened_path
 from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.machine import Machine
-from auditor.source.flow.places import merged
 from auditor.source.flow.processes import Processes
 from auditor.source.flow.tensor_functions import TensorFunctions
 
@@ -72,9 +71,6 @@ _POINTERS = frozenset({"c_void_p", "cast", "byref", "pointer", "addressof", "fro
 _IS_POINTER = re.compile(r"(?:^|\.)(?:ctypes|ctypeslib|ffi)\.|^(?:c_void_p|byref)$")
 FACTORY = "dataclasses.factory"
 
-Arguments = list[v.Value]
-Keywords = dict[str, v.Value]
-
 
 class LibraryCalls(TensorFunctions):
     """Evaluates calls of library functions on a machine."""
@@ -99,7 +95,7 @@ class LibraryCalls(TensorFunctions):
             "Parameter": self._parameter,
             "run_path": self.processes.run_path,
             "run_module": self.processes.run_path,
-            "import_module": self.builtins._import,
+            "import_module": self.builtins.import_module,
             "join": self._join,
             "no_grad": lambda args, keywords, node: v.Data(name="no_grad"),
             "inference_mode": lambda args, keywords, node: v.Data(name="inference_mode"),
@@ -111,7 +107,7 @@ class LibraryCalls(TensorFunctions):
             "field": self._field,
         }
 
-    def call(self, function: v.Library, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def call(self, function: v.Library, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """Call a library function."""
         name, last = function.name, function.name.rsplit(".", 1)[-1]
         if name.startswith("builtins."):
@@ -133,7 +129,7 @@ class LibraryCalls(TensorFunctions):
             return self.processes.shell(name, arguments, keywords, node)
         return self._by_last_name(name, last, arguments, keywords, node)
 
-    def _by_last_name(self, name: str, last: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _by_last_name(self, name: str, last: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if last in _TOKEN_FILES:
             return self._read(arguments, keywords, node)
         if last in self._special:
@@ -170,18 +166,14 @@ class LibraryCalls(TensorFunctions):
             return v.Const(default.value, default.switches | switches)
         return default if default is not None else v.Data(switches=switches)
 
-    def opened(self, value: v.Value, mode: str) -> v.Value:
-        """``open(value, mode)``."""
-        return opened_path(value, mode)
-
-    def _path(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _path(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         result = opened_path(arguments[0], "r") if arguments else files.file(".")
         for part in arguments[1:]:
             if isinstance(result, v.File):
                 result = files.file(f"{result.path}/{getattr(part, 'value', chr(0))}")
         return result
 
-    def _join(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _join(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         pieces = [
             str(a.value) if isinstance(a, v.Const) else a.path if isinstance(a, v.File) else v.summary(a).text or "\0"
             for a in arguments
@@ -189,11 +181,11 @@ class LibraryCalls(TensorFunctions):
         switches = frozenset[str]().union(*(a.switches for a in arguments if isinstance(a, v.Const)))
         return v.Const("/".join(pieces), switches)
 
-    def _glob(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _glob(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         found = opened_path(arguments[0], "r") if arguments else v.Data()
         return v.Sequence([found], exact=False)
 
-    def _read(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _read(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         count = keywords.get("count")
         if isinstance(count, v.Const) and isinstance(count.value, int) and 0 <= count.value <= 1024:
             return v.Data()  # a header
@@ -203,16 +195,16 @@ class LibraryCalls(TensorFunctions):
         opened = opened_path(source, "rb")
         return files.read(self.machine, opened, node) if isinstance(opened, v.File) else v.Data()
 
-    def _moved(self, arguments: Arguments, node: ast.AST) -> v.Value:
+    def _moved(self, arguments: v.Arguments, node: ast.AST) -> v.Value:
         source, target = (opened_path(argument, "r") for argument in arguments[:2])
         if isinstance(source, v.File) and isinstance(target, v.File):
             files.move(self.machine, source, target)
         return v.NONE
 
-    def save(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def save(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """A library writes values into a file or buffer."""
         places = [a for a in arguments if isinstance(a, v.File) or (isinstance(a, v.Const) and isinstance(a.value, str))]
-        values = merged([a for a in arguments if a not in places] + list(keywords.values()))
+        values = v.merged([a for a in arguments if a not in places] + list(keywords.values()))
         if places:
             opened = opened_path(places[0], "wb")
             assert isinstance(opened, v.File)
@@ -226,7 +218,7 @@ class LibraryCalls(TensorFunctions):
 
     # ---- objects ----
 
-    def _partial(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _partial(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         function = arguments[0] if arguments else v.Data()
         if isinstance(function, v.Function):
             return v.Function(
@@ -239,7 +231,7 @@ class LibraryCalls(TensorFunctions):
             )
         return function
 
-    def _deepcopy(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _deepcopy(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         value = arguments[0] if arguments else v.Data()
         if isinstance(value, v.Instance) and value.store is not None:
             store = self.machine.new_store(value.store.root.name + " copy")
@@ -247,15 +239,15 @@ class LibraryCalls(TensorFunctions):
             return v.Instance(value.cls, dict(value.attributes), store)
         return v.derived(value) if isinstance(value, v.Data) else value
 
-    def _namespace(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _namespace(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         mapping = v.Environment(self.machine.recorder.frames[-1].module, dict(keywords))
         return v.ModuleValue(mapping)
 
-    def _logged(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        self.report(merged(arguments), node, arguments)
+    def _logged(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        self.report(v.merged(arguments), node, arguments)
         return v.NONE
 
-    def _field(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _field(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """A dataclass field: its default, or the factory that makes one for each object."""
         if "default_factory" in keywords:
             return v.Library(FACTORY, keywords["default_factory"])
@@ -263,7 +255,7 @@ class LibraryCalls(TensorFunctions):
 
     # ---- outputs, processes ----
 
-    def report(self, value: v.Data, node: ast.AST, arguments: Arguments) -> None:
+    def report(self, value: v.Data, node: ast.AST, arguments: v.Arguments) -> None:
         """Something is printed."""
         texts = [
             a.text or "" if isinstance(a, v.Data) else str(a.value) for a in arguments if isinstance(a, v.Data | v.Const)
@@ -278,13 +270,13 @@ class LibraryCalls(TensorFunctions):
             self.machine.recorder.report(node, label, value, is_metric, origin)
 
 
-def _has_momentum(arguments: Arguments, keywords: Keywords) -> bool:
+def _has_momentum(arguments: v.Arguments, keywords: v.Keywords) -> bool:
     """Is SGD given a momentum that may differ from zero?"""
     momentum = keywords.get("momentum", arguments[2] if len(arguments) > 2 else v.Const(0))
     return not isinstance(momentum, v.Const) or bool(momentum.value)
 
 
-def _compiled(arguments: list[v.Value]) -> v.Value:
+def _compiled(arguments: v.Arguments) -> v.Value:
     """A call into compiled code: what it returns, and what it writes into its arguments, is not read here.
 
     What it makes of losses are losses still, whatever it does to them.

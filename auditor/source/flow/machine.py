@@ -18,7 +18,7 @@ from auditor.source.flow.record import Frame, Loop
 from auditor.source.flow.recorder import Recorder
 from auditor.source.flow.settings import Settings
 from auditor.source.flow.stores import NO_REGIONS, Numbers, Regions, Store
-from auditor.source.flow.values import Class, Data, Environment, Function, Instance, ModuleValue, Value
+from auditor.source.flow.values import Class, Const, Data, Environment, Function, Instance, ModuleValue, Value
 from auditor.submission.script import Module, Script
 
 MAX_STEPS = 600_000  # ours: about three seconds
@@ -168,24 +168,18 @@ def _heading(node: ast.For | ast.AsyncFor | ast.While) -> str:
 
 def default_names(module: Module) -> Mapping[str, Value]:
     """What every module knows from the start."""
-    from auditor.source.flow.values import Const
-
     return {"__file__": Const(module.path), "__name__": Const("__main__")}
 
 
 def bind_method(function: Function, receiver: Value) -> Function:
     """The function as a method of `receiver`: of its class if it is a class method, unbound if it is static."""
-    decorators = [] if isinstance(function.node, ast.Lambda) else function.node.decorator_list
-    names = {decorator.id for decorator in decorators if isinstance(decorator, ast.Name)}
-    if "staticmethod" in names:
+    if "staticmethod" in function.decorators:
         return function
-    if "classmethod" in names and isinstance(receiver, Instance):
+    if "classmethod" in function.decorators and isinstance(receiver, Instance):
         receiver = receiver.cls
     return Function(function.node, function.environment, function.defaults, bound=receiver)
 
 
 def bind_class_method(function: Function, cls: Class) -> Function:
     """What a class gives for one of its functions."""
-    decorators = [] if isinstance(function.node, ast.Lambda) else function.node.decorator_list
-    bound = any(isinstance(decorator, ast.Name) and decorator.id == "classmethod" for decorator in decorators)
-    return bind_method(function, cls) if bound else function
+    return bind_method(function, cls) if "classmethod" in function.decorators else function

@@ -82,7 +82,4 @@ class Managers:
 
 def _is_manager(function: v.Value) -> bool:
     """Is it a function of the script that ``contextmanager`` decorates?"""
-    if not isinstance(function, v.Function) or isinstance(function.node, ast.Lambda):
-        return False
-    names = (d.id if isinstance(d, ast.Name) else getattr(d, "attr", "") for d in function.node.decorator_list)
-    return "contextmanager" in names
+    return isinstance(function, v.Function) and "contextmanager" in function.decorators

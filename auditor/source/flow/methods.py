@@ -8,8 +8,7 @@ from typing import Any
 from auditor.source.flow import files
 from auditor.source.flow import values as v
 from auditor.source.flow.machine import bind_method
-from auditor.source.flow.places import merged
-from auditor.source.flow.tensors import COLLECTIONS, Arguments, Keywords, Tensors
+from auditor.source.flow.tensors import COLLECTIONS, Tensors
 
 _LIFECYCLE = frozenset(
     [
@@ -55,7 +54,7 @@ _TEXT_METHODS = frozenset(
 class Methods(Tensors):
     """Evaluates method calls on a machine."""
 
-    def call(self, method: v.Method, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def call(self, method: v.Method, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """Call a method."""
         receiver, name = method.receiver, method.name
         of_handle = None if arguments else self._of_handle(receiver, name)
@@ -79,9 +78,9 @@ class Methods(Tensors):
             case v.Method() if receiver.name == "super":
                 return self._of_super(receiver.receiver, name, arguments, keywords, node)
             case _:
-                return merged([receiver, *arguments, *keywords.values()])
+                return v.merged([receiver, *arguments, *keywords.values()])
 
-    # ---- tensors ----
+    # ---- handles ----
 
     def _of_handle(self, receiver: v.Value, name: str) -> v.Value | None:
         """Of a hook's handle, ``remove()``; of a promise, ``result()``, which is what was promised."""
@@ -92,14 +91,14 @@ class Methods(Tensors):
     # ---- modules, optimizers ----
 
     def _of_instance(
-        self, instance: v.Instance, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST
+        self, instance: v.Instance, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST
     ) -> v.Value:
         if instance.store is None:
-            return merged([*arguments, *keywords.values()])
+            return v.merged([*arguments, *keywords.values()])
         store = instance.store
         data = v.module_data(store, alias=True)
         if name == "load_state_dict":
-            self.training.load(store, merged(arguments[:1]))
+            self.training.load(store, v.merged(arguments[:1]))
             return v.NONE
         if name in ("forward", "__call__"):
             return self.expressions.calls.apply(instance, arguments, keywords, node)
@@ -112,7 +111,7 @@ class Methods(Tensors):
             return instance
         return self.expressions.calls.forward(instance, arguments, keywords)
 
-    def _of_optimizer(self, optimizer: v.Optimizer, name: str, arguments: Arguments, node: ast.AST) -> v.Value:
+    def _of_optimizer(self, optimizer: v.Optimizer, name: str, arguments: v.Arguments, node: ast.AST) -> v.Value:
         if name == "step":
             for closure in arguments:
                 if isinstance(closure, v.Function):
@@ -126,7 +125,9 @@ class Methods(Tensors):
             optimizer.stores |= v.stores_in(v.Sequence(arguments))
         return v.Data()
 
-    def _of_super(self, receiver: v.Value, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _of_super(
+        self, receiver: v.Value, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST
+    ) -> v.Value:
         if isinstance(receiver, v.Instance):
             for base in receiver.cls.bases:
                 found = base.lookup(name) if isinstance(base, v.Class) else None
@@ -135,7 +136,7 @@ class Methods(Tensors):
         return v.NONE
 
 
-def _of_text(text: v.Const, name: str, arguments: Arguments) -> v.Value:
+def _of_text(text: v.Const, name: str, arguments: v.Arguments) -> v.Value:
     constants: list[Any] = [a.value for a in arguments if isinstance(a, v.Const)]
     if isinstance(text.value, str) and name == "join" and arguments and isinstance(arguments[0], v.Sequence):
         items = arguments[0].items
@@ -152,4 +153,4 @@ def _of_text(text: v.Const, name: str, arguments: Arguments) -> v.Value:
         return v.Const(result, switches)
     if isinstance(text.value, int | float | bool) and name == "item":
         return text
-    return merged([text, *arguments])
+    return v.merged([text, *arguments])

@@ -71,7 +71,7 @@ def negated(value: v.Value) -> v.Value:
         result = v.derived(data)
         result.by_token = data.by_token
         return result
-    return v.Const(not known, value.switches if isinstance(value, v.Const) else frozenset())
+    return v.Const(not known, switches_of(value))
 
 
 def combined(left: v.Value, right: v.Value, op: ast.operator) -> v.Value:
@@ -178,7 +178,7 @@ def compared(left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value:
     if isinstance(op, ast.Is | ast.IsNot):
         known = _is_same(left, right)
         if known is not None:
-            return v.Const(known is isinstance(op, ast.Is), _switches(left) | _switches(right))
+            return v.Const(known is isinstance(op, ast.Is), switches_of(left) | switches_of(right))
     elif isinstance(left, v.Const) and isinstance(right, v.Const):
         try:
             return v.Const(bool(_COMPARED[type(op)](left.value, right.value)), left.switches | right.switches)
@@ -215,7 +215,8 @@ def _test_of(left: v.Data, right: v.Data) -> v.Data:
     return result
 
 
-def _switches(value: v.Value) -> frozenset[str]:
+def switches_of(value: v.Value) -> frozenset[str]:
+    """The settings that a value was read from."""
     return value.switches if isinstance(value, v.Const | v.Data) else frozenset()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from auditor.events import Turn
@@ -62,10 +61,9 @@ class Places:
             return held if instance.store else self.setting(name, held) or held
         found = instance.cls.lookup(name)
         if isinstance(found, v.Function):
-            decorators = [] if isinstance(found.node, ast.Lambda) else found.node.decorator_list
-            names = {d.id if isinstance(d, ast.Name) else getattr(d, "attr", "") for d in decorators}
             bound = bind_method(found, instance)
-            return self.calls.apply(bound, [], {}, node) if names & {"property", "cached_property"} else bound
+            is_property = found.decorators & {"property", "cached_property"}
+            return self.calls.apply(bound, [], {}, node) if is_property else bound
         if instance.store is None:
             return self.setting(name, found) or v.Data()
         if found is not None:
@@ -196,12 +194,12 @@ class Places:
         return [_part(data) for _ in range(count)]
 
     def call_method(
-        self, receiver: v.Instance, name: str, arguments: list[v.Value], keywords: dict[str, v.Value], node: ast.AST
+        self, receiver: v.Instance, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST
     ) -> v.Value:
         """Call a method of an object of the script."""
         found = receiver.cls.lookup(name)
         if not isinstance(found, v.Function):
-            return v.derived(*(v.summary(argument) for argument in arguments))
+            return v.merged(arguments)
         return self.calls.apply(bind_method(found, receiver), arguments, keywords, node)
 
 
@@ -234,8 +232,3 @@ def _may_be_set(value: v.Value) -> bool:
     if isinstance(value, v.Const):
         return bool(value.switches)
     return isinstance(value, v.Data) and is_plain(value) and not value.turns  # what a loop counts is no setting
-
-
-def merged(values: Iterable[v.Value]) -> v.Data:
-    """Everything known about several values."""
-    return v.derived(*(v.summary(value) for value in values))

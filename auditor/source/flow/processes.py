@@ -17,9 +17,6 @@ _NETWORK = re.compile(
     r"\bpip3?\b.*\binstall\b|\b(?:curl|wget|huggingface-cli)\b|\bgit\b\W+clone|\bapt(?:-get)?\b.*\binstall\b|\bconda\b.*\binstall\b"
 )
 
-Arguments = list[v.Value]
-Keywords = dict[str, v.Value]
-
 
 @dataclass(slots=True)
 class Processes:
@@ -28,7 +25,7 @@ class Processes:
     machine: Machine
     calls: Calls
 
-    def shell(self, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def shell(self, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """A command for a shell, as far as its words are known."""
         words = [str(c.value) for c in _constants(v.Sequence([*arguments, *keywords.values()]))]
         command = " ".join(words)
@@ -40,7 +37,7 @@ class Processes:
                     self.calls.run_module(module, as_main=True)
         return v.Data()
 
-    def run_path(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def run_path(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """``runpy.run_path(path)``."""
         path = arguments[0] if arguments else v.NONE
         name = path.path if isinstance(path, v.File) else str(path.value) if isinstance(path, v.Const) else ""
@@ -54,7 +51,7 @@ class Processes:
         self.machine.recorder.unknown(node, name or "a script", "runs code that is not shipped or not named")
         return v.Data()
 
-    def execute(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def execute(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """``exec(code)``: of a sibling's source, if that is what it is."""
         siblings = self.machine.script.modules[1:]
         if len(siblings) == 1:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from auditor.events import Choice, Event, Read, Score, Turn, Unknown, Update, UpdateKind, View, overlap, validation
 from auditor.finding import Location
 from auditor.source.flow.values import Data, Numbers, Regions
-from auditor.source.parse import lines_of
+from auditor.source.parse import snippet_at
 from auditor.submission.script import Module
 
 _MAX_EVENTS = 4000  # ours: beyond it a trace is cut, and says so
@@ -284,7 +284,6 @@ class Record:
 
 def _place(frame: Frame, node: ast.AST | None) -> Location:
     module, line = frame.module, getattr(node, "lineno", None)
-    lines = lines_of(module.source) if line else ()
-    snippet = lines[line - 1].strip()[:160] if line and len(lines) >= line else None
+    snippet = snippet_at(module.source, line)
     outer = module.path if module.source_path != module.path else None
     return Location(path=module.source_path, line=line, symbol=frame.name, snippet=snippet, outer_path=outer)

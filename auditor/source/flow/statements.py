@@ -17,9 +17,10 @@ from auditor.events import Turn
 from auditor.source.flow import ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
-from auditor.source.flow.expressions import Expressions, truth
+from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.machine import DeadArm, Machine
 from auditor.source.flow.managers import Managers
+from auditor.source.flow.operators import switches_of, truth
 from auditor.source.flow.record import Loop
 from auditor.source.parse import walk
 
@@ -134,7 +135,7 @@ class StatementEvaluator:
     def _if(self, node: ast.If, env: v.Environment) -> Outcome:
         value = self.expressions.value(node.test, env)
         decided = truth(value)
-        switches = _switches(value)
+        switches = switches_of(value)
         if decided is not None and not (switches and self.machine.explore):
             taken, skipped = (node.body, node.orelse) if decided else (node.orelse, node.body)
             if taken and isinstance(taken[-1], ast.Raise):
@@ -278,7 +279,7 @@ class StatementEvaluator:
 
     def _while(self, node: ast.While, env: v.Environment) -> Outcome:
         value = self.expressions.value(node.test, env)
-        if truth(value) is False and not (_switches(value) and self.machine.explore):
+        if truth(value) is False and not (switches_of(value) and self.machine.explore):
             return self.block(node.orelse, env)
         counters = [name for name in _counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
         with self.machine.loop(node) as loop:
@@ -358,10 +359,6 @@ def _carry(env: v.Environment, before: dict[str, v.Value]) -> None:
             env.names[name] = v.Data(switches=old.switches | new.switches)
         elif not (isinstance(old, v.Const) and old.value is None):
             env.names[name] = v.choice([old, new]) if not isinstance(new, v.Data) else new
-
-
-def _switches(value: v.Value) -> frozenset[str]:
-    return value.switches if isinstance(value, v.Const | v.Data) else frozenset()
 
 
 def _counters(body: Statements[ast.stmt]) -> set[str]:

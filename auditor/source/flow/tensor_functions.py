@@ -11,7 +11,6 @@ from auditor.source.flow import values as v
 from auditor.source.flow.builtins_ import is_true
 from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.machine import Machine
-from auditor.source.flow.places import merged
 from auditor.source.flow.tensors import SUMS
 
 if TYPE_CHECKING:
@@ -47,9 +46,6 @@ _BOUNDED = frozenset({"maximum", "minimum", "clamp", "clip"})
 _SIZED = frozenset({"zeros", "ones", "full", "empty", "rand", "randn", "randint"})
 _HISTOGRAMS = frozenset({"bincount", "unique", "histc"})
 
-Arguments = list[v.Value]
-Keywords = dict[str, v.Value]
-
 
 class TensorFunctions:
     """Evaluates functions of tensor libraries on a machine."""
@@ -59,10 +55,10 @@ class TensorFunctions:
         self.expressions = expressions
         self.calls = calls
 
-    def _tensor(self, name: str, last: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _tensor(self, name: str, last: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if last in _LIKE or last in _SIZED or last in _NEW_TENSORS:
             return self._made(last, arguments, keywords)
-        result = merged([*arguments, *keywords.values()])
+        result = v.merged([*arguments, *keywords.values()])
         if last in ("logaddexp", "logsumexp", "maximum"):
             self.expressions.methods.training.mixture(result, map(v.summary, arguments), node)
         result.counted = last in _HISTOGRAMS
@@ -82,9 +78,9 @@ class TensorFunctions:
             result.shift = data.shift
         return result
 
-    def _made(self, last: str, arguments: Arguments, keywords: Keywords) -> v.Value:
+    def _made(self, last: str, arguments: v.Arguments, keywords: v.Keywords) -> v.Value:
         """A new tensor: of given values, or of a size that says nothing about its values."""
-        result = merged([*arguments, *keywords.values()])
+        result = v.merged([*arguments, *keywords.values()])
         if last in _LIKE:
             result = v.Data()
         elif last in _SIZED:
@@ -95,7 +91,7 @@ class TensorFunctions:
         result.all_of = last == "arange"
         return self._new(last, result, arguments, keywords)
 
-    def _new(self, last: str, result: v.Data, arguments: Arguments, keywords: Keywords) -> v.Value:
+    def _new(self, last: str, result: v.Data, arguments: v.Arguments, keywords: v.Keywords) -> v.Value:
         first = v.NONE if last in _SIZED or not arguments else arguments[0]  # a size is no position
         if isinstance(first, v.Data):
             result.shift, result.mask = first.shift, first.mask
@@ -105,7 +101,7 @@ class TensorFunctions:
             return self._free(result, arguments)
         return result
 
-    def _free(self, values: v.Data, shape: Arguments) -> v.Data:
+    def _free(self, values: v.Data, shape: v.Arguments) -> v.Data:
         """A free tensor that an optimizer can change."""
         sizes = shape[0].items if shape and isinstance(shape[0], v.Sequence) else shape
         first = sizes[0] if sizes else v.NONE
@@ -114,15 +110,15 @@ class TensorFunctions:
         store.influences = values.influences
         return v.Data(stores=frozenset((store,)), alias=store, gradient=True)
 
-    def _parameter(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        return self._free(merged(arguments), [])
+    def _parameter(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        return self._free(v.merged(arguments), [])
 
-    def _gradient(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _gradient(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if not arguments:
             return v.Data()
-        return self.expressions.methods.training.gradient(v.summary(arguments[0]), merged(arguments[1:]))
+        return self.expressions.methods.training.gradient(v.summary(arguments[0]), v.merged(arguments[1:]))
 
-    def _gathered(self, arguments: Arguments, keywords: Keywords) -> v.Value:
+    def _gathered(self, arguments: v.Arguments, keywords: v.Keywords) -> v.Value:
         """Every rank's values arrive in the list or tensor that is given for them."""
         given = [*arguments, *keywords.values()]
         lists = [value for value in given if isinstance(value, v.Sequence) and not value.is_tuple]
@@ -134,7 +130,7 @@ class TensorFunctions:
             given[0].absorb(v.summary(given[1]))
         return v.NONE
 
-    def _loss(self, arguments: Arguments, keywords: Keywords) -> v.Value:
+    def _loss(self, arguments: v.Arguments, keywords: v.Keywords) -> v.Value:
         logits = arguments[0] if arguments else keywords.get("input", v.Data())
         target = arguments[1] if len(arguments) > 1 else keywords.get("target", v.Data())
         targets = v.summary(target)
@@ -143,8 +139,8 @@ class TensorFunctions:
         result.gradient = self.machine.no_grad == 0
         return result
 
-    def _where(self, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        result = merged(arguments)
+    def _where(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        result = v.merged(arguments)
         if arguments and self._tells_target(v.summary(arguments[0])):
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
         if len(arguments) > 1:
@@ -160,10 +156,10 @@ class TensorFunctions:
         of_target = any(region.view is View.TARGET for region in validation(condition.tokens))
         return condition.peeks or (condition.by_token and of_target)
 
-    def _add_at(self, arguments: Arguments, node: ast.AST) -> v.Value:
+    def _add_at(self, arguments: v.Arguments, node: ast.AST) -> v.Value:
         table, key = arguments[0], v.summary(arguments[1])
         if isinstance(table, v.Data) and validation(key.tokens):
-            self.calls.assignments.write_table(table, key, merged(arguments[2:]), node)
+            self.calls.assignments.write_table(table, key, v.merged(arguments[2:]), node)
         return v.NONE
 
 

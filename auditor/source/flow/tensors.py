@@ -13,7 +13,6 @@ from auditor.source.flow.expressions import Expressions
 from auditor.source.flow.indexing import ask, select, view_of
 from auditor.source.flow.machine import Machine
 from auditor.source.flow.operators import combined
-from auditor.source.flow.places import merged
 from auditor.source.flow.training import Training
 
 _VIEWS = frozenset(
@@ -70,9 +69,7 @@ _SCATTERS = frozenset({"scatter_add_", "index_add_", "scatter_", "index_copy_", 
 COLLECTIONS = frozenset(
     {"parameters", "named_parameters", "modules", "named_modules", "children", "buffers", "named_buffers", "values", "keys"}
 )
-
-Arguments = list[v.Value]
-Keywords = dict[str, v.Value]
+_NO_INDEX = ast.Name(id="_")  # stands for an index without syntax
 
 
 class Tensors:
@@ -94,9 +91,7 @@ class Tensors:
             "take_along_dim": self._gather,
             "index_select": lambda data, args, keywords, node: select(data, args[-1], _NO_INDEX, self.machine.recorder),
             "get": self._get_from_data,
-            "items": lambda data, args, keywords, node: v.Sequence([v.Sequence([v.Data(), data], is_tuple=True)], False),
-            "named_parameters": lambda data, args, keywords, node: _named(data),
-            "named_modules": lambda data, args, keywords, node: _named(data),
+            **dict.fromkeys(("items", "named_parameters", "named_modules"), _named),
             "requires_grad_": self._free,
             "state_dict": self._state_dict,
             "tofile": self._to_file,
@@ -107,7 +102,7 @@ class Tensors:
             "register_forward_pre_hook": self._hook,
         }
 
-    def _of_data(self, data: v.Data, name: str, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _of_data(self, data: v.Data, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if name in SUMS:
             self.machine.recorder.sum_up(data.rows)
         if name in self._special:
@@ -127,14 +122,14 @@ class Tensors:
             self.in_place(data, v.derived(*given), node, ast.BitXor() if "xor" in name else ast.Add())
             return data
         if name in ("append", "extend", "add", "write", "update", "put", "insert"):
-            data.absorb(self._scored(v.derived(*given), node))
+            data.absorb(self.scored(v.derived(*given), node))
             return v.NONE
         result = hindsight.marked(_computed(data, given, name), name, [data, *arguments], node, self.machine.recorder)
         ordering.shuffled(name, arguments, result, node)
         ordering.sorted_in_place(data, name, keywords, node)
         return result
 
-    def _free(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _free(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """A plain tensor becomes one that an optimizer can change."""
         if data.alias is None and not (arguments and arguments[0] == v.Const(False)):
             store = self.machine.new_store("delta", is_tensor=True, shared_by_batch=True)
@@ -152,7 +147,7 @@ class Tensors:
             data.influences = v.NO_NUMBERS
         return data
 
-    def _scored(self, data: v.Data, node: ast.AST) -> v.Data:
+    def scored(self, data: v.Data, node: ast.AST) -> v.Data:
         """Losses that are put aside are scored then."""
         if self.machine.recorder.counts_anew(data):
             data.scores |= {self.machine.recorder.score(node, data)}
@@ -214,22 +209,22 @@ class Tensors:
             data.absorb(v.derived(key, source))
         return data
 
-    def _index_put(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        return self._scatter(data, v.summary(arguments[0]), merged(arguments[1:]), node) if arguments else data
+    def _index_put(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        return self._scatter(data, v.summary(arguments[0]), v.merged(arguments[1:]), node) if arguments else data
 
-    def _backward(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _backward(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         self.training.backward(data)
         return v.NONE
 
-    def _step(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _step(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         return self.expressions.methods.call(v.Method(v.Optimizer(data.stores, "optimizer"), "step"), arguments, {}, node)
 
-    def _zero_grad(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _zero_grad(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         self.training.clear(data.stores)
         return v.NONE
 
-    def _copy(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        self.copied(data, merged(arguments), node)
+    def _copy(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        self.copied(data, v.merged(arguments), node)
         return data
 
     def copied(self, data: v.Data, value: v.Data, node: ast.AST) -> None:
@@ -244,8 +239,8 @@ class Tensors:
             return
         store.influences, store.tokens = value.influences, validation(value.tokens)
 
-    def _gather(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
-        index = v.derived(*(v.summary(value) for value in (*arguments, *keywords.values())))
+    def _gather(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        index = v.merged([*arguments, *keywords.values()])
         result = v.derived(data, index)
         result.losses = index.tokens or data.losses
         result.hashed, result.span = v.NO_REGIONS, data.span
@@ -255,7 +250,7 @@ class Tensors:
             ask(result, data, index, node, self.machine.recorder)
         return result
 
-    def _get_from_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _get_from_data(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         key = v.summary(arguments[0]) if arguments else v.Data()
         result = v.derived(data, *(v.summary(value) for value in arguments[1:]))
         result.base = data
@@ -263,31 +258,31 @@ class Tensors:
             ask(result, data, key, node, self.machine.recorder)
         return result
 
-    def _state_dict(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _state_dict(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if data.weights:
             self.machine.recorder.selection(node)
         return data
 
-    def _to_file(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _to_file(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         return self.expressions.calls.library.save([*arguments, data], keywords, node)
 
-    def _submitted(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _submitted(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """A pool runs a function: what it promises is what the function returns."""
         if not arguments or not isinstance(arguments[0], v.Function | v.Choice):
             return _computed(data, [v.summary(value) for value in (*arguments, *keywords.values())], "submit")
         return self.expressions.calls.apply(arguments[0], arguments[1:], keywords, node)
 
-    def _mapped(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _mapped(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """A pool runs a function on every element."""
         elements = [self.expressions.element(argument, None) for argument in arguments[1:]]
         return v.Sequence([self._submitted(data, [*arguments[:1], *elements], keywords, node)], exact=False)
 
-    def _load_into_data(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _load_into_data(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         for store in data.stores:
-            self.training.load(store, merged(arguments[:1]))
+            self.training.load(store, v.merged(arguments[:1]))
         return v.NONE
 
-    def _hook(self, data: v.Data, arguments: Arguments, keywords: Keywords, node: ast.AST) -> v.Value:
+    def _hook(self, data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         for store in data.stores:
             store.root.hooks.extend(arguments[:1])
             self.hooked.append(store)
@@ -321,14 +316,8 @@ def _computed(data: v.Data, given: list[v.Data], name: str) -> v.Data:
     return result
 
 
-class _NoIndex(ast.Name):
-    """Stands for an index without syntax."""
-
-
-_NO_INDEX = _NoIndex(id="_")
-
-
-def _named(data: v.Data) -> v.Value:
+def _named(data: v.Data, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+    """Pairs of a name and a part."""
     return v.Sequence([v.Sequence([v.Data(), data], is_tuple=True)], exact=False)
 
 

@@ -28,6 +28,7 @@ from auditor.source.flow.stores import NO_REGIONS as NO_REGIONS
 from auditor.source.flow.stores import Numbers as Numbers
 from auditor.source.flow.stores import Regions as Regions
 from auditor.source.flow.stores import Store as Store
+from auditor.source.scopes import last_name
 
 if TYPE_CHECKING:
     from auditor.submission.script import Module
@@ -90,6 +91,12 @@ class Function:
     def name(self) -> str:
         """The function's name."""
         return "<lambda>" if isinstance(self.node, ast.Lambda) else self.node.name
+
+    @property
+    def decorators(self) -> frozenset[str]:
+        """The last names of its decorators; those that are called are left out."""
+        nodes = [] if isinstance(self.node, ast.Lambda) else self.node.decorator_list
+        return frozenset(filter(None, map(last_name, nodes)))
 
 
 @dataclass(slots=True, eq=False)
@@ -212,6 +219,8 @@ Value = (
     | Method
     | Choice
 )
+Arguments = list[Value]
+Keywords = dict[str, Value]
 NONE = Const(None)
 
 
@@ -231,10 +240,10 @@ def choice(values: Iterable[Value]) -> Value:
         elif not any(_same(value, known) for known in distinct):
             distinct.append(value)
     if data:
-        merged = data[0] if len(data) == 1 else _joined(data)
+        joined = data[0] if len(data) == 1 else _joined(data)
         if all(isinstance(value, Const) for value in distinct):
-            return merged
-        distinct.append(merged)
+            return joined
+        distinct.append(joined)
     return distinct[0] if len(distinct) == 1 else Choice(tuple(distinct[:8]))
 
 
@@ -277,6 +286,11 @@ def summary(value: Value, depth: int = 0) -> Data:
     if depth > 4:
         return Data()
     return derived(*(summary(part, depth + 1) for part in parts_of(value)))
+
+
+def merged(values: Iterable[Value]) -> Data:
+    """Everything known about several values as one new `Data`."""
+    return derived(*map(summary, values))
 
 
 def parts_of(value: Value) -> list[Value]:
