@@ -210,7 +210,7 @@ class _Tracer:
                 return f"{claim}: " + (f"no bpb is printed in {logs}" if logs else "no log is shipped")
             case HeadlineKind.UNLOCATED:
                 near = nearest_score(self.claim.score, self.runs)
-                where = f"{near.log}:{near.line} with {near.val_bpb} ({near.label or near.key})" if near else "none"
+                where = f"{near.log}:{near.line} with {near.val_bpb} ({near.name})" if near else "none"
                 return f"{claim} is on no log line and no mean of lines; nearest is {where}"
             case HeadlineKind.SINGLE:
                 return f"{claim} is on {_place(lines[0])}; {self._printed(lines)}"
@@ -241,7 +241,7 @@ class _Tracer:
 
 def _place(line: CarrierLine) -> str:
     seed = "" if line.seed is None else f", seed {line.seed}"
-    return f"{line.metric.log}:{line.metric.line} ({line.metric.label or line.metric.key}{seed})"
+    return f"{line.metric.log}:{line.metric.line} ({line.metric.name}{seed})"
 
 
 def _listed(lines: Sequence[CarrierLine]) -> str:

@@ -15,7 +15,7 @@ from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Seve
 from auditor.rule import SEVERITY_OF_STATUS, Rule, Ruleset, Status
 from auditor.run.facts import RunFacts, RunLine
 from auditor.submission.submission import Submission
-from rules.flow_facts import remedy_of
+from rules.flow_facts import Place, place_of, remedy_of
 
 LIMITS = "toy scale, one process, two training steps"
 
@@ -102,13 +102,14 @@ def _decides(finding: Finding) -> bool:
 
 def _match(observed: Observed, findings: Sequence[Finding]) -> Finding | None:
     """The finding about the line that was observed, else the first."""
-    line = observed.location.line if observed.location else None
-    at_line = (finding for finding in findings if line is not None and line in _lines(finding))
-    return next(at_line, next(iter(findings), None))
+    place = place_of(observed.location) if observed.location else None
+    there = (finding for finding in findings if place is not None and place in _places(finding))
+    return next(there, next(iter(findings), None))
 
 
-def _lines(finding: Finding) -> set[int | None]:
-    return {step.location.line for step in finding.steps} | {finding.location.line if finding.location else None}
+def _places(finding: Finding) -> set[Place]:
+    own = [finding.location] if finding.location else []
+    return {place_of(location) for location in (*own, *(step.location for step in finding.steps))}
 
 
 def _with_steps(rule: Rule, ruleset: Ruleset, finding: Finding, observed: Sequence[Observed], run: RunFacts) -> Finding:

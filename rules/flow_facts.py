@@ -116,7 +116,7 @@ def _by_place(breaches: Iterable[Breach]) -> dict[Place, Breach]:
 def _finding(rule: Rule, submission: Submission, ruleset: Ruleset, trace: Trace, breach: Breach, live: bool) -> Finding:
     if live:
         message = f"{breach.text}; {effect_on_headline(submission, trace, breach.scores)}"
-        if breach.only_headline and is_footnote(submission, trace, breach.scores):
+        if breach.only_headline and reaches_headline(submission, trace, breach.scores) is False:
             return _footnote(rule, ruleset, message, breach)
     else:
         by = f" (switches: {', '.join(breach.switches)})" if breach.switches else ""
@@ -154,29 +154,37 @@ def remedy_of(rule: Rule) -> str:
     return " ".join(text.split())
 
 
+def reaches_headline(submission: Submission, trace: Trace, scores: frozenset[int]) -> bool | None:
+    """Is the submitted number among the prints that these scores reach? None if its print is not known."""
+    lines = submission.headline.lines
+    if not lines:
+        return None
+    label, site = lines[0].metric.name, lines[0].print_site
+    if any(prints(event, label, site) for event in _reached(trace, scores)):
+        return True
+    return None if lines[0].printable is False else False
+
+
 def effect_on_headline(submission: Submission, trace: Trace, scores: frozenset[int]) -> str:
-    """Is the submitted number among those that these scores reach?"""
-    affected = [e for e in trace.events if isinstance(e, Report) and e.is_metric and e.scores & scores]
-    labels = list(dict.fromkeys(word for event in affected if (word := label_of(event))))
+    """The same in words, with the prints."""
+    labels = list(dict.fromkeys(word for event in _reached(trace, scores) if (word := label_of(event))))
     told = ", ".join(f"`{label}`" for label in labels[:3])
     lines = submission.headline.lines
     if not lines:
         return f"it reaches {told}" if told else "which printed number it reaches could not be told"
-    label = lines[0].metric.label or lines[0].metric.key
-    site = lines[0].print_site
-    if any(prints(event, label, site) for event in affected):
-        return f"the submitted number (`{label}`) is affected"
-    if lines[0].printable is False:
-        return (
-            f"it reaches {told or 'no print'}; the submitted number (`{label}`) is on a line that the script cannot print"
-        )
-    return f"the submitted number (`{label}`) is not among the prints that it reaches ({told or 'none'})"
+    submitted = f"the submitted number (`{lines[0].metric.name}`)"
+    match reaches_headline(submission, trace, scores):
+        case True:
+            return f"{submitted} is affected"
+        case None:
+            return f"it reaches {told or 'no print'}; {submitted} is on a line that the script cannot print"
+        case _:
+            return f"{submitted} is not among the prints that it reaches ({told or 'none'})"
 
 
-def is_footnote(submission: Submission, trace: Trace, scores: frozenset[int]) -> bool:
-    """Is the submitted number's print known, and none of those that these scores reach?"""
-    lines = submission.headline.lines
-    return bool(lines) and "is not among" in effect_on_headline(submission, trace, scores)
+def _reached(trace: Trace, scores: frozenset[int]) -> list[Report]:
+    """The metrics that are printed from some of these scores."""
+    return [e for e in trace.events if isinstance(e, Report) and e.is_metric and e.scores & scores]
 
 
 def way_to(event: Event, other: Event) -> Location:

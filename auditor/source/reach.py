@@ -36,7 +36,7 @@ def submitted_scores(trace: Trace, headline: Headline) -> frozenset[int]:
     """The numbers of the scores whose sum is printed as the submitted number; empty where no print of it was found."""
     if not headline.lines:
         return frozenset()
-    label = headline.lines[0].metric.label or headline.lines[0].metric.key
+    label = headline.lines[0].metric.name
     site = headline.lines[0].print_site
     metrics = (event for event in trace.events if isinstance(event, Report) and event.is_metric)
     return frozenset[int]().union(*(event.scores for event in metrics if prints(event, label, site)))

@@ -160,4 +160,4 @@ def _middle(interval: Range) -> float:
 
 
 def _label(line: ScoredLine) -> str:
-    return f"`{line.metric.label or line.metric.key}`"
+    return f"`{line.metric.name}`"

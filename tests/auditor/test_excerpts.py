@@ -80,3 +80,14 @@ def test_every_place_of_a_finding_is_completed_and_its_fingerprint_stays(excerpt
     places = [completed.location, completed.related[0][0], completed.steps[0].location]
     assert [item.snippet for item in places if item] == ["seed:1"] * 3
     assert completed.fingerprint == finding.fingerprint
+
+
+def test_an_event_in_decoded_source_names_the_line_of_the_payload_too(tmp_path: Path):
+    source = "import glob\nimport torch\ntokens = torch.load(glob.glob('data/fineweb_val_*.bin')[0])\n"
+    payload = base64.b85encode(lzma.compress(source.encode())).decode()
+    (tmp_path / "train_gpt.py").write_text(f"import lzma,base64\nexec(lzma.decompress(base64.b85decode({payload!r})))\n")
+    submission = Submission("records/x", DirectoryTree(tmp_path))
+    assert submission.flow is not None
+    (read,) = submission.flow.submitted.events
+    place = Excerpts(submission).locate(read.location)
+    assert (place.path, place.line, place.outer_path, place.outer_line) == ("train_gpt.py!decoded", 3, "train_gpt.py", 2)

@@ -284,6 +284,4 @@ class Record:
 
 def _place(frame: Frame, node: ast.AST | None) -> Location:
     module, line = frame.module, getattr(node, "lineno", None)
-    snippet = snippet_at(module.source, line)
-    outer = module.path if module.source_path != module.path else None
-    return Location(path=module.source_path, line=line, symbol=frame.name, snippet=snippet, outer_path=outer)
+    return Location(path=module.source_path, line=line, symbol=frame.name, snippet=snippet_at(module.source, line))

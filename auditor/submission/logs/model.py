@@ -43,6 +43,11 @@ class Metric(LogFact):
     values: tuple[tuple[str, float], ...] = ()
     progress: bool = False
 
+    @property
+    def name(self) -> str:
+        """What a reader knows it by: its label, or the key where nothing stands before that."""
+        return self.label or self.key
+
 
 class SizeKind(StrEnum):
     """What a printed size is the size of."""
