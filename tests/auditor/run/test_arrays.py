@@ -1,20 +1,13 @@
 """Arrays that know which losses they are made from, against numpy's own results."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 np = pytest.importorskip("numpy")
 
 
 @pytest.fixture(scope="module")
-def arrays():
-    path = Path(__file__).parents[3] / "auditor" / "run" / "child" / "arrays.py"
-    spec = importlib.util.spec_from_file_location("_arrays_under_test", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def arrays(child_module):
+    return child_module("arrays")
 
 
 @pytest.fixture

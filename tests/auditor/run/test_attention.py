@@ -1,8 +1,6 @@
 """The attention that stands in for FlashAttention, against attention written out."""
 
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 
@@ -11,12 +9,8 @@ pytestmark = pytest.mark.torch
 
 
 @pytest.fixture(scope="module")
-def attention():
-    path = Path(__file__).parents[3] / "auditor" / "run" / "child" / "attention.py"
-    spec = importlib.util.spec_from_file_location("_attention_under_test", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def attention(child_module):
+    return child_module("attention")
 
 
 def written_out(q, k, v, causal, left):

@@ -84,3 +84,13 @@ def test_a_vocabulary_that_cannot_be_made_is_refused_with_its_size(tmp_path, siz
 def test_a_file_that_is_no_shard_is_refused():
     with pytest.raises(ValueError, match="no shard"):
         read_shard(bytes(2048))
+
+
+@pytest.mark.torch
+def test_the_child_reads_shards_and_counts_runs_as_the_world_does(worlds, child_module):
+    pytest.importorskip("torch")
+    locate = child_module("locate")
+    assert locate.GRAM == GRAM
+    world = worlds[VOCABULARIES[0]]
+    for file in (world.folder / world.dataset).glob("fineweb_*_0*.bin"):
+        assert locate.read_shard(file).tolist() == list(read_shard(file.read_bytes()))
