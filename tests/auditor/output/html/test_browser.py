@@ -1,7 +1,11 @@
-"""The pages in a real browser: what a reader can do with them by mouse, by keyboard, on paper and without scripts."""
+"""The pages in a real browser: what a reader can do with them by mouse, by keyboard, on paper and without scripts.
+
+A browser answers an action when it gets to it: what follows from one is waited for (`expect`), never looked up at once.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,12 +14,15 @@ import pytest
 
 from auditor.report import ReportSet
 
+expect = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'pgolf[dev]'").expect
+expect.set_options(timeout=20_000)  # of a machine that does other work beside
+
 Show = Callable[..., Any]
 PHONE = {"viewport": {"width": 390, "height": 844}}
 
 
-def shown_rows(page: Any) -> list[str]:
-    return page.locator("#table tbody tr:visible th").all_inner_texts()  # type: ignore[no-any-return]
+def shown_rows(page: Any) -> Any:
+    return page.locator("#table tbody tr:visible th")
 
 
 def background(page: Any) -> str:
@@ -27,7 +34,7 @@ def background(page: Any) -> str:
 
 def test_the_verdict_comes_first(show: Show, single: ReportSet, sample_rules: tuple[Any, ...]):
     page = show(single, sample_rules).page
-    assert page.title() == "PR #7: violation - pgolf audit"
+    expect(page).to_have_title("PR #7: violation - pgolf audit")
     heading = page.locator("h1").inner_text().lower()
     assert "violation" in heading
     assert "pr #7" in heading
@@ -40,29 +47,29 @@ def test_the_page_follows_the_system_and_the_button_turns_it_over(show: Show, si
     before = background(page)
     assert button.get_attribute("aria-pressed") == str(scheme == "dark").lower()
     button.click()
-    turned = background(page)
-    assert turned != before
-    assert button.get_attribute("aria-pressed") == str(scheme != "dark").lower()
+    body = page.locator("body")
+    expect(body).not_to_have_css("background-color", before)
+    expect(button).to_have_attribute("aria-pressed", str(scheme != "dark").lower())
     button.press("Enter")
-    assert background(page) == before
+    expect(body).to_have_css("background-color", before)
 
 
 def test_what_is_folded_opens_by_keyboard(show: Show, single: ReportSet):
     page = show(single).page
     summary = page.locator("summary", has_text="7 rules")
     table = page.locator("table.rules")
-    assert not table.is_visible()
+    expect(table).to_be_hidden()
     summary.focus()
     page.keyboard.press("Enter")
-    assert table.is_visible()
+    expect(table).to_be_visible()
 
 
 def test_the_first_stop_of_the_keyboard_skips_to_the_content(show: Show, single: ReportSet):
     page = show(single).page
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "main"
+    expect(page.locator("#main")).to_be_focused()
 
 
 def test_what_has_the_focus_shows_it(show: Show, several: ReportSet):
@@ -75,13 +82,13 @@ def test_what_has_the_focus_shows_it(show: Show, several: ReportSet):
 
 def test_paper_shows_all_that_is_folded_dark_on_light_and_no_controls(show: Show, several: ReportSet):
     page = show(several, anchor="#r1", color_scheme="dark").page
-    assert not page.locator("table.rules").is_visible()
+    expect(page.locator("table.rules")).to_be_hidden()
     page.emulate_media(media="print")
     assert page.locator("table.rules").bounding_box()["height"] > 50
     assert page.locator("ol.story").bounding_box()["height"] > 10
     assert background(page) == "rgb(253, 253, 251)"
-    assert not page.locator("#theme").is_visible()
-    assert not page.locator("#turn").is_visible()
+    expect(page.locator("#theme")).to_be_hidden()
+    expect(page.locator("#turn")).to_be_hidden()
 
 
 def test_motion_is_left_out_where_it_is_not_wanted(show: Show, single: ReportSet):
@@ -93,7 +100,7 @@ def test_motion_is_left_out_where_it_is_not_wanted(show: Show, single: ReportSet
 def test_the_picture_has_one_row_for_each_step_and_its_marks_lie_where_they_belong(show: Show, single: ReportSet):
     page = show(single).page
     rows = page.locator("table.timeline tbody tr")
-    assert rows.count() == 4
+    expect(rows).to_have_count(4)
     width = rows.nth(0).locator("svg").bounding_box()["width"]
     mark = rows.nth(3).locator("rect").nth(1).bounding_box()
     frame = rows.nth(3).locator("svg").bounding_box()
@@ -106,88 +113,90 @@ def test_the_picture_has_one_row_for_each_step_and_its_marks_lie_where_they_belo
 
 def test_filters_narrow_the_table_down_together(show: Show, several: ReportSet):
     page = show(several).page
-    assert len(shown_rows(page)) == 5
-    assert page.locator("#shown").inner_text() == "5 of 5 shown"
+    expect(shown_rows(page)).to_have_count(5)
+    expect(page.locator("#shown")).to_have_text("5 of 5 shown")
     page.get_by_label("clean").uncheck()
-    assert shown_rows(page) == ["PR #7", "2026-04-16_Odd", "empty"]
+    expect(shown_rows(page)).to_have_text(["PR #7", "2026-04-16_Odd", "empty"])
     page.get_by_label("Rule").select_option("foreign-log")
-    assert shown_rows(page) == ["PR #7", "2026-04-16_Odd"]
+    expect(shown_rows(page)).to_have_text(["PR #7", "2026-04-16_Odd"])
     page.get_by_label("Text").fill("ODD 2026")
-    assert shown_rows(page) == ["2026-04-16_Odd"]
-    assert page.locator("#shown").inner_text() == "1 of 5 shown"
+    expect(shown_rows(page)).to_have_text(["2026-04-16_Odd"])
+    expect(page.locator("#shown")).to_have_text("1 of 5 shown")
     page.get_by_label("Text").fill("")
     page.get_by_label("Rule").select_option("")
     page.get_by_label("clean").check()
-    assert len(shown_rows(page)) == 5
+    expect(shown_rows(page)).to_have_count(5)
 
 
 def test_the_text_filter_finds_paths_that_the_table_does_not_show(show: Show, several: ReportSet):
     page = show(several).page
     page.get_by_label("Text").fill("2026-04-15_big")
-    assert shown_rows(page) == ["PR #7"]
+    expect(shown_rows(page)).to_have_text(["PR #7"])
 
 
 def test_columns_sort_both_ways_with_what_is_empty_last(show: Show, several: ReportSet):
     page = show(several).page
     head = page.locator("#table thead th").nth(2)
     head.get_by_role("button").click()
-    assert head.get_attribute("aria-sort") == "ascending"
-    assert (shown_rows(page)[0], shown_rows(page)[-1]) == ("PR #12", "empty")
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    expect(shown_rows(page).first).to_have_text("PR #12")
+    expect(shown_rows(page).last).to_have_text("empty")
     head.get_by_role("button").press("Space")
-    assert head.get_attribute("aria-sort") == "descending"
-    assert (shown_rows(page)[-2], shown_rows(page)[-1]) == ("PR #12", "empty")
+    expect(head).to_have_attribute("aria-sort", "descending")
+    expect(shown_rows(page).nth(3)).to_have_text("PR #12")
+    expect(shown_rows(page).last).to_have_text("empty")
     page.locator("#table thead th").nth(0).get_by_role("button").click()
-    assert page.locator("#table thead th[aria-sort]").count() == 1
-    assert [row for row in shown_rows(page) if row.startswith("PR")] == ["PR #7", "PR #12"]  # 7 before 12, as numbers
+    expect(page.locator("#table thead th[aria-sort]")).to_have_count(1)
+    expect(shown_rows(page).filter(has_text="PR")).to_have_text(["PR #7", "PR #12"])  # 7 before 12, as numbers
 
 
 def test_a_row_opens_its_report_and_the_way_back_leads_to_the_row(show: Show, several: ReportSet):
     page = show(several).page
     page.get_by_role("link", name="PR #12").focus()
     page.keyboard.press("Enter")
-    assert page.locator("article.report").count() == 1
-    assert "PR #12" in page.title()
-    assert not page.locator("#index").is_visible()
-    assert page.evaluate("document.activeElement.tagName") == "H1"
+    expect(page.locator("article.report")).to_have_count(1)
+    expect(page).to_have_title(re.compile("PR #12"))
+    expect(page.locator("#index")).to_be_hidden()
+    expect(page.locator("article.report h1")).to_be_focused()
     page.go_back()
-    assert page.locator("#index").is_visible()
-    assert not page.locator("article.report").is_visible()
-    assert page.evaluate("document.activeElement.textContent") == "PR #12"
-    assert page.title() == "5 submissions - pgolf audit"
+    expect(page.locator("#index")).to_be_visible()
+    expect(page.locator("article.report")).to_be_hidden()
+    expect(page.get_by_role("link", name="PR #12")).to_be_focused()
+    expect(page).to_have_title("5 submissions - pgolf audit")
 
 
 def test_previous_and_next_follow_the_filtered_table(show: Show, several: ReportSet):
     page = show(several).page
     page.get_by_label("violation").uncheck()
     page.get_by_role("link", name="2026-04-16_Odd").click()
-    assert not page.locator("#previous").is_visible()
+    expect(page.locator("#previous")).to_be_hidden()
     page.locator("#next").click()
-    assert "2026-04-17_Fine" in page.title()
+    expect(page).to_have_title(re.compile("2026-04-17_Fine"))
     page.locator("#next").click()
-    assert "PR #12" in page.title()
+    expect(page).to_have_title(re.compile("PR #12"))
     page.locator("#all").click()
-    assert page.locator("#index").is_visible()
+    expect(page.locator("#index")).to_be_visible()
 
 
 def test_an_address_with_a_report_opens_it(show: Show, several: ReportSet):
     page = show(several, anchor="#r2").page
-    assert page.locator("article.report h1").inner_text().endswith("2026-04-16_Odd")
+    expect(page.locator("article.report h1")).to_have_text(re.compile("2026-04-16_Odd$"))
 
 
 def test_skipping_to_the_content_of_an_open_report_leaves_it_open(show: Show, several: ReportSet):
     page = show(several, anchor="#r1").page
     page.locator(".skip").focus()
     page.keyboard.press("Enter")
-    assert page.locator("article.report").is_visible()
+    expect(page.locator("article.report")).to_be_visible()
 
 
 def test_a_report_is_built_only_when_it_is_opened(show: Show, several: ReportSet):
     many = replace(several, reports=several.reports * 100)
     page = show(many).page
-    assert page.locator("article").count() == 0
-    assert page.locator("#shown").inner_text() == "500 of 500 shown"
+    expect(page.locator("article")).to_have_count(0)
+    expect(page.locator("#shown")).to_have_text("500 of 500 shown")
     page.locator("#table tbody a").nth(321).click()
-    assert page.locator("article").count() == 1
+    expect(page.locator("article")).to_have_count(1)
 
 
 # ---- without scripts, on a phone, for everybody ----
@@ -195,14 +204,14 @@ def test_a_report_is_built_only_when_it_is_opened(show: Show, several: ReportSet
 
 def test_without_scripts_every_report_is_there_to_be_read(show: Show, several: ReportSet):
     page = show(several, java_script_enabled=False).page
-    assert page.locator("article.report").count() == 5
+    expect(page.locator("article.report")).to_have_count(5)
     assert all(article.is_visible() for article in page.locator("article.report").all())
-    assert not page.locator("#controls").is_visible()
-    assert not page.locator("#theme").is_visible()
+    expect(page.locator("#controls")).to_be_hidden()
+    expect(page.locator("#theme")).to_be_hidden()
     page.get_by_role("link", name="PR #12").click()
-    assert page.locator("#r4 h1").bounding_box()["y"] < 900
+    expect(page.locator("#r4 h1")).to_be_in_viewport()
     page.locator("#r1 summary", has_text="7 rules").click()
-    assert page.locator("#r1 table.rules").is_visible()
+    expect(page.locator("#r1 table.rules")).to_be_visible()
 
 
 @pytest.mark.parametrize("anchor", ["", "#r1"])
