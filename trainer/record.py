@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.command import OK, report_errors
-from trainer.run_folder import LOG_NAME, SCRIPT_NAME
+from trainer.run_folder import SCRIPT_NAME
 from trainer.size import SubmissionSize
 
 LOG_PATTERNS = ("*.log", "*.txt", "logs/*.txt")
