@@ -12,7 +12,7 @@ import ast
 import io
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from auditor.source.requote import requote
@@ -98,6 +98,12 @@ def walk(node: ast.AST) -> Iterator[ast.AST]:
     while level:
         yield from level
         level = [child for above in level for child in children(above)]
+
+
+@lru_cache(maxsize=4)
+def parents(tree: ast.Module) -> Mapping[ast.AST, ast.AST]:
+    """The node right above each node of a tree."""
+    return {child: parent for parent in walk(tree) for child in children(parent)}
 
 
 def _may_be_newer(source: str) -> bool:

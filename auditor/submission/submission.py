@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from auditor.headline import Headline, trace_headline
 from auditor.provenance import PrintedLines, compare_lines
@@ -30,6 +30,8 @@ from auditor.submission.tree import FileTree
 
 if TYPE_CHECKING:
     from auditor.run.facts import RunFacts
+
+_Fact = TypeVar("_Fact")
 
 _MAX_HELPERS = 30  # ours: a folder with more scripts is a collection of experiments
 _TRAINING_SHARDS = re.compile(r"fineweb_train|\btrain_files\b")
@@ -76,6 +78,7 @@ class Submission:
         self.chosen_because = chosen_because
         self.entry = entry
         self.run: RunFacts | None = None
+        self.facts: dict[Callable[[Submission], object], object] = {}
         self._printed_lines: dict[tuple[str, int], PrintedLines] = {}
 
     @cached_property
@@ -225,3 +228,15 @@ class Submission:
     def unreadable(self) -> tuple[Unreadable, ...]:
         """Everything that could not be read, decoded or parsed."""
         return self.files.problems() + self._script[1] + self._metadata[1] + self._readme[1] + self._logs[1]
+
+
+def fact(establish: Callable[[Submission], _Fact]) -> Callable[[Submission], _Fact]:
+    """What a rule establishes of a submission by itself: done once, though rules are asked under every ruleset."""
+
+    @wraps(establish)
+    def kept(submission: Submission) -> _Fact:
+        if establish not in submission.facts:
+            submission.facts[establish] = establish(submission)
+        return cast("_Fact", submission.facts[establish])
+
+    return kept

@@ -6,7 +6,7 @@ import ast
 
 from auditor.source.flow.analysis import Trace
 from auditor.source.scopes import Scope
-from auditor.submission.submission import Submission
+from auditor.submission.submission import Submission, fact
 
 
 def scored_with(submission: Submission, trace: Trace, scope: Scope) -> frozenset[int]:
@@ -25,6 +25,7 @@ def scored_with(submission: Submission, trace: Trace, scope: Scope) -> frozenset
     )
 
 
+@fact
 def _classes(submission: Submission) -> dict[str, ast.ClassDef]:
     trees = [module.tree for module in (submission.script.modules if submission.script else ()) if module.tree]
     return {node.name: node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
