@@ -130,7 +130,7 @@ class Submission:
     @cached_property
     def print_sites(self) -> tuple[PrintSite, ...]:
         """Every place in the shipped script that can print a line."""
-        return find_print_sites(self.script) if self.script else ()
+        return find_print_sites(self.scopes)
 
     @cached_property
     def helper_print_sites(self) -> Mapping[str, tuple[PrintSite, ...]]:
@@ -142,7 +142,7 @@ class Submission:
                 helpers.setdefault(helper.main.source, helper)
             if len(helpers) == _MAX_HELPERS:
                 break
-        return {helper.path: find_print_sites(helper) for helper in helpers.values()}
+        return {helper.path: find_print_sites(Scopes.of(helper)) for helper in helpers.values()}
 
     def printed_lines(self, run: Run) -> PrintedLines:
         """Which lines of one of the submission's runs the shipped script can print."""
