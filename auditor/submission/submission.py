@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from auditor.headline import Headline, trace_headline
 from auditor.provenance import PrintedLines, compare_lines
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from auditor.run.facts import RunFacts
 
 _Fact = TypeVar("_Fact")
+_About = ParamSpec("_About")
 
 _MAX_HELPERS = 30  # ours: a folder with more scripts is a collection of experiments
 _TRAINING_SHARDS = re.compile(r"fineweb_train|\btrain_files\b")
@@ -78,7 +79,7 @@ class Submission:
         self.chosen_because = chosen_because
         self.entry = entry
         self.run: RunFacts | None = None
-        self.facts: dict[Callable[[Submission], object], object] = {}
+        self.facts: dict[Hashable, object] = {}  # see `fact`
         self._printed_lines: dict[tuple[str, int], PrintedLines] = {}
 
     @cached_property
@@ -230,13 +231,17 @@ class Submission:
         return self.files.problems() + self._script[1] + self._metadata[1] + self._readme[1] + self._logs[1]
 
 
-def fact(establish: Callable[[Submission], _Fact]) -> Callable[[Submission], _Fact]:
-    """What a rule establishes of a submission by itself: done once, though rules are asked under every ruleset."""
+def fact(establish: Callable[Concatenate[Submission, _About], _Fact]) -> Callable[Concatenate[Submission, _About], _Fact]:
+    """What a rule establishes of a submission by itself: done once, though rules are asked under every ruleset.
+
+    Further arguments, which say what the fact is about, have to be hashable.
+    """
 
     @wraps(establish)
-    def kept(submission: Submission) -> _Fact:
-        if establish not in submission.facts:
-            submission.facts[establish] = establish(submission)
-        return cast("_Fact", submission.facts[establish])
+    def kept(submission: Submission, /, *about: _About.args, **more: _About.kwargs) -> _Fact:
+        key = (establish, about, tuple(more.items()))
+        if key not in submission.facts:
+            submission.facts[key] = establish(submission, *about, **more)
+        return cast("_Fact", submission.facts[key])
 
     return kept

@@ -105,7 +105,8 @@ def test_lines_that_nothing_prints_are_found_and_trimmed_ones_told_apart() -> No
 
 def test_every_line_counts_where_the_script_printed_none() -> None:
     text = "Val BPB: 1.7463\nFinal Val BPB: 1.1248\n"
-    printed = compare_lines(run_of(text), text.splitlines(), find_print_sites(Scopes.of(script_of(SOURCE.split("for k")[0]))))
+    sites = find_print_sites(Scopes.of(script_of(SOURCE.split("for k")[0])))
+    printed = compare_lines(run_of(text), text.splitlines(), sites)
     assert [fact.line for fact in printed.unprintable] == [1, 2]
 
 
