@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from auditor.source.prints import PrintSite, find_printer, find_printer_of, is_cut_off
 from auditor.submission.logs.model import EmbeddedSource, LogFact, Run, Setting, Size, SizeKind
@@ -130,16 +131,17 @@ def count_different_lines(embedded: EmbeddedSource, script: Script) -> int:
     Blank lines, line ends and missing lines at the two ends do not count (logs start late and break off), nor do lines
     that name a seed or a device: they say which run it was, not what was run.
     """
-    printed = _code_lines(embedded.text)
     texts = [module.source for module in script.modules] + [layer.source for layer in script.layers]
-    return min(_count_different(printed, _code_lines(text)) for text in texts)
+    return min(_count_different(embedded.text, text) for text in texts)
 
 
 def _code_lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip() and not _NAMES_THE_RUN.search(line)]
 
 
-def _count_different(printed: Sequence[str], shipped: Sequence[str]) -> int:
+@lru_cache(maxsize=32)  # several questions about a run rest on it
+def _count_different(printed_text: str, shipped_text: str) -> int:
+    printed, shipped = _code_lines(printed_text), _code_lines(shipped_text)
     matcher = difflib.SequenceMatcher(None, printed, shipped, autojunk=False)
     blocks = [block for block in matcher.get_matching_blocks() if block.size]
     if not blocks:
@@ -181,7 +183,7 @@ def find_unknown_settings(
     printed by one bare print of variables, at least half of whose names the configuration `knows`. Measured values are
     printed by such prints as well, under names that are put together at run time, but not among settings.
     """
-    words = {word.lower() for module in script.modules for word in _WORD.findall(module.source)}
+    words = frozenset().union(*(_words_of(module.source) for module in script.modules))
     sites = [site for site in sites if not site.quotes]
     dumps: dict[PrintSite, list[Setting]] = {}
     for setting in (run.settings or {}).values():
@@ -190,6 +192,11 @@ def find_unknown_settings(
             dumps.setdefault(site, []).append(setting)
     settings = [dump for dump in dumps.values() if 2 * sum(knows(setting.name) for setting in dump) >= len(dump)]
     return tuple(setting for dump in settings for setting in dump if setting.name.lower() not in words)
+
+
+@lru_cache(maxsize=32)
+def _words_of(source: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORD.findall(source))
 
 
 def _printed_span(run: Run, lines: Sequence[str], sites: Sequence[PrintSite]) -> tuple[int, int]:

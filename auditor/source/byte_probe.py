@@ -26,7 +26,7 @@ from auditor.source.config.library import BINARY, RAISES
 from auditor.source.config.statements import Flow, Interpreter
 from auditor.source.config.syntax import as_read
 from auditor.source.config.values import Function, Namespace, Value, iterated, truth, unknown
-from auditor.source.parse import lines_of, walk
+from auditor.source.parse import lines_of, nodes_of
 from auditor.source.scopes import Definition, Scope, Scopes, argument_of
 from auditor.submission.script import Script
 
@@ -177,7 +177,7 @@ class _Trial(Interpreter):
         """Under which names the builder's result, or a part of it, is known anywhere: variables, attributes, parameters."""
         for scope in scopes.all:
             if scope.node is None and scope.module.tree is not None:
-                for node in walk(scope.module.tree):
+                for node in nodes_of(scope.module.tree):
                     if isinstance(node, ast.Assign) and _calls(node.value, builder.name):
                         for target in node.targets:
                             self._bind(target, tables)

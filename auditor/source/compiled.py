@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from auditor.finding import Location
-from auditor.source.parse import walk
+from auditor.source.parse import nodes_of
 from auditor.submission.errors import SubmissionError
 from auditor.submission.script import Module
 from auditor.submission.tree import FileTree
@@ -41,7 +41,7 @@ def find_spreads(files: FileTree, modules: Iterable[Module]) -> tuple[Location, 
         (module.source_path, node.lineno, node.value)
         for module in modules
         if module.tree is not None
-        for node in walk(module.tree)
+        for node in nodes_of(module.tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _LOOP.search(node.value)
     ]
     return tuple(spread for path, first_line, text in sources for spread in _spreads_in(path, first_line, text))

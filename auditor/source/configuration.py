@@ -125,7 +125,7 @@ class Configuration:
         holds the name, or if the value cannot be told.
         """
         found = self._attributes.get(name, [])
-        if len({repr(value.data) for _, value in found}) > 1 and owner:
+        if owner and not _agree(found):
             last = owner.rpartition(".")[2].lower()
             found = [
                 (holder, value) for holder, value in found if last in holder.lower() or holder.lower() in last
@@ -133,7 +133,7 @@ class Configuration:
         if not found:
             own = self._lazy.own_attribute(name)
             return self._resolved(own) if own is not None else None
-        return self._resolved(found[0][1]) if len({repr(value.data) for _, value in found}) == 1 else None
+        return self._resolved(found[0][1]) if _agree(found) else None
 
     def evaluate(self, node: ast.expr, scope: Scope, local: Callable[[str], object] | None = None) -> Resolved | None:
         """The value of any expression in a function or module of the script.
@@ -280,6 +280,11 @@ def _runs_of(headline: Headline, logs: Sequence[Log]) -> tuple[Run, ...]:
 def _is_foreign(headline: Headline) -> bool:
     """Was the headline's line printed by something else than the shipped script?"""
     return bool(headline.lines) and all(line.printable is False for line in headline.lines)
+
+
+def _agree(found: Sequence[tuple[str, Value]]) -> bool:
+    """Are all values that a name has the same?"""
+    return len(found) < 2 or len({repr(value.data) for _, value in found}) == 1
 
 
 def _attributes(interpreter: Interpreter) -> dict[str, list[tuple[str, Value]]]:

@@ -12,7 +12,7 @@ import ast
 import io
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import lru_cache
 
 from auditor.source.requote import requote
@@ -82,22 +82,35 @@ def _is_deep(tree: ast.Module) -> bool:
 
 
 def children(node: ast.AST) -> list[ast.AST]:
-    """The nodes right below, in source order; several times faster than `ast.iter_child_nodes`, and run over every tree."""
+    """The nodes right below, in source order; faster than `ast.iter_child_nodes`, and run over every tree."""
     found: list[ast.AST] = []
-    for value in vars(node).values():
+    for name in node._fields:
+        value = getattr(node, name, None)
         if isinstance(value, ast.AST):
             found.append(value)
-        elif isinstance(value, list):
+        elif value and isinstance(value, list):
             found += [each for each in value if isinstance(each, ast.AST)]
     return found
 
 
-def walk(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and all below it, level by level as `ast.walk` gives them, several times faster."""
-    level = [node]
-    while level:
-        yield from level
-        level = [child for above in level for child in children(above)]
+def walk(node: ast.AST) -> list[ast.AST]:
+    """The node and all below it, level by level as `ast.walk` gives them, in a fraction of the time."""
+    found = [node]
+    for above in found:  # the list grows while it is gone through
+        found += children(above)
+    return found
+
+
+@lru_cache(maxsize=4)
+def nodes_of(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """All nodes of a module as `walk` gives them, which many questions are put to."""
+    return tuple(walk(tree))
+
+
+@lru_cache(maxsize=4)
+def parents(tree: ast.Module) -> Mapping[ast.AST, ast.AST]:
+    """The node right above each node of a module."""
+    return {child: parent for parent in nodes_of(tree) for child in children(parent)}
 
 
 def _may_be_newer(source: str) -> bool:

@@ -34,7 +34,6 @@ from auditor.source.templates import (
 )
 from auditor.source.texts import Alternatives, Context, Texts
 from auditor.submission.logs.model import LogFact
-from auditor.submission.script import Script
 
 _MAX_CHAIN = 5  # how many calls a text is followed through
 _MAX_CONTEXTS = 4000  # per script; a bound against generated code, real scripts need a few hundred
@@ -111,9 +110,9 @@ class PrintSite:
         return matches(joined((*self.parts, first, ANYTHING)), line)
 
 
-def find_print_sites(script: Script) -> tuple[PrintSite, ...]:
-    """Every call in the script's modules that writes a line, once per text that it can write."""
-    finder = _Finder(Scopes.of(script))
+def find_print_sites(scopes: Scopes) -> tuple[PrintSite, ...]:
+    """Every call in a script's functions that writes a line, once per text that it can write."""
+    finder = _Finder(scopes)
     return tuple(sorted(dict.fromkeys(finder.sites()), key=lambda site: (site.location.path, site.location.line or 0)))
 
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from auditor.finding import Location
-from auditor.source.parse import snippet_at, walk
+from auditor.source.parse import children, snippet_at, walk
 from auditor.submission.script import Module, Script
 
 _LIBRARIES = frozenset(["torch", "np", "numpy", "math", "F", "nn", "dist", "os", "sys", "time", "json", "random"])
@@ -212,6 +212,10 @@ class _Collector(ast.NodeVisitor):
     def visit_module(self, tree: ast.Module) -> None:
         self.generic_visit(tree)
 
+    def generic_visit(self, node: ast.AST) -> None:
+        for child in children(node):
+            self.visit(child)
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._visit_function(node, node.name)
 
@@ -223,8 +227,7 @@ class _Collector(ast.NodeVisitor):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         was_in_class, self._in_class = self._in_class, True
-        for child in ast.iter_child_nodes(node):
-            self.visit(child)
+        self.generic_visit(node)
         self._in_class = was_in_class
 
     def _visit_function(self, node: FunctionNode, name: str) -> None:

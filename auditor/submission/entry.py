@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from auditor.report import Unreadable
-from auditor.source.parse import walk
+from auditor.source.parse import nodes_of
 from auditor.submission.errors import SubmissionError
 from auditor.submission.script import Module, Script
 from auditor.submission.tree import FileTree
@@ -147,7 +147,7 @@ def _referred(module: Module, root: str, shipped: set[str]) -> Iterator[str]:
     here = posixpath.dirname(module.path)
     folders = (f"{module.path}!decoded", root, here)
     assert module.tree is not None
-    for node in walk(module.tree):
+    for node in nodes_of(module.tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from (path for path in _imported(node, here, folders) if path in shipped)
         elif isinstance(node, ast.Call) and (name := _import_by_name(node)):
@@ -208,7 +208,7 @@ def _missing(module: Module, shipped: set[str]) -> Iterator[str]:
     """Local modules that a module needs and nobody ships: relative imports, and scripts that it runs by name."""
     assert module.tree is not None
     here = posixpath.dirname(module.path)
-    for node in walk(module.tree):
+    for node in nodes_of(module.tree):
         if isinstance(node, ast.ImportFrom) and node.level and node.module:
             package, itself = list(_module_files(node.module, _package(here, node.level)))[-2:]
             if package not in shipped and itself not in shipped:

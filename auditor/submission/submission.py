@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from auditor.headline import Headline, trace_headline
 from auditor.provenance import PrintedLines, compare_lines
@@ -30,6 +30,9 @@ from auditor.submission.tree import FileTree
 
 if TYPE_CHECKING:
     from auditor.run.facts import RunFacts
+
+_Fact = TypeVar("_Fact")
+_About = ParamSpec("_About")
 
 _MAX_HELPERS = 30  # ours: a folder with more scripts is a collection of experiments
 _TRAINING_SHARDS = re.compile(r"fineweb_train|\btrain_files\b")
@@ -76,6 +79,7 @@ class Submission:
         self.chosen_because = chosen_because
         self.entry = entry
         self.run: RunFacts | None = None
+        self.facts: dict[Hashable, object] = {}  # see `fact`
         self._printed_lines: dict[tuple[str, int], PrintedLines] = {}
 
     @cached_property
@@ -127,7 +131,7 @@ class Submission:
     @cached_property
     def print_sites(self) -> tuple[PrintSite, ...]:
         """Every place in the shipped script that can print a line."""
-        return find_print_sites(self.script) if self.script else ()
+        return find_print_sites(self.scopes)
 
     @cached_property
     def helper_print_sites(self) -> Mapping[str, tuple[PrintSite, ...]]:
@@ -139,7 +143,7 @@ class Submission:
                 helpers.setdefault(helper.main.source, helper)
             if len(helpers) == _MAX_HELPERS:
                 break
-        return {helper.path: find_print_sites(helper) for helper in helpers.values()}
+        return {helper.path: find_print_sites(Scopes.of(helper)) for helper in helpers.values()}
 
     def printed_lines(self, run: Run) -> PrintedLines:
         """Which lines of one of the submission's runs the shipped script can print."""
@@ -225,3 +229,19 @@ class Submission:
     def unreadable(self) -> tuple[Unreadable, ...]:
         """Everything that could not be read, decoded or parsed."""
         return self.files.problems() + self._script[1] + self._metadata[1] + self._readme[1] + self._logs[1]
+
+
+def fact(establish: Callable[Concatenate[Submission, _About], _Fact]) -> Callable[Concatenate[Submission, _About], _Fact]:
+    """What a rule establishes of a submission by itself: done once, though rules are asked under every ruleset.
+
+    Further arguments, which say what the fact is about, have to be hashable.
+    """
+
+    @wraps(establish)
+    def kept(submission: Submission, /, *about: _About.args, **more: _About.kwargs) -> _Fact:
+        key = (establish, about, tuple(more.items()))
+        if key not in submission.facts:
+            submission.facts[key] = establish(submission, *about, **more)
+        return cast("_Fact", submission.facts[key])
+
+    return kept

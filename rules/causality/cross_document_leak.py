@@ -8,7 +8,7 @@ from datetime import date
 from auditor.finding import Basis, Confidence, Evidence, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.lookback import LookBack, find_look_backs
-from auditor.submission.submission import Submission
+from auditor.submission.submission import Submission, fact
 from rules.causality.switched_off import switched_off_by
 from rules.flow_facts import remedy_of
 
@@ -45,7 +45,7 @@ class CrossDocumentLeak(Rule):
         if submission.script is None or submission.script.main.tree is None:
             yield Unestablished(message="there is no source that could be read")
             return
-        found = find_look_backs(submission.scopes)
+        found = _look_backs(submission)
         masked = [mix for mix in found if mix.is_masked]
         for mix in found:
             if not mix.is_masked:
@@ -62,6 +62,11 @@ class CrossDocumentLeak(Rule):
                     anchor=f"{mix.location.symbol} {mix.location.snippet}",
                 )
         yield Evidence(basis=Basis.SOURCE, message=_seen(found, masked), location=found[0].location if found else None)
+
+
+@fact
+def _look_backs(submission: Submission) -> tuple[LookBack, ...]:
+    return find_look_backs(submission.scopes)
 
 
 def _sentence(mix: LookBack, masked: list[LookBack], condition: str | None) -> str:

@@ -14,7 +14,7 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, every
 from auditor.source.flow.analysis import Trace
 from auditor.source.lookahead import Mixing, find_mixing
 from auditor.source.scopes import CallSite, Scope
-from auditor.submission.submission import Submission
+from auditor.submission.submission import Submission, fact
 from rules.causality.networks import scored_with
 from rules.causality.switched_off import switched_off_by
 from rules.confront import confront
@@ -65,20 +65,17 @@ class FutureTokenDependence(Rule):
         yield from confront(self, submission, ruleset, found, later_tokens_reach)
 
     def _by_source(self, submission: Submission, ruleset: Ruleset) -> Iterator[Statement]:
-        found = find_mixing(submission.scopes, partial(_truth, submission)) if submission.flow else ()
-        conditions = {mixing: switched_off_by(submission, mixing.scope, mixing.node) for mixing in found}
-        live = [mixing for mixing in found if conditions[mixing] is None]
+        found = _mixings(submission) if submission.flow else {}
+        live = [mixing for mixing, condition in found.items() if condition is None]
 
         def search(trace: Trace) -> Iterator[Breach]:
             yield from _seen_by_networks(submission, trace, live)
             yield from _blended(trace)
 
         yield from judge(self, submission, ruleset, search, partial(_passed, live), reads_native=False)
-        for mixing in found:
-            if mixing.sees_later and mixing not in live:
-                message = (
-                    f"{mixing.scope.name}: {mixing.what}, but only under another setting (switches: `{conditions[mixing]}`)"
-                )
+        for mixing, condition in found.items():
+            if mixing.sees_later and condition is not None:
+                message = f"{mixing.scope.name}: {mixing.what}, but only under another setting (switches: `{condition}`)"
                 yield self.finding(
                     ruleset,
                     message,
@@ -91,6 +88,13 @@ class FutureTokenDependence(Rule):
                 )
         if submission.flow is not None:
             yield from _open(submission, submission.flow.submitted, live)
+
+
+@fact
+def _mixings(submission: Submission) -> dict[Mixing, str | None]:
+    """Every place that mixes positions, and the condition that keeps it off, if one does."""
+    found = find_mixing(submission.scopes, partial(_truth, submission))
+    return {mixing: switched_off_by(submission, mixing.scope, mixing.node) for mixing in found}
 
 
 def _truth(submission: Submission, node: ast.expr, scope: Scope, depth: int = 0) -> bool | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 
 from auditor.source.flow.analysis import Trace
+from auditor.source.parse import nodes_of
 from auditor.source.scopes import Scope
-from auditor.submission.submission import Submission
+from auditor.submission.submission import Submission, fact
 
 
 def scored_with(submission: Submission, trace: Trace, scope: Scope) -> frozenset[int]:
@@ -25,9 +26,10 @@ def scored_with(submission: Submission, trace: Trace, scope: Scope) -> frozenset
     )
 
 
+@fact
 def _classes(submission: Submission) -> dict[str, ast.ClassDef]:
     trees = [module.tree for module in (submission.script.modules if submission.script else ()) if module.tree]
-    return {node.name: node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    return {node.name: node for tree in trees for node in nodes_of(tree) if isinstance(node, ast.ClassDef)}
 
 
 def _class_of(state: str) -> str:

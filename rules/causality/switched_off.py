@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from auditor.source.parse import children, walk
+from auditor.source.parse import parents
 from auditor.source.scopes import Scope
 from auditor.submission.submission import Submission
 
@@ -16,7 +16,7 @@ def switched_off_by(submission: Submission, scope: Scope, node: ast.AST) -> str 
     """The condition around a place, or around the making of every object of its class, that leaves it out; None if none."""
     tree = scope.module.tree
     assert tree is not None
-    around = {child: parent for parent in walk(tree) for child in children(parent)}
+    around = parents(tree)
     if (condition := _skipped_by(submission, scope, node, around)) is not None:
         return condition
     owner = around.get(scope.node) if scope.node else None

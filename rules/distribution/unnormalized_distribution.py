@@ -12,7 +12,7 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, every
 from auditor.source.flow.analysis import Trace
 from auditor.source.masses import Logarithm, find_logarithms
 from auditor.source.scopes import Scope
-from auditor.submission.submission import Submission
+from auditor.submission.submission import Submission, fact
 from rules.confront import confront
 from rules.flow_facts import Breach, judge, step
 from rules.run_facts import cheaper_than_possible
@@ -88,12 +88,14 @@ def _open(submission: Submission, trace: Trace) -> Iterator[Unestablished]:
 
 def _logarithms(submission: Submission, trace: Trace) -> Iterator[tuple[Score, Logarithm]]:
     """The logarithms that are taken where a reported score is counted, and in the helpers called there."""
-    known: dict[Scope, tuple[Logarithm, ...]] = {}
     for score in trace.scores():
         for scope in _scoring(submission, score):
-            if scope not in known:
-                known[scope] = find_logarithms(scope)
-            yield from ((score, logarithm) for logarithm in known[scope])
+            yield from ((score, logarithm) for logarithm in _logarithms_in(submission, scope))
+
+
+@fact
+def _logarithms_in(_: Submission, scope: Scope) -> tuple[Logarithm, ...]:
+    return find_logarithms(scope)
 
 
 def _scoring(submission: Submission, score: Score) -> list[Scope]:

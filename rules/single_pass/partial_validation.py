@@ -155,10 +155,11 @@ def _own_limit(submission: Submission, lines: Sequence[ScoredLine]) -> tuple[str
     counted = max((line.num_tokens or 0 for line in lines if line.in_headline), default=0)
     for function in dict.fromkeys(line.evaluation for line in submission.headline.lines if line.evaluation):
         for node in submission.scopes.attributes_of(function):
+            if not _OWN_LIMIT.fullmatch(node.attr.lower()):
+                continue
             found = submission.configuration.attribute(ast.unparse(node.value), node.attr)
-            limit = found.value if found and _OWN_LIMIT.fullmatch(node.attr.lower()) else None
-            if found and isinstance(limit, int) and 0 < limit < counted:
-                message = f"`{function}` reads {node.attr}, which was {limit:,}; the log counts {counted:,} tokens"
+            if found and isinstance(found.value, int) and 0 < found.value < counted:
+                message = f"`{function}` reads {node.attr}, which was {found.value:,}; the log counts {counted:,} tokens"
                 return message, found.location
     return None
 

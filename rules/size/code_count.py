@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from auditor.rule import RulesetName
-from auditor.source.parse import walk
+from auditor.source.parse import nodes_of
 from auditor.submission.logs.model import Run, Size, SizeKind
 from auditor.submission.script import Module, Script
 from auditor.submission.submission import Submission
@@ -134,7 +134,7 @@ def holds_training_code(module: Module) -> bool:
     """Does a sibling hold the model or the training loop: a network class, or a backward pass?"""
     if module.tree is None:
         return False
-    return any(_is_network(node) or _is_backward(node) for node in walk(module.tree))
+    return any(_is_network(node) or _is_backward(node) for node in nodes_of(module.tree))
 
 
 def _is_network(node: ast.AST) -> bool:

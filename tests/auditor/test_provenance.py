@@ -13,6 +13,7 @@ from auditor.provenance import (
     find_unknown_settings,
 )
 from auditor.source.prints import find_print_sites
+from auditor.source.scopes import Scopes
 from auditor.submission.logs.model import Run
 from auditor.submission.logs.reader import read_log
 from auditor.submission.script import Layer, Module, Script
@@ -97,21 +98,22 @@ def test_lines_that_nothing_prints_are_found_and_trimmed_ones_told_apart() -> No
     text = "val_bpb 9.9\nCode size: 5 bytes\nfinal_slot val_bpb:1.1\nfinal_ttt val_bpb:1.1000\nval_bpb 9.9\n"
     source = SOURCE.split("for k")[0].replace("{evaluate():.4f}", "{evaluate():.4f} eval_time:{t:.0f}ms")
     text += "final_int8 val_loss:1.9635 val_bpb:1.1629\nFinal BPB: 1.1629\n"
-    printed = compare_lines(run_of(text), text.splitlines(), find_print_sites(script_of(source)))
+    printed = compare_lines(run_of(text), text.splitlines(), find_print_sites(Scopes.of(script_of(source))))
     assert [fact.line for fact in printed.unprintable] == [3, 5], "not what a wrapper prints before and after"
     assert [fact.line for fact in printed.cut_off] == [4]
 
 
 def test_every_line_counts_where_the_script_printed_none() -> None:
     text = "Val BPB: 1.7463\nFinal Val BPB: 1.1248\n"
-    printed = compare_lines(run_of(text), text.splitlines(), find_print_sites(script_of(SOURCE.split("for k")[0])))
+    sites = find_print_sites(Scopes.of(script_of(SOURCE.split("for k")[0])))
+    printed = compare_lines(run_of(text), text.splitlines(), sites)
     assert [fact.line for fact in printed.unprintable] == [1, 2]
 
 
 def test_hyper_parameter_that_the_script_does_not_have() -> None:
     script = script_of(SOURCE)
     text = f"nohup: ignoring\nCode size: 5 bytes\nlr: 0.02\nqat_start: 0.7\n{LINES}"
-    run, sites = run_of(text), find_print_sites(script)
+    run, sites = run_of(text), find_print_sites(Scopes.of(script))
     printed = compare_lines(run, text.splitlines(), sites)
     unknown = find_unknown_settings(run, printed, script, sites, {"lr"}.__contains__)
     assert [setting.name for setting in unknown] == ["qat_start"]
@@ -120,13 +122,13 @@ def test_hyper_parameter_that_the_script_does_not_have() -> None:
 def test_measured_values_in_the_dress_of_settings_are_none() -> None:
     script = script_of(SOURCE)
     text = f"Code size: 5 bytes\ngrad_norm: 0.31\nwarm_up_seconds: 12.5\nlr: 0.02\n{LINES}"
-    run, sites = run_of(text), find_print_sites(script)
+    run, sites = run_of(text), find_print_sites(Scopes.of(script))
     printed = compare_lines(run, text.splitlines(), sites)
     assert find_unknown_settings(run, printed, script, sites, {"lr"}.__contains__) == ()
 
 
 def test_nearest_print_and_missing_labels_are_named() -> None:
-    sites = find_print_sites(script_of("def evaluate(): ...\n" + SOURCE))
+    sites = find_print_sites(Scopes.of(script_of("def evaluate(): ...\n" + SOURCE)))
     nearest = find_nearest_site(sites, "final_int9 val_loss:1.9635 val_bpb:1.1629")
     assert nearest is not None
     assert nearest.label == "final_int8"

@@ -74,7 +74,7 @@ class Interpreter(Evaluator):
     _in_program: bool = False
     _returned: Value = field(default_factory=lambda: Value(None))
     _may_have_returned: bool = False
-    _configuring: dict[ast.AST, bool] = field(default_factory=dict)
+    _answers: dict[tuple[Callable[[ast.AST], bool], ast.AST], bool] = field(default_factory=dict)
 
     def load(self, module: Module, name: str = "__main__") -> Namespace:
         """Run a module's body once and return its names."""
@@ -326,7 +326,7 @@ class Interpreter(Evaluator):
     def call_function(self, function: Function, call: Call) -> Value:
         """Run one of the script's functions with the arguments given, if it is worth it."""
         node = function.node
-        if self._calls >= _MAX_CALLS or not self._is_worth_entering(function, call) or is_generator(node):
+        if self._calls >= _MAX_CALLS or not self._is_worth_entering(function, call) or self._asked(is_generator, node):
             return unknown(f"the result of {function.name}", *call.values)
         inner = Namespace(function.around.module, bound_arguments(self, function, call), function.around)
         if isinstance(node, ast.Lambda):
@@ -349,13 +349,14 @@ class Interpreter(Evaluator):
         if not self._in_program or isinstance(function.node, ast.Lambda) or function.kind == "property":
             return True
         starts = not call.positional and not call.keywords and function.owner is None
-        return starts or self._is_configuring(function.node)
+        return starts or self._asked(mentions_configuration, function.node)
 
-    def _is_configuring(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
-        known = self._configuring.get(node)
-        if known is None:
-            known = self._configuring[node] = mentions_configuration(node)
-        return known
+    def _asked(self, question: Callable[[ast.AST], bool], node: ast.AST) -> bool:
+        """A question to the syntax of a function, answered once: a function is called many times."""
+        key = (question, node)
+        if key not in self._answers:
+            self._answers[key] = question(node)
+        return self._answers[key]
 
     def call_library(self, name: str, call: Call) -> Value | None:
         """Builtins and library calls that work on objects."""

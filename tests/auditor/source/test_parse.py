@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-from auditor.source.parse import MAX_DEPTH, MAX_SOURCE_BYTES, decode_source, parse_source
+from auditor.source.parse import (
+    MAX_DEPTH,
+    MAX_SOURCE_BYTES,
+    children,
+    decode_source,
+    nodes_of,
+    parents,
+    parse_source,
+    walk,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +71,43 @@ def test_bytes_are_decoded_by_their_cookie() -> None:
     assert decode_source(b"# -*- coding: latin-1 -*-\nx = '\xe9'\n").endswith("x = '\u00e9'\n")
     assert decode_source(b"x = '\xe9'\n") == "x = '\\xe9'\n"
     assert decode_source("x = 1\n".encode("utf-16")).endswith("x = 1\n")
+
+
+EVERY_STATEMENT = """
+@cache
+async def f(a, /, b: int = 1, *c, d=2, **e) -> None:
+    async with a as g, b:
+        return await (yield a)
+class C(A, metaclass=M):
+    x: int = 3
+    y += lambda z, *w: z[1:2, ::w] if not z else {**z, 'k': -1}
+try:
+    import m as n, o
+except (E, F) as error:
+    raise G from error
+else:
+    del h.i
+finally:
+    global j
+while k < l <= m: break
+for p, *q in [r for s in t if u for r in {v, w}]: continue
+match a:
+    case {'k': B(x, y=[1, *z]), **rest} | None: assert rest, f'{x!r:>{w}}'
+"""
+
+
+def test_a_walk_goes_through_a_tree_as_that_of_the_standard_library() -> None:
+    tree = ast.parse(EVERY_STATEMENT)
+    assert walk(tree) == list(ast.walk(tree))
+    assert nodes_of(tree) == tuple(ast.walk(tree))
+
+
+def test_every_node_but_the_module_stands_below_its_parent() -> None:
+    tree = ast.parse(EVERY_STATEMENT)
+    around = parents(tree)
+    assert set(around) == set(ast.walk(tree)) - {tree}
+    assert all(child in children(parent) for child, parent in around.items())
+
+
+def test_a_node_made_by_hand_may_lack_a_field() -> None:
+    assert [type(node) for node in walk(ast.Subscript(ast.Name("x")))] == [ast.Subscript, ast.Name]

@@ -4,14 +4,15 @@ import textwrap
 import pytest
 
 from auditor.source.prints import PrintSite, find_print_sites, find_printer, find_printer_of, is_cut_off
+from auditor.source.scopes import Scopes
 from auditor.submission.logs.model import LogFact
-from auditor.submission.script import Module, Script
+from auditor.submission.script import Module
 
 
 def sites_of(source: str) -> tuple[PrintSite, ...]:
     source = textwrap.dedent(source)
     module = Module(path="train_gpt.py", source_path="train_gpt.py", source=source, tree=ast.parse(source))
-    return find_print_sites(Script(path="train_gpt.py", num_bytes=len(source), layers=(), modules=(module,)))
+    return find_print_sites(Scopes((module,)))
 
 
 def printable(source: str, line: str) -> bool | None:
