@@ -118,9 +118,8 @@ def _data(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.
     result.mask = left.mask and right.mask
     result.rows = left.rows if isinstance(op, ast.Div) else left.rows | right.rows
     result.shift = _shift(left, right, first, second, op)
-    result.table_word = (
-        left.table_word if isinstance(op, ast.Div) else isinstance(op, ast.Mult) and (left.table_word or right.table_word)
-    )
+    result.table_word = left.table_word or (right.table_word and not isinstance(op, ast.Div))
+    result.table_word &= _keeps_word(first, second, op)
     result.by_token = isinstance(op, ast.Add) and (left.by_token or right.by_token)
     result.is_length = left.is_length if isinstance(second, v.Const) else isinstance(op, ast.Sub) and result.shift is None
     if left.span or right.span:
@@ -130,6 +129,13 @@ def _data(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.
     if isinstance(op, ast.Div | ast.Mult):
         _mark_quotients(result, left, right, op)
     return result
+
+
+def _keeps_word(first: v.Value, second: v.Value, op: ast.operator) -> bool:
+    """Does the result still tell what a table said: scaled, divided, or moved by a constant?"""
+    if isinstance(op, ast.Add | ast.Sub):
+        return isinstance(first, v.Const) or isinstance(second, v.Const)
+    return isinstance(op, ast.Mult | ast.Div)
 
 
 def _mark_quotients(result: v.Data, left: v.Data, right: v.Data, op: ast.operator) -> None:

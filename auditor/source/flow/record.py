@@ -89,6 +89,7 @@ class Record:
     judgements: int = 0  # how many of them compare losses of validation tokens
     token_tests: list[tuple[int, Regions]] = field(default_factory=list)  # those of them that look up a stream token
     choices: list[Numbers] = field(default_factory=list)  # by losses, behind the conditions around us
+    gates: list[Numbers] = field(default_factory=list)  # tests of the realised token, behind the conditions around us
     cancelled: set[int] = field(default_factory=set)  # choices that are taken out before an exponential
     problems: list[Unknown] = field(default_factory=list)
     loop_count: int = 0
@@ -267,6 +268,10 @@ class Record:
         if not self.choices or not (value.losses or value.scores):
             return frozenset()
         return frozenset[int]().union(*self.choices)
+
+    def gates_of(self, losses: Data) -> Numbers:
+        """The gates behind these losses; those around us too, if a table took part: a sum of plain losses is told apart."""
+        return losses.gates.union(*self.gates) if losses.lookups else losses.gates
 
     def tests_of_entry(self, turns: frozenset[Turn]) -> Numbers:
         """The tests around us of the very token of the stream whose turn selects an entry."""
