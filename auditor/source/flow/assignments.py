@@ -126,6 +126,7 @@ class Assignments:
         if validation(key.tokens) and not key.mask:
             self.write_table(data, key, written, node)
             return
+        data.table_word |= self.machine.recorder.tells_word(written)
         if not key.turns:
             data.absorb(written)
         else:

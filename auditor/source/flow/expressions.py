@@ -153,7 +153,7 @@ class Expressions(Places):
         if isinstance(result, v.Data) and isinstance(left, v.Data) and left.index and left.index.loop == v.POSITIONS:
             bound = ast.unparse(node.comparators[0])
             result.span = (None, bound) if isinstance(op, ast.Lt | ast.LtE) else (bound, None)
-        if isinstance(result, v.Data) and any(v.summary(side).table_word for side in (left, right)):
+        if isinstance(result, v.Data) and any(self.machine.recorder.tells_word(v.summary(side)) for side in (left, right)):
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
             result.table_word = False
         if isinstance(result, v.Data) and result.judged:

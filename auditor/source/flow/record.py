@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from auditor.events import Choice, Event, Read, Score, Turn, Unknown, Update, UpdateKind, View, overlap, validation
+from auditor.events import Choice, Event, Read, Score, Turn, Unknown, Update, UpdateKind, View, holds_target, overlap, validation
 from auditor.finding import Location
 from auditor.source.flow.values import Data, Numbers, Regions
 from auditor.source.parse import snippet_at
@@ -223,6 +223,10 @@ class Record:
         return frozenset(
             region for region in validation(regions) if all(running.get(loop, turn) == turn for loop, turn in region.turns)
         )
+
+    def tells_word(self, data: Data) -> bool:
+        """Is this what a table says of the token that this turn selects?"""
+        return data.table_word and holds_target(self.current(data.tokens))
 
     def selects(self, regions: Regions) -> bool:
         """Does a turn of a running loop select some of these validation tokens, so that they are less than the split?"""

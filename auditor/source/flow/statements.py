@@ -18,11 +18,11 @@ from auditor.source.flow import ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions
+from auditor.source.flow.loops import assigned, counters, is_bound, joined_lists, last_value
 from auditor.source.flow.machine import DeadArm, Machine
 from auditor.source.flow.managers import Managers
 from auditor.source.flow.operators import switches_of, truth
 from auditor.source.flow.record import Loop
-from auditor.source.parse import walk
 
 _ENDINGS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 _UNROLLED = 6  # ours: loops over so many known items run item by item
@@ -49,7 +49,7 @@ class StatementEvaluator:
     machine: Machine
     expressions: Expressions
     assignments: Assignments
-    leaving: list[list[dict[str, v.Value]]] = field(default_factory=list)
+    leaving: list[list[tuple[Outcome, dict[str, v.Value]]]] = field(default_factory=list)
     managers: Managers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -148,8 +148,9 @@ class StatementEvaluator:
         arms: list[Statements[ast.stmt]] = [node.body, node.orelse]
         if not self.machine.explore:
             arms = [arm for arm in arms if not self.machine.settings.was_silent(env.module, arm)] or arms
+        decided_by = None if is_bound(node) else v.deciding(value)
         with self.machine.condition(switches, v.summary(value), node.test):
-            return self._arms(arms, env, v.deciding(value))
+            return self._arms(arms, env, decided_by)
 
     def _arms(self, arms: list[Statements[ast.stmt]], env: v.Environment, decided_by: v.Data | None = None) -> Outcome:
         """Run each arm from the same variables; join what runs on."""
@@ -168,7 +169,7 @@ class StatementEvaluator:
             reached += self.machine.saved_state()
             ends.append((outcome, dict(env.names)))
             if outcome in (Outcome.BREAK, Outcome.CONTINUE) and self.leaving:
-                self.leaving[-1].append(dict(env.names))
+                self.leaving[-1].append((outcome, dict(env.names)))
         for store, (influences, tokens, gradient) in reached if all(arms) else ():
             now = store.state
             store.state = (now[0] | influences, now[1] | tokens, now[2] | gradient)
@@ -214,7 +215,7 @@ class StatementEvaluator:
 
     def _for(self, node: ast.For | ast.AsyncFor, env: v.Environment) -> Outcome:
         """A loop over lists that are joined is a loop over each: the second may come back to the tokens of the first."""
-        *before, last = _joined_lists(node.iter)
+        *before, last = joined_lists(node.iter)
         order = ordering.of_strides([*before, last], node.iter)
         for part in before:
             loop = ast.For(target=node.target, iter=part, body=node.body, orelse=[])
@@ -230,24 +231,37 @@ class StatementEvaluator:
             return self._item_by_item(node, items, env)
         if _is_empty(iterated):
             return self.block(node.orelse, env)
-        with self.machine.loop(node, last=None if _runs_once(iterated) else _last_value(node.iter)) as loop:
+        with self.machine.loop(node, last=None if _runs_once(iterated) else last_value(node.iter)) as loop:
             self.machine.recorder.put_in_order(loop, order or ordering.of(iterated))
+            broken: list[dict[str, v.Value]] = []
             for turn in (0, 1):
                 loop.turn = turn
                 loop.abandoned.clear()
                 before = dict(env.names)
                 self.assignments.assign(node.target, self.expressions.element(iterated, loop), env)
-                ended = self._turn(node.body, env)
+                ended = self._turn(node.body, env, broken)
                 _carry(env, before)
                 if not self._runs_again(loop, ended) or _runs_once(iterated):
                     break
-        return self.block(node.orelse, env)
+        return self._otherwise(node.orelse, env, broken)
 
-    def _turn(self, body: Statements[ast.stmt], env: v.Environment) -> Outcome:
-        """Run a loop's body once; variables are joined over the ways in which the turn can end."""
+    def _otherwise(self, body: Statements[ast.stmt], env: v.Environment, broken: list[dict[str, v.Value]]) -> Outcome:
+        """The ``else`` of a loop, which runs unless a turn broke off: then variables are what `broken` holds."""
+        ended = self.block(body, env)
+        if not (body and broken):
+            return ended
+        joined = _join([dict(env.names), *broken], None, env.names)
+        env.names.clear()
+        env.names.update(joined)
+        return _either(ended, Outcome.NEXT)
+
+    def _turn(self, body: Statements[ast.stmt], env: v.Environment, broken: list[dict[str, v.Value]]) -> Outcome:
+        """Run a loop's body once; variables are joined over the ways in which the turn can end, `broken` gets the breaks."""
         self.leaving.append([])
         ended = self.block(body, env)
-        left = self.leaving.pop()
+        ends_early = self.leaving.pop()
+        left = [names for _, names in ends_early]
+        broken += [names for outcome, names in ends_early if outcome is Outcome.BREAK]
         if left:
             ends = [dict(env.names), *left] if ended is Outcome.NEXT else left
             joined = _join(ends, None, env.names)
@@ -270,30 +284,32 @@ class StatementEvaluator:
         return None
 
     def _item_by_item(self, node: ast.For | ast.AsyncFor, items: Iterable[v.Value], env: v.Environment) -> Outcome:
+        broken: list[dict[str, v.Value]] = []
         for item in list(items):
             self.assignments.assign(node.target, item, env)
-            ended = self._turn(node.body, env)
+            ended = self._turn(node.body, env, broken)
             if ended in (Outcome.BREAK, Outcome.LEAVE):
                 return Outcome.NEXT if ended is Outcome.BREAK else ended
-        return self.block(node.orelse, env)
+        return self._otherwise(node.orelse, env, broken)
 
     def _while(self, node: ast.While, env: v.Environment) -> Outcome:
         value = self.expressions.value(node.test, env)
         if truth(value) is False and not (switches_of(value) and self.machine.explore):
             return self.block(node.orelse, env)
-        counters = [name for name in _counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
+        counted = [name for name in counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
+        broken: list[dict[str, v.Value]] = []
         with self.machine.loop(node) as loop:
             for turn in (0, 1):
                 loop.turn = turn
                 loop.abandoned.clear()
                 before = dict(env.names)
-                for name in counters:
+                for name in counted:
                     self._make_counter(name, loop, env)
-                ended = self._turn(node.body, env)
+                ended = self._turn(node.body, env, broken)
                 _carry(env, before)
                 if not self._runs_again(loop, ended):
                     break
-        return Outcome.NEXT
+        return self._otherwise(node.orelse, env, broken)
 
     def _make_counter(self, name: str, loop: Loop, env: v.Environment) -> None:
         """A variable that a while loop advances differs in every turn."""
@@ -307,7 +323,7 @@ class StatementEvaluator:
         """Loops around a while loop that do not set its counter anew: each of their turns goes on where the last ended."""
         recorder = self.machine.recorder
         for around in recorder.loops[:-1]:
-            if around.depth == len(recorder.frames) and name not in _assigned(around.body):
+            if around.depth == len(recorder.frames) and name not in assigned(around.body):
                 yield around.tag
 
     def _runs_again(self, loop: Loop, ended: Outcome) -> bool:
@@ -315,26 +331,6 @@ class StatementEvaluator:
         if loop.turn or ended in (Outcome.BREAK, Outcome.LEAVE):
             return False
         return loop.asked_for_start or loop.carried or (loop.updated and loop.used)
-
-
-def _joined_lists(node: ast.expr) -> list[ast.expr]:
-    """The lists of ``[*a, *b]`` and ``itertools.chain(a, b)``; of any other expression, itself."""
-    match node:
-        case ast.List(elts=parts) | ast.Tuple(elts=parts) if parts and all(isinstance(p, ast.Starred) for p in parts):
-            return [part.value for part in parts if isinstance(part, ast.Starred)]
-        case ast.Call(func=ast.Name(id="chain") | ast.Attribute(attr="chain"), args=parts) if parts:
-            return [node] if any(isinstance(part, ast.Starred) for part in parts) else parts
-        case _:
-            return [node]
-
-
-def _last_value(node: ast.expr) -> str | None:
-    """What the counter of ``range(n)`` or ``range(a, n)`` is in the last turn, as text; None for any other loop."""
-    match node:
-        case ast.Call(func=ast.Name(id="range"), args=[bound] | [_, bound]):
-            return ast.unparse(ast.BinOp(bound, ast.Sub(), ast.Constant(1)))
-        case _:
-            return None
 
 
 def _runs_once(iterated: v.Value) -> bool:
@@ -359,27 +355,6 @@ def _carry(env: v.Environment, before: dict[str, v.Value]) -> None:
             env.names[name] = v.Data(switches=old.switches | new.switches)
         elif not (isinstance(old, v.Const) and old.value is None):
             env.names[name] = v.choice([old, new]) if not isinstance(new, v.Data) else new
-
-
-def _counters(body: Statements[ast.stmt]) -> set[str]:
-    return {
-        node.target.id
-        for statement in body
-        for node in walk(statement)
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
-    }
-
-
-def _assigned(body: Statements[ast.stmt]) -> set[str]:
-    """The names that plain assignments in a block bind."""
-    targets = [
-        target
-        for statement in body
-        for node in walk(statement)
-        if isinstance(node, ast.Assign | ast.AnnAssign | ast.For)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-    ]
-    return {node.id for target in targets for node in walk(target) if isinstance(node, ast.Name)}
 
 
 def _join(ends: list[dict[str, v.Value]], decided_by: v.Data | None, before: dict[str, v.Value]) -> dict[str, v.Value]:
