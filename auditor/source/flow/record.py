@@ -12,7 +12,20 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from auditor.events import Choice, Event, Read, Score, Turn, Unknown, Update, UpdateKind, View, holds_target, overlap, validation
+from auditor.events import (
+    Choice,
+    Event,
+    Read,
+    Score,
+    Turn,
+    Unknown,
+    Update,
+    UpdateKind,
+    View,
+    holds_target,
+    overlap,
+    validation,
+)
 from auditor.finding import Location
 from auditor.source.flow.values import Data, Numbers, Regions
 from auditor.source.parse import snippet_at

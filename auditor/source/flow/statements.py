@@ -256,7 +256,7 @@ class StatementEvaluator:
         return _either(ended, Outcome.NEXT)
 
     def _turn(self, body: Statements[ast.stmt], env: v.Environment, broken: list[dict[str, v.Value]]) -> Outcome:
-        """Run a loop's body once; variables are joined over the ways in which the turn can end, `broken` gets the breaks."""
+        """Run a loop's body once; variables are joined over the ways in which the turn can end, `broken` gets breaks."""
         self.leaving.append([])
         ended = self.block(body, env)
         ends_early = self.leaving.pop()
