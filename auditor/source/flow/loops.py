@@ -1,11 +1,11 @@
-"""Questions about the syntax of loops: what they go through, what they count, and what a condition only bounds."""
+"""What the syntax of a loop tells: the lists it goes through, its last turn, its counters, whether it may break off."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
 
-from auditor.source.parse import walk
+from auditor.source.parse import children, walk
 
 
 def joined_lists(node: ast.expr) -> list[ast.expr]:
@@ -29,7 +29,7 @@ def last_value(node: ast.expr) -> str | None:
 
 
 def counters(body: Sequence[ast.stmt]) -> set[str]:
-    """The names that augmented assignments in a block change."""
+    """The names that a loop's body advances."""
     return {
         node.target.id
         for statement in body
@@ -50,14 +50,15 @@ def assigned(body: Sequence[ast.stmt]) -> set[str]:
     return {node.id for target in targets for node in walk(target) if isinstance(node, ast.Name)}
 
 
-def is_bound(node: ast.If) -> bool:
-    """``if x < low: x = low``, which keeps a number within bounds and chooses nothing."""
-    match node:
-        case ast.If(
-            test=ast.Compare(left=tested, ops=[ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()], comparators=[bound]),
-            body=[ast.Assign(targets=[target], value=value)],
-            orelse=[],
-        ):
-            return ast.unparse(target) == ast.unparse(tested) and ast.unparse(value) == ast.unparse(bound)
-        case _:
-            return False
+def breaks_off(body: Sequence[ast.stmt]) -> bool:
+    """Does a ``break`` in this body end the loop that the body belongs to?"""
+    return any(isinstance(node, ast.Break) or breaks_off(_of_same_loop(node)) for node in body)
+
+
+def _of_same_loop(node: ast.stmt) -> list[ast.stmt]:
+    """The statements inside one whose ``break`` is the outer loop's: of an inner loop, those after its end."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return []
+    inside = node.orelse if isinstance(node, ast.For | ast.AsyncFor | ast.While) else children(node)
+    blocks = [part for child in inside for part in ([child] if isinstance(child, ast.stmt) else children(child))]
+    return [part for part in blocks if isinstance(part, ast.stmt)]

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from auditor.events import Turn
-from auditor.source.flow import ordering
+from auditor.source.flow import loops, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions
-from auditor.source.flow.loops import assigned, counters, is_bound, joined_lists, last_value
 from auditor.source.flow.machine import DeadArm, Machine
 from auditor.source.flow.managers import Managers
 from auditor.source.flow.operators import switches_of, truth
@@ -49,7 +48,7 @@ class StatementEvaluator:
     machine: Machine
     expressions: Expressions
     assignments: Assignments
-    leaving: list[list[tuple[Outcome, dict[str, v.Value]]]] = field(default_factory=list)
+    leaving: list[list[dict[str, v.Value]]] = field(default_factory=list)
     managers: Managers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -148,9 +147,8 @@ class StatementEvaluator:
         arms: list[Statements[ast.stmt]] = [node.body, node.orelse]
         if not self.machine.explore:
             arms = [arm for arm in arms if not self.machine.settings.was_silent(env.module, arm)] or arms
-        decided_by = None if is_bound(node) else v.deciding(value)
         with self.machine.condition(switches, v.summary(value), node.test):
-            return self._arms(arms, env, decided_by)
+            return self._arms(arms, env, None if _is_bound(node) else v.deciding(value))
 
     def _arms(self, arms: list[Statements[ast.stmt]], env: v.Environment, decided_by: v.Data | None = None) -> Outcome:
         """Run each arm from the same variables; join what runs on."""
@@ -169,7 +167,7 @@ class StatementEvaluator:
             reached += self.machine.saved_state()
             ends.append((outcome, dict(env.names)))
             if outcome in (Outcome.BREAK, Outcome.CONTINUE) and self.leaving:
-                self.leaving[-1].append((outcome, dict(env.names)))
+                self.leaving[-1].append(dict(env.names))
         for store, (influences, tokens, gradient) in reached if all(arms) else ():
             now = store.state
             store.state = (now[0] | influences, now[1] | tokens, now[2] | gradient)
@@ -215,7 +213,7 @@ class StatementEvaluator:
 
     def _for(self, node: ast.For | ast.AsyncFor, env: v.Environment) -> Outcome:
         """A loop over lists that are joined is a loop over each: the second may come back to the tokens of the first."""
-        *before, last = joined_lists(node.iter)
+        *before, last = loops.joined_lists(node.iter)
         order = ordering.of_strides([*before, last], node.iter)
         for part in before:
             loop = ast.For(target=node.target, iter=part, body=node.body, orelse=[])
@@ -231,37 +229,31 @@ class StatementEvaluator:
             return self._item_by_item(node, items, env)
         if _is_empty(iterated):
             return self.block(node.orelse, env)
-        with self.machine.loop(node, last=None if _runs_once(iterated) else last_value(node.iter)) as loop:
+        with self.machine.loop(node, last=None if _runs_once(iterated) else loops.last_value(node.iter)) as loop:
             self.machine.recorder.put_in_order(loop, order or ordering.of(iterated))
-            broken: list[dict[str, v.Value]] = []
             for turn in (0, 1):
                 loop.turn = turn
                 loop.abandoned.clear()
                 before = dict(env.names)
                 self.assignments.assign(node.target, self.expressions.element(iterated, loop), env)
-                ended = self._turn(node.body, env, broken)
+                ended = self._turn(node.body, env)
                 _carry(env, before)
                 if not self._runs_again(loop, ended) or _runs_once(iterated):
                     break
-        return self._otherwise(node.orelse, env, broken)
+        return self._else(node, env)
 
-    def _otherwise(self, body: Statements[ast.stmt], env: v.Environment, broken: list[dict[str, v.Value]]) -> Outcome:
-        """The ``else`` of a loop, which runs unless a turn broke off: then variables are what `broken` holds."""
-        ended = self.block(body, env)
-        if not (body and broken):
-            return ended
-        joined = _join([dict(env.names), *broken], None, env.names)
-        env.names.clear()
-        env.names.update(joined)
-        return _either(ended, Outcome.NEXT)
+    def _else(self, node: ast.For | ast.AsyncFor | ast.While, env: v.Environment) -> Outcome:
+        """The `else` of a loop that has run: skipped by a turn that broke off."""
+        if not (node.orelse and loops.breaks_off(node.body)):
+            return self.block(node.orelse, env)
+        with self.machine.condition(frozenset()):
+            return self._arms([node.orelse, []], env)
 
-    def _turn(self, body: Statements[ast.stmt], env: v.Environment, broken: list[dict[str, v.Value]]) -> Outcome:
-        """Run a loop's body once; variables are joined over the ways in which the turn can end, `broken` gets breaks."""
+    def _turn(self, body: Statements[ast.stmt], env: v.Environment) -> Outcome:
+        """Run a loop's body once; variables are joined over the ways in which the turn can end."""
         self.leaving.append([])
         ended = self.block(body, env)
-        ends_early = self.leaving.pop()
-        left = [names for _, names in ends_early]
-        broken += [names for outcome, names in ends_early if outcome is Outcome.BREAK]
+        left = self.leaving.pop()
         if left:
             ends = [dict(env.names), *left] if ended is Outcome.NEXT else left
             joined = _join(ends, None, env.names)
@@ -284,32 +276,30 @@ class StatementEvaluator:
         return None
 
     def _item_by_item(self, node: ast.For | ast.AsyncFor, items: Iterable[v.Value], env: v.Environment) -> Outcome:
-        broken: list[dict[str, v.Value]] = []
         for item in list(items):
             self.assignments.assign(node.target, item, env)
-            ended = self._turn(node.body, env, broken)
+            ended = self._turn(node.body, env)
             if ended in (Outcome.BREAK, Outcome.LEAVE):
                 return Outcome.NEXT if ended is Outcome.BREAK else ended
-        return self._otherwise(node.orelse, env, broken)
+        return self._else(node, env)
 
     def _while(self, node: ast.While, env: v.Environment) -> Outcome:
         value = self.expressions.value(node.test, env)
         if truth(value) is False and not (switches_of(value) and self.machine.explore):
             return self.block(node.orelse, env)
-        counted = [name for name in counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
-        broken: list[dict[str, v.Value]] = []
+        counters = [name for name in loops.counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
         with self.machine.loop(node) as loop:
             for turn in (0, 1):
                 loop.turn = turn
                 loop.abandoned.clear()
                 before = dict(env.names)
-                for name in counted:
+                for name in counters:
                     self._make_counter(name, loop, env)
-                ended = self._turn(node.body, env, broken)
+                ended = self._turn(node.body, env)
                 _carry(env, before)
                 if not self._runs_again(loop, ended):
                     break
-        return self._otherwise(node.orelse, env, broken)
+        return self._else(node, env)
 
     def _make_counter(self, name: str, loop: Loop, env: v.Environment) -> None:
         """A variable that a while loop advances differs in every turn."""
@@ -323,7 +313,7 @@ class StatementEvaluator:
         """Loops around a while loop that do not set its counter anew: each of their turns goes on where the last ended."""
         recorder = self.machine.recorder
         for around in recorder.loops[:-1]:
-            if around.depth == len(recorder.frames) and name not in assigned(around.body):
+            if around.depth == len(recorder.frames) and name not in loops.assigned(around.body):
                 yield around.tag
 
     def _runs_again(self, loop: Loop, ended: Outcome) -> bool:
@@ -331,6 +321,19 @@ class StatementEvaluator:
         if loop.turn or ended in (Outcome.BREAK, Outcome.LEAVE):
             return False
         return loop.asked_for_start or loop.carried or (loop.updated and loop.used)
+
+
+def _is_bound(node: ast.If) -> bool:
+    """Is it ``if x < low: x = low``, a maximum or a minimum written as a condition?"""
+    match node:
+        case ast.If(
+            test=ast.Compare(left=ast.Name(tested), ops=[ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()], comparators=[bound]),
+            body=[ast.Assign(targets=[ast.Name(bounded)], value=value)],
+            orelse=[],
+        ):
+            return tested == bounded and ast.dump(bound) == ast.dump(value)
+        case _:
+            return False
 
 
 def _runs_once(iterated: v.Value) -> bool:
