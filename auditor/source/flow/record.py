@@ -39,7 +39,8 @@ class Loop:
     """One execution of a loop: its number, the turn that is running, and what happened in it so far.
 
     `body` are its statements, `depth` is the number of frames around it, `last` its counter's last value as text.
-    `abandoned` are the events of this turn in branches that end it: what follows them happens only in turns without them.
+    `abandoned` are the events of this turn in branches that end it: what follows them happens only in turns without them;
+    `gates` are tests of the realised token that decided whether such a branch was taken.
     """
 
     number: int
@@ -53,11 +54,17 @@ class Loop:
     depth: int = 0
     last: str | None = None
     abandoned: set[int] = field(default_factory=set)
+    gates: Numbers = frozenset()
 
     @property
     def tag(self) -> Turn:
         """The running turn."""
         return (self.number, self.turn)
+
+    def begin(self, turn: int) -> None:
+        """A turn begins: nothing was left out of it yet."""
+        self.turn, self.gates = turn, frozenset()
+        self.abandoned.clear()
 
 
 @dataclass(slots=True)
@@ -288,7 +295,7 @@ class Record:
 
     def gates_of(self, losses: Data) -> Numbers:
         """The gates behind these losses; those around us too, if a table took part: a sum of plain losses is told apart."""
-        return losses.gates.union(*self.gates) if losses.lookups else losses.gates
+        return losses.gates.union(*self.gates, *(loop.gates for loop in self.loops)) if losses.lookups else losses.gates
 
     def tests_of_entry(self, turns: frozenset[Turn]) -> Numbers:
         """The tests around us of the very token of the stream whose turn selects an entry."""

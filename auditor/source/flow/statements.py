@@ -163,7 +163,7 @@ class StatementEvaluator:
                 store.state = state
             first_event = len(self.machine.recorder.events)
             outcome = self.block(arm, env)
-            self._ended(outcome, first_event)
+            self._ended(outcome, first_event, decided_by)
             reached += self.machine.saved_state()
             ends.append((outcome, dict(env.names)))
             if outcome in (Outcome.BREAK, Outcome.CONTINUE) and self.leaving:
@@ -180,11 +180,12 @@ class StatementEvaluator:
             outcome = _either(outcome, other)
         return outcome
 
-    def _ended(self, outcome: Outcome, first_event: int) -> None:
-        """An arm that ends the turn: whatever runs on in this turn, its events are none of theirs."""
+    def _ended(self, outcome: Outcome, first_event: int, decided_by: v.Data | None) -> None:
+        """An arm ends the turn: of whatever runs on in this turn its events are none, its test is one."""
         recorder = self.machine.recorder
         if outcome in (Outcome.BREAK, Outcome.CONTINUE) and recorder.loops:
             recorder.loops[-1].abandoned |= set(range(first_event, len(recorder.events)))
+            recorder.loops[-1].gates |= decided_by.gates if decided_by else frozenset()
 
     def _match(self, node: ast.Match, env: v.Environment) -> Outcome:
         self.expressions.value(node.subject, env)
@@ -232,8 +233,7 @@ class StatementEvaluator:
         with self.machine.loop(node, last=None if _runs_once(iterated) else loops.last_value(node.iter)) as loop:
             self.machine.recorder.put_in_order(loop, order or ordering.of(iterated))
             for turn in (0, 1):
-                loop.turn = turn
-                loop.abandoned.clear()
+                loop.begin(turn)
                 before = dict(env.names)
                 self.assignments.assign(node.target, self.expressions.element(iterated, loop), env)
                 ended = self._turn(node.body, env)
@@ -290,8 +290,7 @@ class StatementEvaluator:
         counters = [name for name in loops.counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
         with self.machine.loop(node) as loop:
             for turn in (0, 1):
-                loop.turn = turn
-                loop.abandoned.clear()
+                loop.begin(turn)
                 before = dict(env.names)
                 for name in counters:
                     self._make_counter(name, loop, env)
