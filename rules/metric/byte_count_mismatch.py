@@ -26,8 +26,8 @@ class ByteCountMismatch(Rule):
     same run, and compares the byte total with the canonical one, absolutely; a ratio alone looks right on a subset.
     Rounding of the printed digits is carried as an interval, and only an interval that excludes the canonical range
     is a violation; one near the canonical total, but further off than runs on the full split are, needs a person.
-    Known ways of getting there are named from their bytes per token. Byte totals that a line prints itself are held
-    against the same range.
+    Known ways of getting there are named from their bytes per token. Byte totals that a line prints itself, or
+    that another line of the run tells with its tokens beside the same score, are held against the same range.
 
     Limits: without a token count only known wrong ratios of bytes per token can be found. A line that shows the
     network's loss beside a mixture's bpb satisfies no identity: there the rule checks the run's other lines and says

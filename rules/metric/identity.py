@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from auditor.submission.logs.model import Metric, Run
+from auditor.submission.logs.metrics import bytes_beside
+from auditor.submission.logs.model import Log, Metric, Run
 from auditor.submission.submission import Submission
 from rules.limits import Range
 
@@ -24,7 +25,8 @@ class ScoredLine:
     """A reported score and what its line and run say about the bytes that it was divided by.
 
     `in_headline` says that this line carries the submitted number. `bytes_per_token` and `num_bytes` are intervals,
-    None where the log does not say enough. `printed_bytes` is a byte count that the line prints itself.
+    None where the log does not say enough. `printed_bytes` is a byte count that the line prints itself, or another line
+    (number `bytes_line`) with its tokens beside the same score.
     """
 
     metric: Metric
@@ -33,6 +35,7 @@ class ScoredLine:
     num_tokens: int | None
     bytes_per_token: Range | None
     printed_bytes: int | None
+    bytes_line: int | None = None
 
     @property
     def num_bytes(self) -> Range | None:
@@ -44,12 +47,19 @@ class ScoredLine:
 
 def scored_lines(submission: Submission) -> tuple[ScoredLine, ...]:
     """The lines that carry the submitted number; where none was located, the last scored line of every run."""
-    runs = {(run.log, run.index): run for log in submission.logs for run in log.runs}
+    runs = {(run.log, run.index): (run, log) for log in submission.logs for run in log.runs}
     carriers = [line.metric for line in submission.headline.lines]
     if carriers:
-        return tuple(scored_line(metric, runs[metric.log, metric.run], in_headline=True) for metric in carriers)
+        return tuple(_carrier(metric, *runs[metric.log, metric.run]) for metric in carriers)
     last = ((run, final_metric(run)) for run in submission.runs)
     return tuple(scored_line(metric, run, in_headline=False) for run, metric in last if metric is not None)
+
+
+def _carrier(metric: Metric, run: Run, log: Log) -> ScoredLine:
+    """A line that carries the submitted number, with the bytes that another line of its run tells for it."""
+    line = scored_line(metric, run, in_headline=True)
+    told = None if metric.num_bytes else bytes_beside(metric, log.lines[run.first_line - 1 : run.last_line], run.first_line)
+    return replace(line, printed_bytes=told[0], bytes_line=told[1]) if told else line
 
 
 def scored_line(metric: Metric, run: Run, *, in_headline: bool) -> ScoredLine:

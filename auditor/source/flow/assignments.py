@@ -126,6 +126,8 @@ class Assignments:
         if validation(key.tokens) and not key.mask:
             self.write_table(data, key, written, node)
             return
+        if written.table_word and not self.machine.recorder.tells_word(written):
+            written = v.derived(written)  # it was said of an earlier turn's token
         if not key.turns:
             data.absorb(written)
         else:

@@ -108,6 +108,7 @@ class Data:
         seen = 0
         while target is not None and seen < 8:
             merge_into(target, other)
+            target.table_word |= other.table_word
             target, seen = target.base, seen + 1
 
 

@@ -153,13 +153,20 @@ class Expressions(Places):
         if isinstance(result, v.Data) and isinstance(left, v.Data) and left.index and left.index.loop == v.POSITIONS:
             bound = ast.unparse(node.comparators[0])
             result.span = (None, bound) if isinstance(op, ast.Lt | ast.LtE) else (bound, None)
-        if isinstance(result, v.Data) and any(v.summary(side).table_word for side in (left, right)):
+        if isinstance(result, v.Data) and self._tests_word(left, right, op):
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
             result.table_word = False
         if isinstance(result, v.Data) and result.judged:
             result.hindsight |= hindsight.of_comparison(left, right, node, self.machine.recorder)
             result.peeks = any(self.machine.recorder.is_unscored(v.summary(side)) for side in (left, right))
         return result
+
+    def _tests_word(self, left: v.Value, right: v.Value, op: ast.cmpop) -> bool:
+        """Is what a table says of the realised token held against something? Against -1, or 0 from below, it is asked
+        only whether anything was written: no count or share of one is negative."""
+        if isinstance(right, v.Const) and (right.value == -1 or (right.value == 0 and isinstance(op, ast.Lt | ast.GtE))):
+            return False
+        return any(self.machine.recorder.tells_word(v.summary(side)) for side in (left, right))
 
     def _first_turn(self, left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value | None:
         """``i == 0`` tells the first turn of a loop from later ones."""

@@ -128,6 +128,7 @@ class Machine:
         recorder.conditions.append(switches)
         recorder.judgements += judged
         recorder.choices.append(test.hindsight if test is not None else frozenset())
+        recorder.gates.append(test.gates if test is not None else frozenset())
         if test is not None and node is not None and test.by_token and validation(test.tokens):
             recorder.token_tests.append((recorder.gate(node, ast.unparse(node)[:120]), test.tokens))
         try:
@@ -136,6 +137,7 @@ class Machine:
             recorder.conditions.pop()
             recorder.judgements -= judged
             recorder.choices.pop()
+            recorder.gates.pop()
             del recorder.token_tests[tests:]
 
     # ---- names ----

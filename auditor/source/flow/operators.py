@@ -96,6 +96,13 @@ def joined_path(left: v.File, right: v.Value) -> v.File:
     return v.File(f"{left.path}/{name}", left.files)
 
 
+def _is_table_word(left: v.Data, right: v.Data, op: ast.operator) -> bool:
+    """Is the result, too, what a table says about the realised token: a share, a smoothed or a discounted count?"""
+    if isinstance(op, ast.Add | ast.Sub):
+        return (left.table_word or right.table_word) and not (left.losses or right.losses)  # else it is a mixture
+    return (left.table_word and isinstance(op, ast.Div | ast.Mult)) or (right.table_word and isinstance(op, ast.Mult))
+
+
 def _folded(left: v.Const, right: v.Const, op: ast.operator) -> v.Value:
     switches = left.switches | right.switches
     if isinstance(op, ast.Pow | ast.LShift) and not _is_small(right.value):
@@ -118,9 +125,7 @@ def _data(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.
     result.mask = left.mask and right.mask
     result.rows = left.rows if isinstance(op, ast.Div) else left.rows | right.rows
     result.shift = _shift(left, right, first, second, op)
-    result.table_word = (
-        left.table_word if isinstance(op, ast.Div) else isinstance(op, ast.Mult) and (left.table_word or right.table_word)
-    )
+    result.table_word = _is_table_word(left, right, op)
     result.by_token = isinstance(op, ast.Add) and (left.by_token or right.by_token)
     result.is_length = left.is_length if isinstance(second, v.Const) else isinstance(op, ast.Sub) and result.shift is None
     if left.span or right.span:

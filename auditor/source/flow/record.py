@@ -12,7 +12,20 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from auditor.events import Choice, Event, Read, Score, Turn, Unknown, Update, UpdateKind, View, overlap, validation
+from auditor.events import (
+    Choice,
+    Event,
+    Read,
+    Score,
+    Turn,
+    Unknown,
+    Update,
+    UpdateKind,
+    View,
+    holds_target,
+    overlap,
+    validation,
+)
 from auditor.finding import Location
 from auditor.source.flow.values import Data, Numbers, Regions
 from auditor.source.parse import snippet_at
@@ -26,7 +39,8 @@ class Loop:
     """One execution of a loop: its number, the turn that is running, and what happened in it so far.
 
     `body` are its statements, `depth` is the number of frames around it, `last` its counter's last value as text.
-    `abandoned` are the events of this turn in branches that end it: what follows them happens only in turns without them.
+    `abandoned` are the events of this turn in branches that end it: what follows them happens only in turns without them;
+    `gates` are tests of the realised token that decided whether such a branch was taken.
     """
 
     number: int
@@ -40,11 +54,17 @@ class Loop:
     depth: int = 0
     last: str | None = None
     abandoned: set[int] = field(default_factory=set)
+    gates: Numbers = frozenset()
 
     @property
     def tag(self) -> Turn:
         """The running turn."""
         return (self.number, self.turn)
+
+    def begin(self, turn: int) -> None:
+        """A turn begins: nothing was left out of it yet."""
+        self.turn, self.gates = turn, frozenset()
+        self.abandoned.clear()
 
 
 @dataclass(slots=True)
@@ -89,6 +109,7 @@ class Record:
     judgements: int = 0  # how many of them compare losses of validation tokens
     token_tests: list[tuple[int, Regions]] = field(default_factory=list)  # those of them that look up a stream token
     choices: list[Numbers] = field(default_factory=list)  # by losses, behind the conditions around us
+    gates: list[Numbers] = field(default_factory=list)  # tests of the realised token, behind the conditions around us
     cancelled: set[int] = field(default_factory=set)  # choices that are taken out before an exponential
     problems: list[Unknown] = field(default_factory=list)
     loop_count: int = 0
@@ -223,6 +244,10 @@ class Record:
             region for region in validation(regions) if all(running.get(loop, turn) == turn for loop, turn in region.turns)
         )
 
+    def tells_word(self, data: Data) -> bool:
+        """Is this what a table says of the token that this turn selects?"""
+        return data.table_word and holds_target(self.current(data.tokens))
+
     def selects(self, regions: Regions) -> bool:
         """Does a turn of a running loop select some of these validation tokens, so that they are less than the split?"""
         running = self.turns
@@ -267,6 +292,10 @@ class Record:
         if not self.choices or not (value.losses or value.scores):
             return frozenset()
         return frozenset[int]().union(*self.choices)
+
+    def gates_of(self, losses: Data) -> Numbers:
+        """The gates behind these losses; those around us too, if a table took part: a sum of plain losses is told apart."""
+        return losses.gates.union(*self.gates, *(loop.gates for loop in self.loops)) if losses.lookups else losses.gates
 
     def tests_of_entry(self, turns: frozenset[Turn]) -> Numbers:
         """The tests around us of the very token of the stream whose turn selects an entry."""

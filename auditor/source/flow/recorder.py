@@ -46,8 +46,8 @@ class Recorder(Record):
     def score(self, node: ast.AST, losses: Data, place: Location | None = None) -> int:
         """The losses that `losses` holds enter a sum, or (at `place`) a printed text."""
         tokens = self.current(losses.losses)
-        chosen = self.chosen(losses)
-        key = ("score", place or id(node), self.turns, tokens, losses.influences, losses.lookups, losses.gates, chosen)
+        chosen, gates = self.chosen(losses), self.gates_of(losses)
+        key = ("score", place or id(node), self.turns, tokens, losses.influences, losses.lookups, gates, chosen)
         if key in self._seen:
             return self._seen[key]
         for loop in self.loops:
@@ -61,7 +61,7 @@ class Recorder(Record):
                 states=tuple(sorted({store.root.name for store in losses.stores})),
                 influences=losses.influences,
                 lookups=losses.lookups,
-                gates=losses.gates,
+                gates=gates,
                 hindsight=chosen,
                 blends=losses.blends,
                 byte_mixture=losses.mixture,

@@ -147,6 +147,7 @@ class TensorFunctions:
             inside = [v.summary(argument) for argument in arguments[1:]]
             result.shift = next((data.shift for data in inside if data.shift is not None), None)
             result.mask = all(data.mask for data in inside)
+            result.table_word = any(data.table_word for data in inside)
             if _blends(inside):
                 result.blends |= {self.machine.recorder.blend(node, ast.unparse(node)[:120])}
         return result

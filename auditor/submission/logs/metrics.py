@@ -44,6 +44,7 @@ _LOSS = ("val_loss", "vl", "loss", "nll", "eval_loss")
 _EVAL_TIME = ("eval_time", "elapsed", "time", "t", "eval", "eval_seconds", "eval_time_s", "eval_time_ms")
 _TOKENS = ("scored_tokens", "tokens_scored", "N_tokens", "num_tokens", "target_tokens", "token_count", "tokens")
 _BYTES = ("N_sidecar_bytes", "scored_bytes", "N_bytes", "num_bytes", "byte_count", "total_bytes", "bytes")
+_FEWEST_DECIMALS = 4  # ours: of a score that names a line
 _EXACT = 5e-4  # an "exact" key repeats the rounded number of its line
 
 
@@ -89,6 +90,26 @@ def read_metrics(line: Line, log: str, run: int) -> tuple[Metric, ...]:
         )
         for pair in carriers
     )
+
+
+def bytes_beside(score: Metric, lines: Sequence[str], first: int) -> tuple[int, int] | None:
+    """The byte count that another of `lines` prints together with a token count and the same score, and its number.
+
+    A mixture tells its totals in a line of its own, whose keys name no bits per byte, and returns only the score. `first`
+    is the number of the first of the lines.
+    """
+    for number, text in enumerate(lines, start=first):
+        pairs = find_pairs(text) if "bytes" in text else []
+        num_bytes = _whole(pairs, _BYTES)
+        if num_bytes and _whole(pairs, _TOKENS) and number != score.line and any(_is_same(pair, score) for pair in pairs):
+            return num_bytes, number
+    return None
+
+
+def _is_same(pair: Pair, score: Metric) -> bool:
+    """Is this the score, to the digits that both print? Fewer than four would agree by chance."""
+    num_decimals = min(pair.num_decimals, score.num_decimals)
+    return num_decimals >= _FEWEST_DECIMALS and abs(pair.value - score.val_bpb) <= 0.5001 * 10.0**-num_decimals
 
 
 def _carries(pair: Pair, pairs: Sequence[Pair]) -> bool:
