@@ -244,6 +244,10 @@ def opened_path(value: v.Value, mode: str) -> v.Value:
         return v.File(value.path, value.files, mode)
     if isinstance(value, v.Const):
         return files.file(str(value.value), mode)
+    if isinstance(value, v.Choice):
+        opened = [opened_path(option, mode) for option in value.options if option != v.NONE]
+        roles = [file for file in opened if isinstance(file, v.File) and file.files]
+        return v.File(roles[0].path, frozenset().union(*(file.files for file in roles)), mode) if roles else v.File("\0", frozenset(), mode)
     data = v.summary(value)
     return v.File(data.text or "\0", data.files, mode)
 

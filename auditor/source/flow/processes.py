@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,10 +33,19 @@ class Processes:
         if _NETWORK.search(command):
             self.machine.recorder.connect(node, command[:120])
         for word in words:
-            for module in self.machine.script.modules[1:]:
-                if word.endswith(".py") and module.path.endswith(word.lstrip("./")):
-                    self.calls.run_module(module, as_main=True)
+            if word.endswith(".py"):
+                self._start(word, node)
         return v.Data()
+
+    def _start(self, path: str, node: ast.AST) -> None:
+        """A script is started as a process of its own: one of the submission's, or one that is not shipped."""
+        modules = self.machine.script.modules
+        for module in modules[1:]:
+            if module.path.endswith(path.lstrip("./")):
+                self.calls.run_module(module, as_main=True)
+        name = posixpath.basename(path)
+        if not any(posixpath.basename(module.path) == name for module in modules):
+            self.machine.recorder.elsewhere(node, f"{name}, which is not shipped, is started here")
 
     def run_path(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """``runpy.run_path(path)``."""
@@ -44,11 +54,13 @@ class Processes:
         return self._run_named(name, node)
 
     def _run_named(self, name: str, node: ast.AST) -> v.Value:
-        stem = name.rsplit("/", 1)[-1].removesuffix(".py")
+        stem = posixpath.basename(name).removesuffix(".py")
+        here = self.machine.recorder.frames[-1].module
         for module in self.machine.script.modules:
-            if stem and module.path.rsplit("/", 1)[-1].removesuffix(".py") == stem:
+            if stem and module is not here and posixpath.basename(module.path).removesuffix(".py") == stem:
                 return self.calls.run_module(module, as_main=True)
-        self.machine.recorder.unknown(node, name or "a script", "runs code that is not shipped or not named")
+        named = name.replace("\0", "..") or "a script"
+        self.machine.recorder.unknown(node, named, "is run here, and is not shipped or not named")
         return v.Data()
 
     def execute(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
