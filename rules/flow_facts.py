@@ -137,6 +137,11 @@ def _no_weights(trace: Trace, scores: Sequence[Score]) -> Unestablished:
             message=f"weights are written only after the last printed score, at line {writes[0].location.line}",
             location=writes[0].location,
         )
+    if trace.loaded:
+        return Unestablished(
+            message="the scored weights are loaded here, and no place where they are written was found",
+            location=trace.loaded[-1],
+        )
     return Unestablished(message="no place where the weights are written was found in the source")
 
 

@@ -20,8 +20,9 @@ class Trace:
     """The events of one evaluation in program order, and the updates that met a score on its own tokens.
 
     `orders` tells, by loop, how the list that it goes through was put out of the order in which it was made, `headings`
-    where it begins and its first line. `elsewhere` are places that leave something to code that is not shipped, `refused`
-    is the number of conditions that hold and under which the script raises.
+    where it begins and its first line. `elsewhere` are places that leave something to code that is not shipped, `loaded`
+    those that load weights which this run did not write, `refused` is the number of conditions that hold and under which
+    the script raises.
     """
 
     events: tuple[Event, ...]
@@ -29,6 +30,7 @@ class Trace:
     problems: tuple[Unknown, ...]
     dead: tuple[DeadArm, ...]
     elsewhere: tuple[tuple[Location, str], ...] = ()
+    loaded: tuple[Location, ...] = ()
     refused: int = 0
     orders: Mapping[int, str] = field(default_factory=dict)
     headings: Mapping[int, tuple[Location, str]] = field(default_factory=dict)
@@ -106,6 +108,7 @@ def trace(script: Script, settings: Settings, explore: bool, mains: Sequence[Mod
         problems=tuple(recorder.problems),
         dead=tuple(dict.fromkeys(machine.dead)),
         elsewhere=tuple(recorder.calls_away),
+        loaded=tuple(recorder.loaded),
         refused=machine.refused,
         orders=dict(recorder.orders),
         headings=dict(recorder.headings),

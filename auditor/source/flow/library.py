@@ -137,12 +137,10 @@ class LibraryCalls(TensorFunctions):
         result = self._by_last_name(name, last, arguments, keywords, node)
         return result if name.split(".", 1)[0] in _ROOTS else self._from_elsewhere(result, name, last, arguments, node)
 
-    def _from_elsewhere(
-        self, result: v.Value, name: str, last: str, arguments: v.Arguments, node: ast.AST
-    ) -> v.Value:
+    def _from_elsewhere(self, result: v.Value, name: str, last: str, arguments: v.Arguments, node: ast.AST) -> v.Value:
         """What a function of a module gives that is neither shipped nor known."""
         if last == "main":
-            self.machine.recorder.elsewhere(node, f"{name}, which is not shipped, is called here")
+            self.machine.recorder.elsewhere(node, f"{name} is called here, and is not shipped")
         if isinstance(result, v.Data) and not any(result is given for given in arguments):
             result.foreign |= {name}
         return result
@@ -286,7 +284,8 @@ class LibraryCalls(TensorFunctions):
             value.scores |= {self.machine.recorder.score(node, value, origin)}
         if is_metric and value.foreign and not value.scores:
             named = ", ".join(sorted(value.foreign)[:_MAX_NAMED])
-            self.machine.recorder.elsewhere(node, f"{named}, which is not shipped, gives the number that is printed here", origin)
+            told = f"{named} gives the number that is printed here, and is not shipped"
+            self.machine.recorder.elsewhere(node, told, origin)
         if value.scores:
             self.machine.recorder.report(node, label, value, is_metric, origin)
 

@@ -40,12 +40,14 @@ class Processes:
     def _start(self, path: str, node: ast.AST) -> None:
         """A script is started as a process of its own: one of the submission's, or one that is not shipped."""
         modules = self.machine.script.modules
-        for module in modules[1:]:
-            if module.path.endswith(path.lstrip("./")):
-                self.calls.run_module(module, as_main=True)
+        found = [module for module in modules[1:] if module.path.endswith(path.lstrip("./"))]
+        for module in found:
+            self.calls.run_module(module, as_main=True)
         name = posixpath.basename(path)
-        if not any(posixpath.basename(module.path) == name for module in modules):
-            self.machine.recorder.elsewhere(node, f"{name}, which is not shipped, is started here")
+        is_shipped = any(posixpath.basename(module.path) == name for module in modules)
+        if not found:
+            which = "and is not followed" if is_shipped else "and is not shipped"
+            self.machine.recorder.elsewhere(node, f"{name} is started here, {which}")
 
     def run_path(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """``runpy.run_path(path)``."""

@@ -248,8 +248,9 @@ def choice(values: Iterable[Value]) -> Value:
 
 
 def _is_number(data: Data) -> bool:
-    """A number or a text: nothing that is written into, and nothing of the data or the weights."""
-    return not (data.tokens or data.losses or data.scores or data.stores or data.alias or data.table or data.base)
+    """A text or a number, which nobody writes into, and not of the data or the weights."""
+    held = data.tokens or data.losses or data.scores or data.stores or data.alias or data.table or data.base
+    return data.text is not None or not held
 
 
 def _joined(data: list[Data]) -> Data:
