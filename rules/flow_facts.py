@@ -107,7 +107,9 @@ def _problems(trace: Trace) -> Iterator[Unestablished]:
 def _no_score(submission: Submission, trace: Trace) -> Iterator[Unestablished]:
     """Why no printed score of validation tokens was found: the first thing that a person would have to look at."""
     script = submission.script
-    if trace.problems:
+    if script is not None and not script.main.source.strip():
+        yield Unestablished(message=f"{script.main.path} is empty")
+    elif trace.problems:
         yield from _problems(trace)
     elif script is not None and script.missing:
         yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")

@@ -100,6 +100,8 @@ class LibraryCalls(TensorFunctions):
             "run_path": self.processes.run_path,
             "run_module": self.processes.run_path,
             "import_module": self.builtins.import_module,
+            "spec_from_file_location": self.processes.module_of_file,
+            "module_from_spec": lambda args, keywords, node: args[0] if args else v.Data(),
             "join": self._join,
             "no_grad": lambda args, keywords, node: v.Data(name="no_grad"),
             "inference_mode": lambda args, keywords, node: v.Data(name="inference_mode"),

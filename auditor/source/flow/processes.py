@@ -52,8 +52,7 @@ class Processes:
     def run_path(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """``runpy.run_path(path)``."""
         path = arguments[0] if arguments else v.NONE
-        name = path.path if isinstance(path, v.File) else str(path.value) if isinstance(path, v.Const) else ""
-        return self._run_named(name, node)
+        return self._run_named(_path_of(path), node)
 
     def _run_named(self, name: str, node: ast.AST) -> v.Value:
         stem = posixpath.basename(name).removesuffix(".py")
@@ -65,6 +64,14 @@ class Processes:
         self.machine.recorder.unknown(node, named, "is run here, and is not shipped or not named")
         return v.Data()
 
+    def module_of_file(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        """``importlib.util.spec_from_file_location(name, path)``: the module that it leads to, a shipped one if it may be."""
+        path = arguments[1] if len(arguments) > 1 else keywords.get("location", v.NONE)
+        stems = [posixpath.basename(_path_of(option)).removesuffix(".py") for option in v.options(path)]
+        found = (self.calls.imported(stem) for stem in stems if stem)
+        module = next((module for module in found if module is not None), None)
+        return module if module is not None else v.Library(next(filter(None, stems), "a module"))
+
     def execute(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """``exec(code)``: of a sibling's source, if that is what it is."""
         siblings = self.machine.script.modules[1:]
@@ -72,6 +79,11 @@ class Processes:
             return self.calls.run_module(siblings[0], as_main=True)
         self.machine.recorder.unknown(node, "exec", "runs code that is made at run time")
         return v.Data()
+
+
+def _path_of(value: v.Value) -> str:
+    """The text of a path; empty if it is not known."""
+    return value.path if isinstance(value, v.File) else str(value.value) if isinstance(value, v.Const) else ""
 
 
 def _constants(value: v.Value, depth: int = 0) -> list[v.Const]:

@@ -18,7 +18,7 @@ from rules.access.validation_in_training import ValidationInTraining
 from rules.limits import RULES_AS_OF
 
 HEAD = """
-import glob, math, os, runpy, subprocess, sys, zipfile
+import glob, importlib.util, math, os, runpy, subprocess, sys, zipfile
 from functools import cached_property
 import numpy as np
 import torch
@@ -236,13 +236,33 @@ def test_a_printed_number_of_a_shipped_module_is_not(tmp_path: Path):
         ),
         ("import train_other\ntrain_other.main()\n", "train_other.main is called here, and is not shipped"),
         ("runpy.run_path('train_other.py')\n", "`train_other.py` is run here, and is not shipped or not named"),
+        (
+            "spec = importlib.util.spec_from_file_location('base', 'train_other.py')\n"
+            "base = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(base)\nbase.main()\n",
+            "train_other.main is called here, and is not shipped",
+        ),
         ("print('Ready for training')\n", "no file of validation tokens that is read was found in the source"),
         (VALIDATE.replace("print(", "len("), "no score of validation tokens that is printed was found in the source"),
     ],
-    ids=["started", "called", "run", "no data", "not printed"],
+    ids=["started", "called", "run", "loaded by its path", "no data", "not printed"],
 )
 def test_why_there_is_no_score_is_told(tmp_path: Path, body: str, told: str):
     assert left_open(submission(tmp_path, body)) == [told]
+
+
+def test_a_module_that_is_loaded_by_its_path_is_followed_if_it_is_shipped(tmp_path: Path):
+    base = "import glob, numpy as np\ndef load():\n    return [np.fromfile(p) for p in glob.glob('data/fineweb_val_*.bin')]\n"
+    body = "here = os.path.exists('base.py')\npath = 'base.py' if here else '/root/train_gpt.py'\n"
+    loading = "spec = importlib.util.spec_from_file_location('root', path)\nroot = importlib.util.module_from_spec(spec)\n"
+    trace = trace_of(tmp_path, body + loading + "spec.loader.exec_module(root)\nroot.load()\n", base=base)
+
+    assert {event.role for event in trace.events if isinstance(event, Read)} == {Role.VALIDATION}
+
+
+def test_an_empty_script_is_told_as_such(tmp_path: Path):
+    (tmp_path / "train_gpt.py").write_text("\n")
+
+    assert left_open(Submission("records/x", DirectoryTree(tmp_path))) == ["train_gpt.py is empty"]
 
 
 def test_a_script_that_is_started_beside_the_evaluation_leaves_nothing_open(tmp_path: Path):
