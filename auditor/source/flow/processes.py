@@ -65,7 +65,7 @@ class Processes:
         return v.Data()
 
     def module_of_file(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
-        """``importlib.util.spec_from_file_location(name, path)``: the module that it leads to, a shipped one if it may be."""
+        """``importlib.util.spec_from_file_location(name, path)``: the module there, a shipped one if it may be."""
         path = arguments[1] if len(arguments) > 1 else keywords.get("location", v.NONE)
         stems = [posixpath.basename(_path_of(option)).removesuffix(".py") for option in v.options(path)]
         found = (self.calls.imported(stem) for stem in stems if stem)

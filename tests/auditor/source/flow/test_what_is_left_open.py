@@ -251,7 +251,9 @@ def test_why_there_is_no_score_is_told(tmp_path: Path, body: str, told: str):
 
 
 def test_a_module_that_is_loaded_by_its_path_is_followed_if_it_is_shipped(tmp_path: Path):
-    base = "import glob, numpy as np\ndef load():\n    return [np.fromfile(p) for p in glob.glob('data/fineweb_val_*.bin')]\n"
+    base = (
+        "import glob, numpy as np\ndef load():\n    return [np.fromfile(p) for p in glob.glob('data/fineweb_val_*.bin')]\n"
+    )
     body = "here = os.path.exists('base.py')\npath = 'base.py' if here else '/root/train_gpt.py'\n"
     loading = "spec = importlib.util.spec_from_file_location('root', path)\nroot = importlib.util.module_from_spec(spec)\n"
     trace = trace_of(tmp_path, body + loading + "spec.loader.exec_module(root)\nroot.load()\n", base=base)
@@ -269,6 +271,23 @@ def test_a_script_that_is_started_beside_the_evaluation_leaves_nothing_open(tmp_
     body = "subprocess.run([sys.executable, 'data/download.py'])\ntorch.save(model.state_dict(), 'model.pt')\n"
 
     assert left_open(submission(tmp_path, body + VALIDATE)) == []
+
+
+TRAIN = """
+train_tokens = load("data/fineweb_train_*.bin")
+model(train_tokens[:-1], train_tokens[1:]).backward()
+optimizer.step()
+"""
+CALIBRATE = "scales = load('data/fineweb_train_000001.bin').float().mean()\n"
+
+
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [("", []), (CALIBRATE, ["no place where the weights are written was found in the source"])],
+    ids=["trained and scored", "calibrated in between"],
+)
+def test_weights_that_are_scored_as_they_were_trained_use_no_training_data(tmp_path: Path, between: str, told: list[str]):
+    assert left_open(submission(tmp_path, TRAIN + between + VALIDATE), TrainingDataAtEvaluation) == told
 
 
 @pytest.mark.parametrize(
