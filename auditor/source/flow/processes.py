@@ -49,6 +49,15 @@ class Processes:
             which = "and is not followed" if is_shipped else "and is not shipped"
             self.machine.recorder.elsewhere(node, f"{name} is started here, {which}")
 
+    def thread(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
+        """``threading.Thread(target=function, args=...)``: what the function does is taken to happen where it is made."""
+        target, given = keywords.get("target"), keywords.get("args", v.Sequence([]))
+        if isinstance(target, v.Function | v.Method | v.Choice):
+            named = keywords.get("kwargs")
+            names = {str(key): value for key, value in named.entries.items()} if isinstance(named, v.Mapping) else {}
+            self.calls.apply(target, list(v.parts_of(given)), names, node)
+        return v.Data()
+
     def run_path(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """``runpy.run_path(path)``."""
         path = arguments[0] if arguments else v.NONE

@@ -305,3 +305,32 @@ def test_which_weights_are_scored_is_told_or_why_not(tmp_path: Path, body: str, 
 
     assert len(found) == len(told)
     assert all(message.startswith(start) for message, start in zip(found, told, strict=True))
+
+
+# ---- threads ----
+
+PREFETCHED = """
+import queue, threading
+
+class Loader:
+    def __init__(self, pattern):
+        self.tokens, self.batches = load(pattern), queue.Queue()
+
+    def fill(self, size):
+        while True:
+            self.batches.put((self.tokens[:-1], self.tokens[1:]))
+
+    def next_batch(self):
+        worker = threading.Thread(target={target}, args=(64,), daemon=True)
+        worker.start()
+        return self.batches.get()
+
+x, y = Loader("data/fineweb_train_*.bin").next_batch()
+model(x, y).backward()
+optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("target", "roles"), [("self.fill", {Role.TRAINING}), ("print", set())])
+def test_a_batch_that_a_thread_has_put_into_a_queue_is_what_it_put_there(tmp_path: Path, target: str, roles: set[Role]):
+    assert trained_on(trace_of(tmp_path, PREFETCHED.format(target=target))) == roles
