@@ -68,7 +68,6 @@ _NETWORK_CALLS = re.compile(
 _SHELLS = re.compile(r"^(?:subprocess\.\w+|os\.(?:system|popen|exec\w+))$")
 
 _RENAMES = frozenset({"os.replace", "os.rename", "shutil.move", "shutil.copy", "shutil.copyfile"})
-_QUEUES = frozenset({"queue.Queue", "queue.SimpleQueue", "queue.LifoQueue", "multiprocessing.Queue"})
 _COMPILED = "compiled library"
 _LOADERS = re.compile(r"(?:^|\.)(?:CDLL|PyDLL|LoadLibrary|load_library|load_inline|dlopen|cpp_extension\.load)$")
 _POINTERS = frozenset({"c_void_p", "cast", "byref", "pointer", "addressof", "from_buffer", "as_ctypes"})
@@ -99,6 +98,7 @@ class LibraryCalls(TensorFunctions):
             "grad": self._gradient,
             "Parameter": self._parameter,
             "Thread": self.processes.thread,
+            **dict.fromkeys(("Queue", "SimpleQueue"), lambda args, keywords, node: v.Sequence([], exact=False)),
             "run_path": self.processes.run_path,
             "run_module": self.processes.run_path,
             "import_module": self.builtins.import_module,
@@ -163,8 +163,6 @@ class LibraryCalls(TensorFunctions):
             return v.Optimizer(given, last, has_moments=last != "SGD" or _has_momentum(arguments, keywords))
         if last in ("defaultdict", "OrderedDict", "Counter"):
             return v.Mapping(rest=v.Data(born=self.machine.recorder.turns))
-        if name in _QUEUES:
-            return v.Sequence([], exact=False)
         if last == "deque":
             return v.Sequence(list(v.parts_of(arguments[0])) if arguments else [], exact=not arguments)
         if last in _COLLECTIVES and (last != "gather" or "dist" in name):
