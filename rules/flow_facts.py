@@ -3,10 +3,10 @@ looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from auditor.events import Event, Report, Score, Update, Write
+from auditor.events import Event, Read, Report, Role, Score, Update, Write
 from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Severity, Statement, Step, Unestablished
 from auditor.rule import Rule, Ruleset, Status
 from auditor.source.flow.analysis import Flow, Trace
@@ -75,23 +75,76 @@ def established(submission: Submission, flow: Flow, message: str | None) -> Iter
     if trace.error:
         yield Unestablished(message=f"the source could not be followed to its end: {trace.error.splitlines()[-1]}")
     elif not scores:
-        yield Unestablished(message="no score of validation tokens that is printed was found in the source")
+        yield from _no_score(submission, trace)
     elif message is None:
-        yield Unestablished(message="no place where the weights are written was found in the source")
+        yield _no_weights(trace, scores)
     elif (
         script is not None
         and not submission.evaluator
         and any(line.printable is False for line in submission.headline.lines)
     ):
-        yield Unestablished(message=f"the submitted number is on a line that {script.path} does not print")
+        line = submission.headline.lines[0].metric
+        yield Unestablished(
+            message=f"the submitted number is on a line ({line.log}:{line.line}) that {script.path} does not print"
+        )
     elif script is not None and script.missing:
         yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
     else:
         if submission.headline.lines and not submitted_scores(trace, submission.headline):
-            yield Unestablished(message="no score that was followed reaches the print of the submitted number")
-        for problem in trace.problems:
-            yield Unestablished(message=f"`{problem.construct}` {problem.reason}", location=problem.location)
+            yield _printed_from_elsewhere(submission, trace) or Unestablished(
+                message="no score that was followed reaches the print of the submitted number"
+            )
+        yield from _problems(trace)
         yield Evidence(basis=Basis.SOURCE, message=message, location=scores[-1].location)
+
+
+def _problems(trace: Trace) -> Iterator[Unestablished]:
+    """What could not be followed."""
+    for problem in trace.problems:
+        yield Unestablished(message=f"`{problem.construct}` {problem.reason}", location=problem.location)
+
+
+def _no_score(submission: Submission, trace: Trace) -> Iterator[Unestablished]:
+    """Why no printed score of validation tokens was found: the first thing that a person would have to look at."""
+    script = submission.script
+    if script is not None and not script.main.source.strip():
+        yield Unestablished(message=f"{script.main.path} is empty")
+    elif trace.problems:
+        yield from _problems(trace)
+    elif script is not None and script.missing:
+        yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
+    elif trace.elsewhere:
+        yield _printed_from_elsewhere(submission, trace) or _elsewhere(trace.elsewhere[-1])
+    elif not any(isinstance(event, Read) and event.role is Role.VALIDATION for event in trace.events):
+        yield Unestablished(message="no file of validation tokens that is read was found in the source")
+    else:
+        yield Unestablished(message="no score of validation tokens that is printed was found in the source")
+
+
+def _printed_from_elsewhere(submission: Submission, trace: Trace) -> Unestablished | None:
+    """What code that is not shipped has to do with the number that is printed where the submitted one is."""
+    sites = {place_of(line.print_site) for line in submission.headline.lines if line.print_site}
+    found = [told for told in trace.elsewhere if place_of(told[0]) in sites]
+    return _elsewhere(found[-1]) if found else None
+
+
+def _elsewhere(told: tuple[Location, str]) -> Unestablished:
+    return Unestablished(message=told[1], location=told[0])
+
+
+def _no_weights(trace: Trace, scores: Sequence[Score]) -> Unestablished:
+    """Why it is not told which weights are scored."""
+    if writes := artifact_writes(trace):
+        return Unestablished(
+            message=f"weights are written only after the last printed score, at line {writes[0].location.line}",
+            location=writes[0].location,
+        )
+    if trace.loaded:
+        return Unestablished(
+            message="the scored weights are loaded here, and no place where they are written was found",
+            location=trace.loaded[-1],
+        )
+    return Unestablished(message="no place where the weights are written was found in the source")
 
 
 def _shipped(submission: Submission) -> str:

@@ -23,7 +23,7 @@ from auditor.source.scopes import Scope, last_name
 
 _GUARD = 1e-3  # ours: no bonus is smaller, no guard of a logarithm larger
 _NEARLY_ONE = 0.9
-_VOCABULARY = re.compile(r"(?:\w+\.)*(?:vocab\w*|n_vocab|V|num_embeddings)")
+_VOCABULARY = re.compile(r"(?:\w+\.)*(?:vocab\w*|VOCAB\w*|n_vocab|V|num_embeddings)")
 _VIEWS = frozenset(
     [
         *("squeeze", "unsqueeze", "view", "reshape", "flatten", "float", "double", "to", "cpu", "numpy", "item", "detach"),
@@ -202,6 +202,8 @@ class _Reader:
                 return Value(mass=_ONE, is_share=True, base=ast.unparse(node), index=_ANY, is_log=True, made=node)
             case "exp":
                 return replace(value, is_log=False) if value.is_log else _UNKNOWN
+            case "log" if any(map(_is_size, node.args)):
+                return _UNKNOWN
             case "log" if isinstance(node.func, ast.Attribute) and not (is_method and node.args):
                 return self._logarithm(value, node)
             case "gather" | "take_along_dim" | "take_along_axis":
@@ -251,6 +253,17 @@ class _Reader:
         line = getattr(made, "lineno", node.lineno)
         place = self.scope.location_at(line)
         self.found.setdefault((line, getattr(made, "col_offset", 0)), Logarithm(place, ast.unparse(made)[:100], mass))
+
+
+def _is_size(node: ast.expr) -> bool:
+    """Is it the length of an axis, which is no probability?"""
+    match node:
+        case ast.Subscript(value=ast.Attribute(attr="shape")):
+            return True
+        case ast.Call(func=ast.Name(id="len") | ast.Attribute(attr="size" | "numel")):
+            return True
+        case _:
+            return False
 
 
 def _operation(left: Value, right: Value, op: ast.operator, node: ast.AST) -> Value:

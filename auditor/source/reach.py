@@ -27,7 +27,9 @@ def prints(event: Report, label: str | None, site: Location | None) -> bool:
     word, known = label_of(event), _first_word(label or "")
     if known and (word.partition(":")[0] == known or re.fullmatch(re.escape(word).replace(r"\.\.", ".+"), known)):
         return True
-    if site is None or site.line is None or event.location.line is None or ".." not in word:
+    if site is None or site.line is None or event.location.line is None:
+        return False
+    if ".." not in word and known not in {field.rstrip(":=") for field in event.label.split()}:
         return False
     return site.path == event.location.path and abs(site.line - event.location.line) <= _NEAR_LINES
 

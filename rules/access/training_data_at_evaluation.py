@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from auditor.events import Event, Read, Role, Update, roles_of, validation
+from auditor.events import Event, Read, Role, Update, UpdateKind, roles_of, validation
 from auditor.finding import Basis, Statement
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.flow.analysis import Trace
@@ -24,7 +24,8 @@ class TrainingDataAtEvaluation(Rule):
     is opened after that, or an update with training tokens, is a finding. A few batches more from the loader that
     training left open (a temperature is fitted to them) need a person, as a listed record does that, and so does a file
     of the data folder whose name cannot be told. Statistics of training tokens that were taken earlier and are in no
-    file that the script wrote are the same by another way.
+    file that the script wrote are the same by another way. Where no weights are written before they are scored, nothing
+    but the last step of training may use training data before the last score.
 
     Limits: calibration between the end of the training time and the writing of the artifact is a question of time
     (PG303). Numbers that were chosen by their loss on training tokens are not followed.
@@ -113,5 +114,23 @@ def _uses_training(event: Event) -> bool:
 
 def _passed(trace: Trace) -> str | None:
     """What was established about a trace without a breach; None if it does not tell where evaluation begins."""
-    begun = _begin_of_evaluation(trace)
-    return f"no training data are used after the weights are written at line {begun.location.line}" if begun else None
+    if begun := _begin_of_evaluation(trace):
+        return f"no training data are used after the weights are written at line {begun.location.line}"
+    last = _last_step(trace)
+    if last is None or any(score.by_training for score in trace.scores()):
+        return None
+    return (
+        f"no training data are used after the last step on them (line {last.location.line}), which the last score follows"
+    )
+
+
+def _last_step(trace: Trace) -> Event | None:
+    """The last use of training data, if it is a step that trains the weights and the last reported score follows it.
+
+    Weights that no file holds before they are scored do not tell where evaluation begins; wherever that is after this
+    step, it uses no training data.
+    """
+    used = [event for event in trace.events if _uses_training(event)]
+    scores = trace.scores()
+    trained = used and isinstance(used[-1], Update) and used[-1].kind is UpdateKind.PARAMETERS
+    return used[-1] if trained and scores and scores[-1].number > used[-1].number else None

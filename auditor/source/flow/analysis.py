@@ -11,7 +11,7 @@ from auditor.finding import Location
 from auditor.source.flow.calls import Calls
 from auditor.source.flow.machine import BudgetError, DeadArm, Machine
 from auditor.source.flow.record import Meeting
-from auditor.source.flow.settings import Settings
+from auditor.source.flow.settings import Settings, SingleProcess
 from auditor.submission.script import Module, Script
 
 
@@ -20,13 +20,18 @@ class Trace:
     """The events of one evaluation in program order, and the updates that met a score on its own tokens.
 
     `orders` tells, by loop, how the list that it goes through was put out of the order in which it was made, `headings`
-    where it begins and its first line.
+    where it begins and its first line. `elsewhere` are places that leave something to code that is not shipped, `loaded`
+    those that load weights which this run did not write, `refused` is the number of conditions that hold and under which
+    the script raises.
     """
 
     events: tuple[Event, ...]
     meetings: tuple[Meeting, ...]
     problems: tuple[Unknown, ...]
     dead: tuple[DeadArm, ...]
+    elsewhere: tuple[tuple[Location, str], ...] = ()
+    loaded: tuple[Location, ...] = ()
+    refused: int = 0
     orders: Mapping[int, str] = field(default_factory=dict)
     headings: Mapping[int, tuple[Location, str]] = field(default_factory=dict)
     error: str | None = None
@@ -75,6 +80,10 @@ def analyse(script: Script, settings: Settings, afterwards: Script | None = None
         mains.append(afterwards.main)
         script = replace(script, modules=(*script.modules, *(m for m in afterwards.modules if m.path not in known)))
     submitted = trace(script, settings, explore=False, mains=mains)
+    if submitted.refused and settings.environment("WORLD_SIZE") not in (None, "1"):
+        alone = trace(script, SingleProcess(settings), explore=False, mains=mains)
+        if not alone.refused:  # the script itself tells that so many processes cannot be
+            submitted, settings = alone, SingleProcess(settings)
     possible = trace(script, settings, explore=True, mains=mains) if submitted.dead else submitted
     return Flow(submitted=submitted, possible=possible)
 
@@ -98,6 +107,9 @@ def trace(script: Script, settings: Settings, explore: bool, mains: Sequence[Mod
         meetings=tuple(recorder.meetings),
         problems=tuple(recorder.problems),
         dead=tuple(dict.fromkeys(machine.dead)),
+        elsewhere=tuple(recorder.calls_away),
+        loaded=tuple(recorder.loaded),
+        refused=machine.refused,
         orders=dict(recorder.orders),
         headings=dict(recorder.headings),
         error=error,

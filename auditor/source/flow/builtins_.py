@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from auditor.events import Role
 from auditor.source.flow import files, hindsight, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.expressions import Expressions
@@ -244,8 +245,18 @@ def opened_path(value: v.Value, mode: str) -> v.Value:
         return v.File(value.path, value.files, mode)
     if isinstance(value, v.Const):
         return files.file(str(value.value), mode)
+    if isinstance(value, v.Choice):
+        return _one_of([opened_path(option, mode) for option in value.options if option != v.NONE], mode)
     data = v.summary(value)
     return v.File(data.text or "\0", data.files, mode)
+
+
+def _one_of(opened: list[v.Value], mode: str) -> v.File:
+    """A file that may be any of several: it may hold the tokens that any of them holds."""
+    named = [file for file in opened if isinstance(file, v.File) and file.files]
+    if not named:
+        return v.File("\0", frozenset(), mode)
+    return v.File(named[0].path, frozenset[Role]().union(*(file.files for file in named)), mode)
 
 
 def is_true(value: v.Value | None) -> bool:

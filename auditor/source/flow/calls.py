@@ -13,11 +13,12 @@ from auditor.events import View
 from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions
-from auditor.source.flow.library import FACTORY, LibraryCalls
+from auditor.source.flow.library import FACTORY, LOSSES, LibraryCalls
 from auditor.source.flow.machine import MAX_DEPTH, Machine, bind_method, default_names
 from auditor.source.flow.methods import Methods
 from auditor.source.flow.statements import Outcome, StatementEvaluator
 from auditor.source.parse import walk
+from auditor.source.scopes import last_name
 from auditor.submission.script import Module
 
 _MAX_RECURSION = 2
@@ -30,6 +31,7 @@ class Calls:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._answers: dict[tuple[Callable[[ast.AST], bool], ast.AST], bool] = {}
+        self._targets: dict[ast.AST, set[str]] = {}
         self.expressions = Expressions(machine)
         self.methods = Methods(machine, self.expressions)
         self.assignments = Assignments(machine, self.expressions)
@@ -122,7 +124,7 @@ class Calls:
         keywords = {**function.keywords, **keywords}
         bound = function.bound
         if isinstance(bound, v.Instance) and bound.store and self._is_forward(function):
-            return self.forward(bound, arguments, keywords)
+            return self.forward(bound, arguments, keywords, function.node)
         if isinstance(function.node, ast.AsyncFunctionDef | ast.FunctionDef) and self._asked(
             _is_custom_kernel, function.node
         ):
@@ -218,12 +220,14 @@ class Calls:
         if instance.store is not None:
             forward = instance.cls.lookup("forward")
             if not (isinstance(forward, v.Function) and self._asked(_trains, forward.node)):
-                return self.forward(instance, arguments, keywords)
+                return self.forward(instance, arguments, keywords, getattr(forward, "node", None))
             return self.enter(bind_method(forward, instance), arguments, keywords, node)
         return self.expressions.call_method(instance, "__call__", arguments, keywords, node)
 
-    def forward(self, instance: v.Instance, arguments: v.Arguments, keywords: v.Keywords) -> v.Data:
-        """The result of a network's forward pass: logits, or the loss of the targets that it is given."""
+    def forward(
+        self, instance: v.Instance, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST | None = None
+    ) -> v.Data:
+        """The result of a network's forward pass (`node`): logits, or the loss of the targets that it is given."""
         assert instance.store is not None
         store = instance.store.root
         given = [v.summary(value) for value in (*arguments, *keywords.values())]
@@ -233,15 +237,28 @@ class Calls:
         result = v.derived(v.module_data(store), *given)
         result.gradient = self.machine.no_grad == 0
         result.losses = _targets(given)
+        if not result.losses and isinstance(node, ast.FunctionDef):
+            result.losses = self._targets_within(node, arguments, keywords)
         return result
+
+    def _targets_within(self, node: ast.FunctionDef, arguments: v.Arguments, keywords: v.Keywords) -> v.Regions:
+        """The tokens of which a forward pass computes the loss itself, if it takes its targets out of what it is given."""
+        if node not in self._targets:
+            self._targets[node] = _target_names(node)
+        parameters = [argument.arg for argument in node.args.args][1:]
+        given = {**dict(zip(parameters, arguments, strict=False)), **keywords}
+        used = [v.summary(value) for name, value in given.items() if name in self._targets[node]]
+        return frozenset(region for data in used if not data.losses for region in data.tokens)
 
     # ---- modules ----
 
     def imported(self, name: str) -> v.ModuleValue | None:
         """A module of the submission by its import name; None if it is not the submission's."""
         path = name.lstrip(".").replace(".", "/")
+        here = self.machine.recorder.frames[-1].module  # a loader may have the name of what it unpacks
         for module in self.machine.script.modules:
-            if module.path.endswith((f"/{path}.py", f"/{path}/__init__.py")) or module.path in (f"{path}.py",):
+            named = module.path.endswith((f"/{path}.py", f"/{path}/__init__.py")) or module.path == f"{path}.py"
+            if named and module is not here:
                 return self.run_module(module, as_main=False)
         return None
 
@@ -273,6 +290,24 @@ def _targets(given: Iterable[v.Data]) -> v.Regions:
     if found:
         return found
     return with_tokens[1].tokens if len(with_tokens) > 1 else v.NO_REGIONS
+
+
+def _target_names(forward: ast.FunctionDef) -> set[str]:
+    """The names that the targets of the losses in a function's body are made of, through its assignments."""
+    calls = [node for node in walk(forward) if isinstance(node, ast.Call) and last_name(node.func) in LOSSES]
+    targets = [call.args[1] for call in calls if len(call.args) > 1]
+    targets += [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "target"]
+    found = _names_in(targets)
+    while True:
+        made = [node.value for node in walk(forward) if isinstance(node, ast.Assign) and _names_in(node.targets) & found]
+        reached = found | _names_in(made)
+        if reached == found:
+            return found
+        found = reached
+
+
+def _names_in(nodes: Iterable[ast.expr]) -> set[str]:
+    return {inner.id for node in nodes for inner in walk(node) if isinstance(inner, ast.Name)}
 
 
 def _trains(node: ast.AST) -> bool:

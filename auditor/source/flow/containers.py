@@ -46,8 +46,8 @@ class Containers:
         self, sequence: v.Sequence, name: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST
     ) -> v.Value:
         """A method of a list, tuple, set or queue."""
-        if name in ("append", "add", "appendleft", "insert") and arguments:
-            item = arguments[-1]
+        if name in ("append", "add", "appendleft", "insert", "put", "put_nowait") and arguments:
+            item = arguments[0] if name.startswith("put") else arguments[-1]
             if isinstance(item, v.Data) and self.machine.recorder.counts_anew(item):
                 item = v.derived(item)
                 item.scores |= {self.machine.recorder.score(node, item)}
@@ -57,7 +57,7 @@ class Containers:
         if name in ("extend", "update") and arguments:
             self.extend(sequence, arguments[0])
             return v.NONE
-        if name in ("pop", "popleft", "__next__"):
+        if name in ("pop", "popleft", "__next__", "get", "get_nowait"):
             return v.choice(sequence.items) if sequence.items else v.Data()
         if name == "copy":
             return v.Sequence(list(sequence.items), sequence.exact, sequence.is_tuple, sequence.turns)

@@ -47,7 +47,8 @@ class Data:
     that says about the realised token, `by_token` an entry of a fixed array that a token picks, `counted` a histogram,
     `mask` a test of anything, `hit` whether the realised token is another one, `native` something that compiled code
     decides, `judged` one that compares losses of validation tokens, `peeks` one that does so before they are scored,
-    `weights` something computed from parameters, `gradient` whether a backward pass through it is possible.
+    `weights` something computed from parameters, `gradient` whether a backward pass through it is possible, `foreign`
+    are functions of modules that are not shipped which had a part in it, `optional` a number or text that may be None.
 
     Where it stands: `shift` is a constant offset against the stream (-1: behind; None: not known), `is_length` a
     distance, `index` a loop's counter, `span` the positions of a window that it is limited to, `order` how its items
@@ -101,6 +102,8 @@ class Data:
     judged: bool = False
     peeks: bool = False
     order: str | None = None
+    foreign: frozenset[str] = NO_NAMES
+    optional: bool = False
 
     def absorb(self, other: Data) -> None:
         """Write `other` into this tensor, and into the tensor that it is a view of."""
@@ -170,6 +173,8 @@ def _merge_marks(target: Data, other: Data) -> None:
     target.weights |= other.weights
     target.native |= other.native
     target.mixture = target.mixture or other.mixture
+    if other.foreign:
+        target.foreign |= other.foreign
 
 
 def derived(*parts: Data) -> Data:

@@ -92,7 +92,7 @@ def method(machine: Machine, opened: v.File, name: str, arguments: v.Arguments, 
     if name == "open":
         mode = arguments[0].value if arguments and isinstance(arguments[0], v.Const) else "r"
         return v.File(opened.path, opened.files, str(mode))
-    if name in ("write", "write_bytes", "write_text", "writelines"):
+    if name in ("write", "write_bytes", "write_text", "writelines", "writestr"):
         write(machine, opened, v.merged(arguments), node)
         return v.Data()
     if name in ("read", "read_bytes", "read_text", "readlines", "readline", "readinto"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ _TRANSPARENT = frozenset(
         "no_grad_wrapper",
     ]
 )
-_LOSSES = frozenset({"cross_entropy", "nll_loss", "CrossEntropyLoss", "liger_cross_entropy"})
+LOSSES = frozenset({"cross_entropy", "nll_loss", "CrossEntropyLoss", "liger_cross_entropy"})
 _TOKEN_FILES = frozenset({"fromfile", "memmap", "load", "from_file", "open_memmap", "loadtxt"})
 _COLLECTIVES = frozenset(
     {
@@ -58,7 +59,9 @@ _COLLECTIVES = frozenset(
 )
 _TRUE = frozenset({"torch.cuda.is_available", "torch.distributed.is_available", "torch.distributed.is_initialized",
                    "dist.is_available", "dist.is_initialized"})  # fmt: skip
-_KNOWN_NUMBERS = {"get_world_size": 8, "get_rank": 0, "device_count": 8}
+_RANK = frozenset({"get_rank", "get_node_local_rank"})
+_NUM_RANKS = frozenset({"get_world_size", "device_count"})
+_ROOTS = sys.stdlib_module_names | {"builtins", "torch", "numpy", "scipy", "mlx", "jax"}  # what they give is what they got
 _NETWORK_CALLS = re.compile(
     r"(?:^|\.)(?:urlopen|urlretrieve|hf_hub_download|snapshot_download|create_connection|load_dataset|HfApi)$|^requests\.|^gdown\."
 )
@@ -70,6 +73,7 @@ _LOADERS = re.compile(r"(?:^|\.)(?:CDLL|PyDLL|LoadLibrary|load_library|load_inli
 _POINTERS = frozenset({"c_void_p", "cast", "byref", "pointer", "addressof", "from_buffer", "as_ctypes"})
 _IS_POINTER = re.compile(r"(?:^|\.)(?:ctypes|ctypeslib|ffi)\.|^(?:c_void_p|byref)$")
 FACTORY = "dataclasses.factory"
+_MAX_NAMED = 2  # ours: enough to know where to look
 
 
 class LibraryCalls(TensorFunctions):
@@ -93,15 +97,20 @@ class LibraryCalls(TensorFunctions):
             "copy": lambda args, keywords, node: args[0] if args else v.Data(),
             "grad": self._gradient,
             "Parameter": self._parameter,
+            "Thread": self.processes.thread,
+            **dict.fromkeys(("Queue", "SimpleQueue"), lambda args, keywords, node: v.Sequence([], exact=False)),
             "run_path": self.processes.run_path,
             "run_module": self.processes.run_path,
             "import_module": self.builtins.import_module,
+            "spec_from_file_location": self.processes.module_of_file,
+            "module_from_spec": lambda args, keywords, node: args[0] if args else v.Data(),
             "join": self._join,
             "no_grad": lambda args, keywords, node: v.Data(name="no_grad"),
             "inference_mode": lambda args, keywords, node: v.Data(name="inference_mode"),
             "SimpleNamespace": self._namespace,
             "islice": lambda args, keywords, node: v.Sequence(v.parts_of(args[0]), exact=False) if args else v.Data(),
             "where": self._where,
+            "ZipFile": lambda args, keywords, node: self.builtins.call("open", args, keywords, node),
             "info": self._logged,
             "warning": self._logged,
             "field": self._field,
@@ -114,8 +123,10 @@ class LibraryCalls(TensorFunctions):
             return self.builtins.call(last, arguments, keywords, node)
         if name in ("os.environ.get", "os.environ.setdefault"):
             return self.environment(arguments[0], arguments[1] if len(arguments) > 1 else keywords.get("default"))
-        if name in _TRUE or last in _KNOWN_NUMBERS:
-            return v.Const(_KNOWN_NUMBERS.get(last, True))
+        if name in _TRUE or last in _RANK:
+            return v.Const(0 if last in _RANK else True)
+        if last in _NUM_RANKS:
+            return v.Const(int(self.machine.settings.environment("WORLD_SIZE") or 8))
         if name.startswith(_COMPILED):
             return _compiled([*arguments, *keywords.values()])
         if _LOADERS.search(name):
@@ -127,7 +138,16 @@ class LibraryCalls(TensorFunctions):
             return self._moved(arguments, node)
         if _SHELLS.match(name):
             return self.processes.shell(name, arguments, keywords, node)
-        return self._by_last_name(name, last, arguments, keywords, node)
+        result = self._by_last_name(name, last, arguments, keywords, node)
+        return result if name.split(".", 1)[0] in _ROOTS else self._from_elsewhere(result, name, last, arguments, node)
+
+    def _from_elsewhere(self, result: v.Value, name: str, last: str, arguments: v.Arguments, node: ast.AST) -> v.Value:
+        """What a function of a module gives that is neither shipped nor known."""
+        if last == "main":
+            self.machine.recorder.elsewhere(node, f"{name} is called here, and is not shipped")
+        if isinstance(result, v.Data) and not any(result is given for given in arguments):
+            result.foreign |= {name}
+        return result
 
     def _by_last_name(self, name: str, last: str, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if last in _TOKEN_FILES:
@@ -136,7 +156,7 @@ class LibraryCalls(TensorFunctions):
             return self._special[last](arguments, keywords, node)
         if last in _TRANSPARENT or (last in _POINTERS and _IS_POINTER.search(name)):
             return arguments[0] if arguments else v.Data()
-        if last in _LOSSES and len(arguments) + len(keywords) >= 2:
+        if last in LOSSES and len(arguments) + len(keywords) >= 2:
             return self._loss(arguments, keywords)
         if ".optim" in f".{name}" and "lr_scheduler" not in name and last[0].isupper():
             given = v.stores_in(v.Sequence([*arguments, *keywords.values()]))
@@ -266,6 +286,10 @@ class LibraryCalls(TensorFunctions):
         if is_metric and self.machine.recorder.counts_anew(value):
             value = v.derived(value)
             value.scores |= {self.machine.recorder.score(node, value, origin)}
+        if is_metric and value.foreign and not value.scores:
+            named = ", ".join(sorted(value.foreign)[:_MAX_NAMED])
+            told = f"{named} gives the number that is printed here, and is not shipped"
+            self.machine.recorder.elsewhere(node, told, origin)
         if value.scores:
             self.machine.recorder.report(node, label, value, is_metric, origin)
 

@@ -64,6 +64,7 @@ class Machine:
     stores: list[Store] = field(default_factory=list)
     last_loss: tuple[Regions, frozenset[Store]] = (NO_REGIONS, frozenset())  # of the last backward pass
     steps: int = 0
+    refused: int = 0  # conditions that hold, and under which the script raises
     no_grad: int = 0
 
     def new_store(self, name: str, is_tensor: bool = False, shared_by_batch: bool = False) -> Store:

@@ -98,7 +98,7 @@ class Methods(Tensors):
         store = instance.store
         data = v.module_data(store, alias=True)
         if name == "load_state_dict":
-            self.training.load(store, v.merged(arguments[:1]))
+            self._load(store, v.merged(arguments[:1]), node)
             return v.NONE
         if name in ("forward", "__call__"):
             return self.expressions.calls.apply(instance, arguments, keywords, node)
@@ -110,6 +110,12 @@ class Methods(Tensors):
         if name in _LIFECYCLE:
             return instance
         return self.expressions.calls.forward(instance, arguments, keywords)
+
+    def _load(self, store: v.Store, saved: v.Data, node: ast.AST) -> None:
+        """The weights become what was saved; nothing is known of it if another run wrote it."""
+        if not (saved.weights or saved.stores or saved.influences):
+            self.machine.recorder.loaded.append(self.machine.recorder.here(node))
+        self.training.load(store, saved)
 
     def _of_optimizer(self, optimizer: v.Optimizer, name: str, arguments: v.Arguments, node: ast.AST) -> v.Value:
         if name == "step":

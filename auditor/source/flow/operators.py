@@ -233,6 +233,8 @@ def _is_same(left: v.Value, right: v.Value) -> bool | None:
     if isinstance(left, v.Const) and isinstance(right, v.Const):
         return left.value is right.value or (left.value == right.value and type(left.value) is type(right.value))
     if isinstance(right, v.Const) and right.value is None:
+        if isinstance(left, v.Data) and left.optional:
+            return None
         if isinstance(left, v.Data):
             return False if (left.tokens or left.stores or left.losses or left.scores or left.turns) else None
         return False

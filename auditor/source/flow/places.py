@@ -50,7 +50,7 @@ class Places:
             case v.Optimizer() if name == "state":
                 receiver.moments = v.NO_NUMBERS  # who reaches into the moments sets them back
                 return v.Data()
-            case v.File() if name in ("name", "stem", "parent", "suffix"):
+            case v.File() if name in ("name", "stem", "parent", "parents", "suffix"):
                 return v.File(receiver.path, receiver.files)
             case _:
                 return v.Method(receiver, name)
@@ -62,8 +62,9 @@ class Places:
         found = instance.cls.lookup(name)
         if isinstance(found, v.Function):
             bound = bind_method(found, instance)
-            is_property = found.decorators & {"property", "cached_property"}
-            return self.calls.apply(bound, [], {}, node) if is_property else bound
+            if found.decorators & {"property", "cached_property"}:
+                return self._computed_attribute(instance, bound, node)
+            return bound
         if instance.store is None:
             return self.setting(name, found) or v.Data()
         if found is not None:
@@ -71,6 +72,13 @@ class Places:
         if name in ("module", "_orig_mod"):
             return instance
         return v.module_data(instance.store, alias=True) if name not in ("training", "config", "device") else v.Data()
+
+    def _computed_attribute(self, instance: v.Instance, function: v.Function, node: ast.AST) -> v.Value:
+        """What a property gives; one that is cached is the same object from then on, and keeps what is written into it."""
+        value = self.calls.apply(function, [], {}, node)
+        if "cached_property" in function.decorators:
+            instance.attributes[function.name] = value
+        return value
 
     def setting(self, name: str, computed: v.Value | None) -> v.Value | None:
         """The effective value of a switch: what the run showed goes before what the script computes."""
@@ -127,7 +135,8 @@ class Places:
         if sequence.exact and isinstance(number, int) and -len(sequence.items) <= number < len(sequence.items):
             return sequence.items[number]
         key = v.summary(index)
-        if key.tokens and not key.mask:
+        holds_objects = any(isinstance(item, v.Instance) for item in sequence.items)  # which stay what they are
+        if key.tokens and not key.mask and not holds_objects:
             return select(v.summary(sequence), index, node.slice, self.machine.recorder)
         turns = key.turns | sequence.turns
         held = v.summary(sequence)

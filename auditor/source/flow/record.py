@@ -112,6 +112,8 @@ class Record:
     gates: list[Numbers] = field(default_factory=list)  # tests of the realised token, behind the conditions around us
     cancelled: set[int] = field(default_factory=set)  # choices that are taken out before an exponential
     problems: list[Unknown] = field(default_factory=list)
+    calls_away: dict[tuple[Location, str], None] = field(default_factory=dict)  # what is left to code that is not shipped
+    loaded: list[Location] = field(default_factory=list)  # where weights come from a file that this run did not write
     loop_count: int = 0
     byte_loops: set[int] = field(default_factory=set)  # loops over the bytes of one token
     orders: dict[int, str] = field(default_factory=dict)  # how lists of loops were put out of their order, by loop

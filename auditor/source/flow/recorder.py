@@ -226,6 +226,10 @@ class Recorder(Record):
         if key not in self._seen:
             self._add(Connect(**self._common(node), what=what), key)  # type: ignore[arg-type]
 
+    def elsewhere(self, node: ast.AST, sentence: str, place: Location | None = None) -> None:
+        """Something is left to code that is not shipped, or a number comes from there."""
+        self.calls_away[place or self.here(node), sentence] = None
+
     def unknown(self, node: ast.AST | None, construct: str, reason: str) -> None:
         """Something could not be told."""
         key = ("unknown", id(node), construct)

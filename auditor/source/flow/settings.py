@@ -60,4 +60,23 @@ class EffectiveSettings:
         return self._silent[key]
 
 
+@dataclass(frozen=True, slots=True)
+class SingleProcess:
+    """The settings of a run, in one process whatever they say."""
+
+    settings: Settings
+
+    def environment(self, name: str) -> str | None:
+        """The text of an environment variable."""
+        return "1" if name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE") else self.settings.environment(name)
+
+    def attribute(self, name: str) -> object:
+        """The value of a hyper-parameter by its attribute name."""
+        return self.settings.attribute(name)
+
+    def was_silent(self, module: Module, body: Sequence[ast.stmt]) -> bool:
+        """Does the log show that these statements were not reached?"""
+        return self.settings.was_silent(module, body)
+
+
 _CLUSTER = frozenset({"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"})

@@ -138,6 +138,7 @@ class StatementEvaluator:
         if decided is not None and not (switches and self.machine.explore):
             taken, skipped = (node.body, node.orelse) if decided else (node.orelse, node.body)
             if taken and isinstance(taken[-1], ast.Raise):
+                self.machine.refused += 1
                 return self.block(skipped, env)  # the run got further than this
             if switches and not self.machine.explore and self.machine.settings.was_silent(env.module, taken):
                 taken, skipped = skipped, taken  # the log knows better

@@ -66,6 +66,18 @@ NONE = [
 ]
 
 
+SIZES = ["math.log(logits.size(-1))", "math.log(VOCAB_SIZE)", "np.log(len(counts))", "math.log(counts.shape[0])"]
+
+
+@pytest.mark.parametrize("logarithm", SIZES)
+def test_the_logarithm_of_a_size_is_none_of_a_probability(logarithm: str):
+    assert verdicts(f"return F.cross_entropy(logits, y) / {logarithm}") == []
+
+
+def test_the_logarithm_of_one_entry_of_a_list_is_left_open():
+    assert verdicts("return F.cross_entropy(logits, y) / math.log(counts[0])") == ["open"]
+
+
 @pytest.mark.parametrize("body", ONE)
 def test_a_distribution_has_mass_one(body: str):
     assert set(verdicts(body)) == {"one"}
