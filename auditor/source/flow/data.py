@@ -108,6 +108,7 @@ class Data:
         seen = 0
         while target is not None and seen < 8:
             merge_into(target, other)
+            target.table_word |= other.table_word
             target, seen = target.base, seen + 1
 
 
@@ -177,6 +178,11 @@ def derived(*parts: Data) -> Data:
     for part in parts:
         merge_into(result, part)
     return result
+
+
+def is_plain(data: Data) -> bool:
+    """Does a value depend on nothing of note?"""
+    return not (data.scores or data.losses or data.tokens or data.stores or data.files)
 
 
 def coarse(regions: Regions) -> Regions:

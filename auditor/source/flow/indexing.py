@@ -125,7 +125,7 @@ def ask(result: v.Data, table: v.Data, key: v.Data, node: ast.AST, recorder: Rec
     result.influences = recorder.met(table.influences, key.tokens, key.of_bytes) | (result.influences - table.influences)
     if key.of_bytes:
         result.spelled |= recorder.spelled(table.influences, key.tokens)
-    by_target = holds_target(key.tokens)
+    by_target = holds_target(recorder.current(key.tokens))
     name = table.name or (table.base.name if table.base else None) or "table"
     number = recorder.lookup(node, name, key, by_target)
     result.lookups |= {number}

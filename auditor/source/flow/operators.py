@@ -87,6 +87,8 @@ def combined(left: v.Value, right: v.Value, op: ast.operator) -> v.Value:
         return v.Sequence(list(left.items), False, left.is_tuple)
     if isinstance(left, v.File) and isinstance(op, ast.Div):
         return joined_path(left, right)
+    if isinstance(op, ast.Mult) and v.Const(0) in (left, right) and any(_is_number(side) for side in (left, right)):
+        return v.Const(0)  # rank 0 times anything
     return _data(v.summary(left), v.summary(right), left, right, op)
 
 
@@ -94,6 +96,13 @@ def joined_path(left: v.File, right: v.Value) -> v.File:
     """``path / name``."""
     name = str(right.value) if isinstance(right, v.Const) else right.path if isinstance(right, v.File) else "\0"
     return v.File(f"{left.path}/{name}", left.files)
+
+
+def _is_table_word(left: v.Data, right: v.Data, op: ast.operator) -> bool:
+    """Is the result, too, what a table says about the realised token: a share, a smoothed or a discounted count?"""
+    if isinstance(op, ast.Add | ast.Sub):
+        return (left.table_word or right.table_word) and not (left.losses or right.losses)  # else it is a mixture
+    return (left.table_word and isinstance(op, ast.Div | ast.Mult)) or (right.table_word and isinstance(op, ast.Mult))
 
 
 def _folded(left: v.Const, right: v.Const, op: ast.operator) -> v.Value:
@@ -109,6 +118,10 @@ def _folded(left: v.Const, right: v.Const, op: ast.operator) -> v.Value:
     return v.Const(result, switches)
 
 
+def _is_number(value: v.Value) -> bool:
+    return isinstance(value, v.Data) and v.is_plain(value) and not value.switches
+
+
 def _is_small(number: object) -> bool:
     return isinstance(number, int | float) and abs(number) <= _MAX_POWER
 
@@ -118,9 +131,7 @@ def _data(left: v.Data, right: v.Data, first: v.Value, second: v.Value, op: ast.
     result.mask = left.mask and right.mask
     result.rows = left.rows if isinstance(op, ast.Div) else left.rows | right.rows
     result.shift = _shift(left, right, first, second, op)
-    result.table_word = (
-        left.table_word if isinstance(op, ast.Div) else isinstance(op, ast.Mult) and (left.table_word or right.table_word)
-    )
+    result.table_word = _is_table_word(left, right, op)
     result.by_token = isinstance(op, ast.Add) and (left.by_token or right.by_token)
     result.is_length = left.is_length if isinstance(second, v.Const) else isinstance(op, ast.Sub) and result.shift is None
     if left.span or right.span:

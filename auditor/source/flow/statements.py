@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from auditor.events import Turn
-from auditor.source.flow import ordering
+from auditor.source.flow import loops, ordering
 from auditor.source.flow import values as v
 from auditor.source.flow.assignments import Assignments
 from auditor.source.flow.expressions import Expressions
@@ -22,7 +22,6 @@ from auditor.source.flow.machine import DeadArm, Machine
 from auditor.source.flow.managers import Managers
 from auditor.source.flow.operators import switches_of, truth
 from auditor.source.flow.record import Loop
-from auditor.source.parse import walk
 
 _ENDINGS = frozenset({"sys.exit", "os._exit", "builtins.exit", "builtins.quit"})
 _UNROLLED = 6  # ours: loops over so many known items run item by item
@@ -149,7 +148,7 @@ class StatementEvaluator:
         if not self.machine.explore:
             arms = [arm for arm in arms if not self.machine.settings.was_silent(env.module, arm)] or arms
         with self.machine.condition(switches, v.summary(value), node.test):
-            return self._arms(arms, env, v.deciding(value))
+            return self._arms(arms, env, None if _is_bound(node) else v.deciding(value))
 
     def _arms(self, arms: list[Statements[ast.stmt]], env: v.Environment, decided_by: v.Data | None = None) -> Outcome:
         """Run each arm from the same variables; join what runs on."""
@@ -214,7 +213,7 @@ class StatementEvaluator:
 
     def _for(self, node: ast.For | ast.AsyncFor, env: v.Environment) -> Outcome:
         """A loop over lists that are joined is a loop over each: the second may come back to the tokens of the first."""
-        *before, last = _joined_lists(node.iter)
+        *before, last = loops.joined_lists(node.iter)
         order = ordering.of_strides([*before, last], node.iter)
         for part in before:
             loop = ast.For(target=node.target, iter=part, body=node.body, orelse=[])
@@ -230,7 +229,7 @@ class StatementEvaluator:
             return self._item_by_item(node, items, env)
         if _is_empty(iterated):
             return self.block(node.orelse, env)
-        with self.machine.loop(node, last=None if _runs_once(iterated) else _last_value(node.iter)) as loop:
+        with self.machine.loop(node, last=None if _runs_once(iterated) else loops.last_value(node.iter)) as loop:
             self.machine.recorder.put_in_order(loop, order or ordering.of(iterated))
             for turn in (0, 1):
                 loop.turn = turn
@@ -241,7 +240,14 @@ class StatementEvaluator:
                 _carry(env, before)
                 if not self._runs_again(loop, ended) or _runs_once(iterated):
                     break
-        return self.block(node.orelse, env)
+        return self._else(node, env)
+
+    def _else(self, node: ast.For | ast.AsyncFor | ast.While, env: v.Environment) -> Outcome:
+        """The `else` of a loop that has run: skipped by a turn that broke off."""
+        if not (node.orelse and loops.breaks_off(node.body)):
+            return self.block(node.orelse, env)
+        with self.machine.condition(frozenset()):
+            return self._arms([node.orelse, []], env)
 
     def _turn(self, body: Statements[ast.stmt], env: v.Environment) -> Outcome:
         """Run a loop's body once; variables are joined over the ways in which the turn can end."""
@@ -275,13 +281,13 @@ class StatementEvaluator:
             ended = self._turn(node.body, env)
             if ended in (Outcome.BREAK, Outcome.LEAVE):
                 return Outcome.NEXT if ended is Outcome.BREAK else ended
-        return self.block(node.orelse, env)
+        return self._else(node, env)
 
     def _while(self, node: ast.While, env: v.Environment) -> Outcome:
         value = self.expressions.value(node.test, env)
         if truth(value) is False and not (switches_of(value) and self.machine.explore):
             return self.block(node.orelse, env)
-        counters = [name for name in _counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
+        counters = [name for name in loops.counters(node.body) if isinstance(env.names.get(name), v.Const | v.Data)]
         with self.machine.loop(node) as loop:
             for turn in (0, 1):
                 loop.turn = turn
@@ -293,7 +299,7 @@ class StatementEvaluator:
                 _carry(env, before)
                 if not self._runs_again(loop, ended):
                     break
-        return Outcome.NEXT
+        return self._else(node, env)
 
     def _make_counter(self, name: str, loop: Loop, env: v.Environment) -> None:
         """A variable that a while loop advances differs in every turn."""
@@ -307,7 +313,7 @@ class StatementEvaluator:
         """Loops around a while loop that do not set its counter anew: each of their turns goes on where the last ended."""
         recorder = self.machine.recorder
         for around in recorder.loops[:-1]:
-            if around.depth == len(recorder.frames) and name not in _assigned(around.body):
+            if around.depth == len(recorder.frames) and name not in loops.assigned(around.body):
                 yield around.tag
 
     def _runs_again(self, loop: Loop, ended: Outcome) -> bool:
@@ -317,24 +323,17 @@ class StatementEvaluator:
         return loop.asked_for_start or loop.carried or (loop.updated and loop.used)
 
 
-def _joined_lists(node: ast.expr) -> list[ast.expr]:
-    """The lists of ``[*a, *b]`` and ``itertools.chain(a, b)``; of any other expression, itself."""
+def _is_bound(node: ast.If) -> bool:
+    """Is it ``if x < low: x = low``, a maximum or a minimum written as a condition?"""
     match node:
-        case ast.List(elts=parts) | ast.Tuple(elts=parts) if parts and all(isinstance(p, ast.Starred) for p in parts):
-            return [part.value for part in parts if isinstance(part, ast.Starred)]
-        case ast.Call(func=ast.Name(id="chain") | ast.Attribute(attr="chain"), args=parts) if parts:
-            return [node] if any(isinstance(part, ast.Starred) for part in parts) else parts
+        case ast.If(
+            test=ast.Compare(left=ast.Name(tested), ops=[ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()], comparators=[bound]),
+            body=[ast.Assign(targets=[ast.Name(bounded)], value=value)],
+            orelse=[],
+        ):
+            return tested == bounded and ast.dump(bound) == ast.dump(value)
         case _:
-            return [node]
-
-
-def _last_value(node: ast.expr) -> str | None:
-    """What the counter of ``range(n)`` or ``range(a, n)`` is in the last turn, as text; None for any other loop."""
-    match node:
-        case ast.Call(func=ast.Name(id="range"), args=[bound] | [_, bound]):
-            return ast.unparse(ast.BinOp(bound, ast.Sub(), ast.Constant(1)))
-        case _:
-            return None
+            return False
 
 
 def _runs_once(iterated: v.Value) -> bool:
@@ -359,27 +358,6 @@ def _carry(env: v.Environment, before: dict[str, v.Value]) -> None:
             env.names[name] = v.Data(switches=old.switches | new.switches)
         elif not (isinstance(old, v.Const) and old.value is None):
             env.names[name] = v.choice([old, new]) if not isinstance(new, v.Data) else new
-
-
-def _counters(body: Statements[ast.stmt]) -> set[str]:
-    return {
-        node.target.id
-        for statement in body
-        for node in walk(statement)
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
-    }
-
-
-def _assigned(body: Statements[ast.stmt]) -> set[str]:
-    """The names that plain assignments in a block bind."""
-    targets = [
-        target
-        for statement in body
-        for node in walk(statement)
-        if isinstance(node, ast.Assign | ast.AnnAssign | ast.For)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-    ]
-    return {node.id for target in targets for node in walk(target) if isinstance(node, ast.Name)}
 
 
 def _join(ends: list[dict[str, v.Value]], decided_by: v.Data | None, before: dict[str, v.Value]) -> dict[str, v.Value]:
