@@ -55,13 +55,13 @@ def _told(trace: Trace) -> Iterator[str]:
         label = event.label if isinstance(event, Report) else event.what if isinstance(event, Read) else ""
         way = tuple((call.path, call.line) for call in event.calls) if isinstance(event, Score | Update) else ()
         key = (type(event).__name__, event.location.path, event.location.line, label, way)
-        if text is None or (key in seen and not _is_news(event, trace)):
+        news = (*key, text) if isinstance(event, Score) else key  # a later turn may score with more than the first
+        if text is None or news in seen:
             continue
-        if key in seen:
-            text = f"in later turns: {text}"
-        seen.add(key)
+        later = f"in later turns: {text}" if key in seen else text
+        seen |= {key, news}
         yield from _headings(event, trace, open_loops)
-        yield _line(event, text)
+        yield _line(event, later)
 
 
 def _headings(event: Event, trace: Trace, open_loops: list[Location]) -> Iterator[str]:
@@ -73,11 +73,6 @@ def _headings(event: Event, trace: Trace, open_loops: list[Location]) -> Iterato
     for depth, (place, text) in enumerate(around[shared:], start=shared + 1):
         yield f"{'  ' * depth}{place.path}:{place.line} {place.symbol}: {text}:"
     open_loops[:] = [place for place, _ in around]
-
-
-def _is_news(event: Event, trace: Trace) -> bool:
-    """Does a later turn of a place say more than its first?"""
-    return isinstance(event, Score) and any(meeting.score == event.number for meeting in trace.meetings)
 
 
 def _dead(events: Sequence[Event], trace: Trace) -> Iterator[str]:
@@ -133,20 +128,35 @@ def tell_change(update: Update, trace: Trace) -> str:
     lines = sorted({line for number in update.scored_by if (line := trace.events[number].location.line)})
     if lines:
         return f"{told}, scored before at line {', '.join(map(str, lines))}"
-    is_read = any(update.number in score.influences for score in trace.scores())
+    is_read = any(update.number in score.influences or _asks(score, update, trace) for score in trace.scores())
     return f"{told}, not scored before{'' if is_read else '; no printed score reads the result'}"
+
+
+def _asks(score: Score, update: Update, trace: Trace) -> bool:
+    """Does a table that the update fills shape the score, though what it held then could not be told?"""
+    asked = {event.table for number in score.lookups if isinstance(event := trace.events[number], Lookup)}
+    return update.kind is UpdateKind.TABLE and bool(asked & set(update.states))
 
 
 def tell_score(score: Score, trace: Trace) -> str:
     """What tokens are scored with, and whose changes that carries."""
     own = [meeting for meeting in trace.offending() if meeting.score == score.number]
-    told = f"scores validation tokens with {', '.join(score.states) or 'a predictor'}"
+    told = f"scores validation tokens with {', '.join(score.states) or 'a predictor'}{_mixed_with(score, trace)}"
     places = sorted({line for meeting in own if (line := trace.events[meeting.update].location.line)})
     if places:
         told += f", which the same tokens changed at line {', '.join(map(str, places))}"
     elif any(validation(_update(trace, number).tokens) for number in score.influences):
         told += ", changed by other validation tokens before"
     return told if score.reported else f"{told} (not printed)"
+
+
+def _mixed_with(score: Score, trace: Trace) -> str:
+    """What shaped the loss beside the model: a predictor of bytes, or tables."""
+    if score.byte_mixture is not None:
+        return " and a predictor of bytes"
+    asked = {event.table for number in score.lookups if isinstance(event := trace.events[number], Lookup)}
+    named = sorted("a table" if table == "table" else f"table {table}" for table in asked)
+    return f" and what {', '.join(named)} said" if named else ""
 
 
 def _update(trace: Trace, number: int) -> Update:

@@ -94,8 +94,11 @@ def _loops_that_select(event: Lookup | Update) -> set[int]:
 
 
 def _filled_in(trace: Trace, loop: int, lookup: Lookup) -> Update | None:
-    """An update of the table that was asked, by tokens that the loop's turns select."""
-    updates = [e for e in trace.events if isinstance(e, Update) and e.kind is UpdateKind.TABLE]
+    """An update of the table that was asked, within the loop, by tokens that its turns select.
+
+    What is counted once the loop has ended was not there in any of its turns: so a backoff goes through its orders.
+    """
+    updates = [e for e in trace.events if isinstance(e, Update) and e.kind is UpdateKind.TABLE and loop in e.loops]
     return next((e for e in updates if lookup.table in e.states and loop in _loops_that_select(e)), None)
 
 

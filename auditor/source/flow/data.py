@@ -185,6 +185,11 @@ def derived(*parts: Data) -> Data:
     return result
 
 
+def is_plain(data: Data) -> bool:
+    """Does a value depend on nothing of note?"""
+    return not (data.scores or data.losses or data.tokens or data.stores or data.files)
+
+
 def coarse(regions: Regions) -> Regions:
     """Fewer regions that cover at least the same tokens: spans go first, then the loop turns."""
     merged = frozenset(Region(region.role, region.view, region.turns) for region in regions)

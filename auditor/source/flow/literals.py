@@ -37,7 +37,7 @@ class Literals:
                 pieces.append(value.text or UNKNOWN_TEXT if isinstance(value, v.Data) else UNKNOWN_TEXT)
                 parts.append(v.summary(value))
         text = "".join(pieces)
-        if not parts or all(is_plain(part) for part in parts):
+        if not parts or all(v.is_plain(part) for part in parts):
             return v.Const(text)
         result = v.derived(*parts)
         result.text, result.origin = text, self.expressions.machine.recorder.here(node)
@@ -94,7 +94,8 @@ class Literals:
         if isinstance(node, ast.DictComp):
             self.expressions.value(node.key, inside)
             return v.Mapping(others=[self.expressions.value(node.value, inside)])
-        return v.Sequence([self.expressions.value(node.elt, inside)], exact=False, order=order)
+        first = _first(node, iterated) if order is None else None
+        return v.Sequence([self.expressions.value(node.elt, inside)], exact=False, order=order, first=first)
 
     def _unrolled(
         self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, env: v.Environment
@@ -123,6 +124,8 @@ class Literals:
         return v.Function(node, env, defaults)
 
 
-def is_plain(data: v.Data) -> bool:
-    """Does a value depend on nothing of note?"""
-    return not (data.scores or data.losses or data.tokens or data.stores or data.files)
+def _first(node: ast.ListComp | ast.SetComp | ast.GeneratorExp, iterated: v.Value) -> int | None:
+    """What the list of a range's numbers begins with; a condition on them is taken to let the first pass."""
+    generator, elt = node.generators[0], node.elt
+    is_same = len(node.generators) == 1 and isinstance(elt, ast.Name) and ast.unparse(generator.target) == elt.id
+    return iterated.index.start if is_same and isinstance(iterated, v.Data) and iterated.index else None

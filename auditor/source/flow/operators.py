@@ -87,6 +87,8 @@ def combined(left: v.Value, right: v.Value, op: ast.operator) -> v.Value:
         return v.Sequence(list(left.items), False, left.is_tuple)
     if isinstance(left, v.File) and isinstance(op, ast.Div):
         return joined_path(left, right)
+    if isinstance(op, ast.Mult) and v.Const(0) in (left, right) and any(_is_number(side) for side in (left, right)):
+        return v.Const(0)  # rank 0 times anything
     return _data(v.summary(left), v.summary(right), left, right, op)
 
 
@@ -114,6 +116,10 @@ def _folded(left: v.Const, right: v.Const, op: ast.operator) -> v.Value:
     if isinstance(result, str | bytes | tuple | list) and len(result) > 100_000:
         return v.Data(switches=switches)
     return v.Const(result, switches)
+
+
+def _is_number(value: v.Value) -> bool:
+    return isinstance(value, v.Data) and v.is_plain(value) and not value.switches
 
 
 def _is_small(number: object) -> bool:

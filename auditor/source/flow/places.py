@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from auditor.events import Turn
 from auditor.source.flow import values as v
 from auditor.source.flow.indexing import keyed, select, turned, view_of
-from auditor.source.flow.literals import is_plain
 from auditor.source.flow.machine import Machine, bind_class_method, bind_method
 from auditor.source.flow.record import Loop
 from auditor.source.flow.settings import UNTOLD
@@ -134,6 +133,8 @@ class Places:
         number = index.value if isinstance(index, v.Const) else None
         if sequence.exact and isinstance(number, int) and -len(sequence.items) <= number < len(sequence.items):
             return sequence.items[number]
+        if number == 0 and sequence.first is not None:
+            return v.Const(sequence.first)
         key = v.summary(index)
         holds_objects = any(isinstance(item, v.Instance) for item in sequence.items)  # which stay what they are
         if key.tokens and not key.mask and not holds_objects:
@@ -218,12 +219,13 @@ def _sliced(sequence: v.Sequence, bounds: v.Sequence) -> v.Sequence:
     if sequence.exact and (low is None or isinstance(low, int)) and (high is None or isinstance(high, int)):
         return v.Sequence(sequence.items[low:high], True, sequence.is_tuple)
     turns = v.summary(bounds).turns
-    return v.Sequence(list(sequence.items), False, sequence.is_tuple, sequence.turns | turns)
+    first = None if low else sequence.first
+    return v.Sequence(list(sequence.items), False, sequence.is_tuple, sequence.turns | turns, first=first)
 
 
 def _part(data: v.Data) -> v.Data:
     part = v.derived(data)
-    part.alias = data.alias
+    part.alias, part.table = data.alias, data.table
     return part
 
 
@@ -240,4 +242,4 @@ def _may_be_set(value: v.Value) -> bool:
     """Could a run have given this another value than the script's text says?"""
     if isinstance(value, v.Const):
         return bool(value.switches)
-    return isinstance(value, v.Data) and is_plain(value) and not value.turns  # what a loop counts is no setting
+    return isinstance(value, v.Data) and v.is_plain(value) and not value.turns  # what a loop counts is no setting

@@ -121,11 +121,11 @@ class TensorFunctions:
     def _gathered(self, arguments: v.Arguments, keywords: v.Keywords) -> v.Value:
         """Every rank's values arrive in the list or tensor that is given for them."""
         given = [*arguments, *keywords.values()]
-        lists = [value for value in given if isinstance(value, v.Sequence) and not value.is_tuple]
-        if lists:
-            rest: list[v.Value] = [value for value in given if value is not lists[0] and not isinstance(value, v.Const)]
-            if rest:
-                lists[0].items, lists[0].exact = rest[:1], False
+        place = next((value for value in given if _lists(value)), None)
+        if place is not None:
+            rest = [value for value in given if value is not place and not isinstance(value, v.Const)]
+            for filled in _lists(place) if rest else ():
+                filled.items, filled.exact = rest[:1], False
         elif len(given) > 1 and isinstance(given[0], v.Data):
             given[0].absorb(v.summary(given[1]))
         return v.NONE
@@ -162,6 +162,11 @@ class TensorFunctions:
         if isinstance(table, v.Data) and validation(key.tokens):
             self.calls.assignments.write_table(table, key, v.merged(arguments[2:]), node)
         return v.NONE
+
+
+def _lists(value: v.Value) -> list[v.Sequence]:
+    """The lists that a value may be."""
+    return [option for option in v.options(value) if isinstance(option, v.Sequence) and not option.is_tuple]
 
 
 def _blends(parts: list[v.Data]) -> bool:

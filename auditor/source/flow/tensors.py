@@ -196,9 +196,10 @@ class Tensors:
         """A loss or probability that is multiplied by what the realised token says of itself.
 
         That is whether it is the expected one, or what a table says along all of its bytes, once the loop over them ended.
+        Of what compiled code had a part in, such as the probability of a guess, nobody can tell whose probability it is.
         """
         for loss, weight in ((left, right), (right, left)):
-            tells = weight.hit or not weight.spelled <= set(self.machine.recorder.active)
+            tells = (weight.hit and not loss.native) or not weight.spelled <= set(self.machine.recorder.active)
             if tells and not weight.losses and validation(loss.losses):
                 result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
 

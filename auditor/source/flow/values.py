@@ -22,6 +22,7 @@ from auditor.source.flow.data import Data as Data
 from auditor.source.flow.data import Index as Index
 from auditor.source.flow.data import coarse as coarse
 from auditor.source.flow.data import derived as derived
+from auditor.source.flow.data import is_plain as is_plain
 from auditor.source.flow.data import merge_into as merge_into
 from auditor.source.flow.stores import NO_NUMBERS as NO_NUMBERS
 from auditor.source.flow.stores import NO_REGIONS as NO_REGIONS
@@ -46,7 +47,8 @@ class Const:
 class Sequence:
     """A list, tuple, set or iterator. Exact ones know every item; else `items` are what it may hold.
 
-    `base` is the list that this one is one element's view of: what is appended goes there too.
+    `base` is the list that this one is one element's view of: what is appended goes there too. `first` is what a list of
+    positions begins with, where that is all that is known of them.
     """
 
     items: list[Value]
@@ -55,6 +57,7 @@ class Sequence:
     turns: frozenset[Turn] = NO_TURNS
     base: Sequence | None = None
     order: str | None = None
+    first: int | None = None
 
 
 @dataclass(slots=True, eq=False)

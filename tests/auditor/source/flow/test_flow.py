@@ -334,6 +334,45 @@ print(f"final val_bpb:{loss_sum:.4f}")
     assert [len(line) - len(line.lstrip()) for line in lines[1:]] == [2, 4, 2]
 
 
+def test_a_story_says_what_a_table_had_to_do_with_a_score(tmp_path: Path):
+    body = """
+counts = torch.zeros(64)
+loss_sum = 0.0
+for start in range(0, val_tokens.numel() - 1, 64):
+    x, y = val_tokens[start : start + 64], val_tokens[start + 1 : start + 65]
+    p = model.forward_logits(x).softmax(-1).gather(-1, y[:, None]) + counts[x]
+    loss_sum -= p.log().sum()
+    counts[y] += 1
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    told = [line.split(": ", 1)[1] for line in tell(flow_of(tmp_path, body)).splitlines() if "scores validation" in line]
+
+    assert told == [
+        "scores validation tokens with GPT",
+        "in later turns: scores validation tokens with GPT and what table counts said",
+    ]
+
+
+def test_a_story_says_a_later_turn_once(tmp_path: Path):
+    body = """
+model.requires_grad_(True)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for epoch in range(3):
+    loss_sum = 0.0
+    for start in range(0, val_tokens.numel() - 1, 64):
+        x, y = val_tokens[start : start + 64], val_tokens[start + 1 : start + 65]
+        loss = F.cross_entropy(model.forward_logits(x), y)
+        loss.backward()
+        optimizer.step()
+        loss_sum += loss
+print(f"final val_bpb:{loss_sum:.4f}")
+"""
+    lines = tell(flow_of(tmp_path, body)).splitlines()
+
+    assert any("in later turns" in line for line in lines)
+    assert len(lines) == len(set(lines))
+
+
 def test_a_story_says_that_no_printed_score_reads_a_warm_up(tmp_path: Path):
     body = """
 spare = GPT()
