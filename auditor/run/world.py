@@ -144,12 +144,12 @@ def _training(vocab_size: int, seed: int, taken: set[tuple[int, ...]]) -> list[l
     return shards
 
 
-def streams(vocab_size: int) -> tuple[list[list[int]], list[int]]:
-    """The token streams of the training shards and of the validation split."""
+def streams(vocab_size: int, num_documents: int = VAL_DOCUMENTS) -> tuple[list[list[int]], list[int]]:
+    """The token streams of the training shards, and of the validation split of so many documents."""
     taken: set[tuple[int, ...]] = set()
     shards = _training(vocab_size, _TRAINING_SEED, taken)
     writer = _Writer(0, vocab_size, taken)
-    for _ in range(VAL_DOCUMENTS):
+    for _ in range(num_documents):
         writer.document(writer.random.randrange(40, 280))
     return shards, writer.stream
 
@@ -174,17 +174,21 @@ def read_shard(content: bytes) -> list[int]:
     return list(struct.unpack_from(f"<{count}H", content, HEADER_INTS * 4))
 
 
-def toy_world(vocab_size: int, has_sidecar: bool, cache: Path) -> World:
-    """The toy world of a vocabulary below `cache`, generated on first use. ValueError for a size that cannot be made."""
+def toy_world(vocab_size: int, has_sidecar: bool, cache: Path, num_documents: int = VAL_DOCUMENTS) -> World:
+    """The toy world of a vocabulary below `cache`, generated on first use. ValueError for a size that cannot be made.
+
+    A validation split of more documents begins as a shorter one does.
+    """
     vocabulary = pieces(vocab_size)
-    name = f"world-{_REVISION}-{vocab_size}{'-bytes' * has_sidecar}"
+    long = f"-{num_documents}" if num_documents != VAL_DOCUMENTS else ""
+    name = f"world-{_REVISION}-{vocab_size}{'-bytes' * has_sidecar}{long}"
     world = World(cache / name, vocab_size, has_sidecar)
     if world.folder.is_dir():
         return world
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=f".{name}.") as made:
         target = Path(made) / "world"
-        _write(World(target, vocab_size, has_sidecar), vocabulary)
+        _write(World(target, vocab_size, has_sidecar), vocabulary, num_documents)
         try:
             os.rename(target, world.folder)
         except OSError:  # another process was faster, with the same content
@@ -193,11 +197,11 @@ def toy_world(vocab_size: int, has_sidecar: bool, cache: Path) -> World:
     return world
 
 
-def _write(world: World, vocabulary: Sequence[tuple[str, int]]) -> None:
+def _write(world: World, vocabulary: Sequence[tuple[str, int]], num_documents: int) -> None:
     dataset, tokenizer = world.folder / world.dataset, world.folder / world.tokenizer
     dataset.mkdir(parents=True)
     tokenizer.parent.mkdir(parents=True)
-    train, validation = streams(world.vocab_size)
+    train, validation = streams(world.vocab_size, num_documents)
     write_shards(dataset, "train", train)
     write_shards(dataset, "val", [validation])
     if world.has_sidecar:
