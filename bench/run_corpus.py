@@ -24,7 +24,7 @@ from auditor.run.runner import Limits
 from auditor.submission.git import GitTree
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
-from bench.run_table import read_run, table
+from bench.run_table import read_run, write_tables
 
 RECORDS = "records/track_10min_16mb/"
 
@@ -66,7 +66,7 @@ def main() -> int:
     if arguments.repo is not None:
         _run_all(arguments)
     if arguments.table is not None:
-        arguments.table.write_text(table(arguments.results), encoding="utf-8")
+        write_tables(arguments.results, arguments.table)
     return 0
 
 
