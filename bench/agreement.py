@@ -27,12 +27,12 @@ if __package__ in (None, ""):  # run as a script: the repository's root is not o
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from auditor.engine import audit
-from auditor.report import Outcome, Report, RuleResult, Unreadable
+from auditor.report import Outcome, Report, RuleResult
 from auditor.rule import Ruleset, RulesetName
 from auditor.run.facts import RunFacts
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
-from bench.run_corpus import kept_run
+from bench.run_corpus import Row, judged_submission, kept_run
 from rules import ALL_RULES
 from rules.limits import RULES_AS_OF
 from rules.run_facts import (
@@ -44,7 +44,6 @@ from rules.run_facts import (
     trained_before_score,
 )
 
-Row = dict[str, str]
 Audited = Sequence[tuple[Row, Report | None]]
 
 
@@ -157,14 +156,6 @@ def audit_rows(
             opened.run = kept_run(runs, opened)
         yield row, audit(opened, ALL_RULES, ruleset) if isinstance(opened, Submission) else None
     print(file=sys.stderr)
-
-
-def judged_submission(repository: Repository, row: Row) -> Submission | Unreadable:
-    """The submission that a row judges: where a pull request adds several, the folder of the row's script."""
-    opened = repository.pull_request(int(row["pr"]))
-    others = opened.other_folders if isinstance(opened, Submission) else ()
-    folder = next((other for other in others if row["script"].startswith(f"{other}/")), None)
-    return repository.pull_request(int(row["pr"]), folder) if folder else opened
 
 
 def tally(column: Column, audited: Audited) -> Tally:
