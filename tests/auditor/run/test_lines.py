@@ -26,7 +26,7 @@ class Script:
         self.num_losses = self.num_sums = 0
         self.counted = []
 
-    def score(self, positions, own=(), gradient=False):
+    def score(self, positions, own=(), gradient=False, kept=()):
         first, values = self.num_losses, [2.0] * len(positions)
         self.events.append(
             {
@@ -35,6 +35,7 @@ class Script:
                 "positions": list(positions),
                 "values": values,
                 "own": list(own),
+                "kept": list(kept),
                 "gradient": gradient,
             }
         )
@@ -136,6 +137,23 @@ def test_a_second_pass_over_what_a_score_first_pass_reported_is_told_from_traini
     first, again = script.told().told()
     assert first.offences == ()
     assert [each.again for each in again.offences] == [True]
+
+
+@pytest.mark.parametrize(("kept", "expected"), [(range(120), [(Via.FREE_TENSOR, False), (Via.PARAMETERS, True)]),
+                                                ((), [(Via.FREE_TENSOR, False)])])  # fmt: skip
+def test_a_second_pass_on_the_weights_that_the_first_left_is_told_beneath_the_delta_fitted_in_it(script, kept, expected):
+    for positions in chunks():
+        script.score(positions)
+        script.train(positions)
+    script.report("first")
+    positions = [each for positions in chunks() for each in positions]
+    script.train(positions, free=True, line=40)
+    script.score(positions, own=range(120), kept=kept)
+    script.report("final")
+    line = script.told().told()[1]
+    assert [(each.via, each.beneath) for each in line.offences[:2]] == expected
+    assert line.num_early == 120
+    assert {each.place.line for each in line.offences if each.beneath} <= {20}
 
 
 def test_an_evaluation_that_was_over_before_training_began_does_not_excuse_the_next(script):
