@@ -22,7 +22,9 @@ from auditor.run.world import BOS_ID
 _NETWORK_CALLS = ("socket.connect", "socket.getaddrinfo")
 _LOCAL = re.compile(r"^\(?['\"b]*(?:localhost|127\.|::1|0\.0\.0\.0|/|\\x00|None\b|$)")
 _NETWORK_TOOL = re.compile(
-    r"(?:^|[/\s'\"])(?:pip3?|curl|wget|git|apt|apt-get|conda|uv|aria2c|huggingface-cli)(?=['\"\s]|$)"
+    r"(?:^|[/\s'\"])(?:(?:curl|wget|apt|apt-get|aria2c|huggingface-cli)(?=['\"\s]|$)"
+    r"|(?:pip3?|conda|uv)\s(?:.*\s)?(?:install|download|create|add|sync)\b"
+    r"|git\s(?:.*\s)?(?:clone|fetch|pull|push|ls-remote|submodule)\b)"
 )
 
 _Kind = tuple[Via, bool, Place | None, bool]

@@ -216,6 +216,24 @@ def test_training_shards_and_connections_are_told_with_their_place_in_the_order(
     ]
 
 
+@pytest.mark.parametrize(
+    ("command", "reaches_out"),
+    [
+        ("/usr/bin/python3 -m pip install -q brotli", True),
+        ("git -C /work clone https://example.org/x", True),
+        ("sh -c curl -s https://example.org", True),
+        ("git -C /work rev-parse --short HEAD", False),
+        ("/usr/bin/python3 -m pip freeze", False),
+        ("nvidia-smi", False),
+    ],
+)
+def test_a_command_that_asks_the_machine_about_itself_does_not_reach_for_the_network(script, command, reaches_out):
+    script.events.append({"t": "system", "call": "subprocess.Popen", "what": command})
+    script.score(chunks(count=1)[0])
+    script.report("final")
+    assert bool(script.told().connections()) is reaches_out
+
+
 def drawn(script, label="final"):
     lines = script.told(label)
     labels = [line.label for line in lines.told()]
