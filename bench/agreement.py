@@ -12,6 +12,7 @@ submitted) is `dead` in the truth and counts against the rules here.
 
 Some columns are answered by several rules. A later epoch's score and a kept warm-up are training before the score; a
 choice by realised losses is one by the realised token; a later epoch, and a cache asked out of order, score a second time.
+For a run, later tokens that reach an earlier score without training came by a first pass over them.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from rules.run_facts import (
     bytes_counted,
     corrected_by_token,
     fitted_before_score,
+    later_tokens_reach,
     reached_out,
     scored_again,
     trained_before_score,
@@ -135,7 +137,9 @@ class Tally:
 RUN_COLUMNS: Mapping[str, Callable[[Submission, RunFacts], bool]] = {
     "train_before_score": lambda submission, run: bool(trained_before_score(submission, run).observed),
     "slot": lambda submission, run: bool(fitted_before_score(submission, run).observed),
-    "two_pass": lambda submission, run: bool(scored_again(submission, run).observed),
+    "two_pass": lambda submission, run: bool(
+        scored_again(submission, run).observed or later_tokens_reach(submission, run).observed
+    ),
     "score_first_ttt": lambda submission, run: any(line.is_score_first for line in run.lines),
     "target_gate": lambda submission, run: bool(corrected_by_token(submission, run).observed),
     "network": lambda submission, run: bool(reached_out(submission, run).observed),
