@@ -116,13 +116,19 @@ def judge(outcome: Outcome, world: World) -> Judgement:
     )
 
 
-def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[ScoreLine]:
-    """Every reported score of a run on a validation stream."""
+def judge_lines(trace: Trace, world: World, tokens: Sequence[int], like: Sequence[ScoreLine] = ()) -> Iterator[ScoreLine]:
+    """Every reported score of a run on a validation stream.
+
+    `like` are the scores of an earlier run of the same script: where several sets of sums fit a number, those are meant
+    that were meant there.
+    """
     ledger = _Ledger(trace, world.count_bytes(tokens))
     before = 0
+    meant = iter(like)
     for at, text in trace.lines:
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
-            sums = ledger.reconcile(metric, at)
+            model = next(meant, None)
+            sums = ledger.reconcile(metric, at, None if model is None else model.sums)
             if sums is None:
                 left = _unreconciled(trace, metric, at, before, tokens)
                 yield replace(left, byte_ratio=ledger.byte_ratio(metric, at))
@@ -230,12 +236,14 @@ class _Ledger:
                 return bpb / metric.val_bpb
         return None
 
-    def reconcile(self, metric: Metric, at: int) -> tuple[int, ...] | None:
+    def reconcile(self, metric: Metric, at: int, meant: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
         """The sums behind a printed metric, in order of time; None if none fit.
 
-        Losses of a toy model lie close together, so that several sets of sums can fit: one that counts no position twice
-        goes before one that does.
+        Losses of a toy model lie close together, so that several sets of sums can fit: those that are `meant` go first, and
+        one that counts no position twice goes before one that does.
         """
+        if meant and self._precede(meant, at) and self._fits(metric, *self.means(meant)):
+            return meant
         twice = None
         for union in self._candidates(at):
             if self._fits(metric, *union.means()):
@@ -243,6 +251,9 @@ class _Ledger:
                     return union.in_order()
                 twice = twice or union.in_order()
         return twice
+
+    def _precede(self, sums: tuple[int, ...], at: int) -> bool:
+        return sums[-1] < len(self.totals) and self.trace.sums[sums[-1]].at < at
 
     def _counts_once(self, sums: Iterable[int]) -> bool:
         positions = [self.trace.positions[loss] for loss in self.trace.losses_of(sums)]
