@@ -1,15 +1,19 @@
 """Which sizes shrink and which settings stay, without running anything."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
+from auditor.run.observe import RunOptions, observe
 from auditor.run.overrides import overrides
 from auditor.run.runner import Limits
 from auditor.run.session import open_session
 from auditor.run.world import World, toy_world
 from auditor.submission.locate import locate
+from auditor.submission.submission import Submission
+from auditor.submission.tree import DirectoryTree
 
 SCRIPT = """
 import os
@@ -98,3 +102,14 @@ def test_the_stream_fills_two_blocks_of_a_size_that_is_written_out(tmp_path, lin
     assert len(stream) > needed
     assert stream[: len(usual)] == usual
     assert (stream == usual) is (needed < len(usual))
+
+
+def test_why_a_submission_without_a_script_did_not_run_is_kept_like_a_run(tmp_path):
+    (tmp_path / "submission").mkdir()
+    (tmp_path / "submission" / "train.log").write_text("step:1/1 val_bpb:1.2\n", encoding="utf-8")
+    submission = Submission("submission", DirectoryTree(tmp_path / "submission"))
+    facts = observe(submission, RunOptions(python=Path(sys.executable), keep=tmp_path / "kept"))
+    assert "no script" in facts.failure
+    assert (
+        json.loads((tmp_path / "kept" / "submission" / "run.json").read_text(encoding="utf-8"))["failure"] == facts.failure
+    )
