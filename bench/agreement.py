@@ -12,6 +12,7 @@ submitted) is `dead` in the truth and counts against the rules here.
 
 Some columns are answered by several rules. A later epoch's score and a kept warm-up are training before the score; a
 choice by realised losses is one by the realised token; a later epoch, and a cache asked out of order, score a second time.
+For a run, later tokens that reach an earlier score without training came by a first pass over them.
 """
 
 from __future__ import annotations
@@ -27,24 +28,24 @@ if __package__ in (None, ""):  # run as a script: the repository's root is not o
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from auditor.engine import audit
-from auditor.report import Outcome, Report, RuleResult, Unreadable
+from auditor.report import Outcome, Report, RuleResult
 from auditor.rule import Ruleset, RulesetName
 from auditor.run.facts import RunFacts
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
-from bench.run_corpus import kept_run
+from bench.run_corpus import Row, judged_submission, kept_run
 from rules import ALL_RULES
 from rules.limits import RULES_AS_OF
 from rules.run_facts import (
     bytes_counted,
     corrected_by_token,
     fitted_before_score,
+    later_tokens_reach,
     reached_out,
     scored_again,
     trained_before_score,
 )
 
-Row = dict[str, str]
 Audited = Sequence[tuple[Row, Report | None]]
 
 
@@ -136,7 +137,9 @@ class Tally:
 RUN_COLUMNS: Mapping[str, Callable[[Submission, RunFacts], bool]] = {
     "train_before_score": lambda submission, run: bool(trained_before_score(submission, run).observed),
     "slot": lambda submission, run: bool(fitted_before_score(submission, run).observed),
-    "two_pass": lambda submission, run: bool(scored_again(submission, run).observed),
+    "two_pass": lambda submission, run: bool(
+        scored_again(submission, run).observed or later_tokens_reach(submission, run).observed
+    ),
     "score_first_ttt": lambda submission, run: any(line.is_score_first for line in run.lines),
     "target_gate": lambda submission, run: bool(corrected_by_token(submission, run).observed),
     "network": lambda submission, run: bool(reached_out(submission, run).observed),
@@ -157,14 +160,6 @@ def audit_rows(
             opened.run = kept_run(runs, opened)
         yield row, audit(opened, ALL_RULES, ruleset) if isinstance(opened, Submission) else None
     print(file=sys.stderr)
-
-
-def judged_submission(repository: Repository, row: Row) -> Submission | Unreadable:
-    """The submission that a row judges: where a pull request adds several, the folder of the row's script."""
-    opened = repository.pull_request(int(row["pr"]))
-    others = opened.other_folders if isinstance(opened, Submission) else ()
-    folder = next((other for other in others if row["script"].startswith(f"{other}/")), None)
-    return repository.pull_request(int(row["pr"]), folder) if folder else opened
 
 
 def tally(column: Column, audited: Audited) -> Tally:

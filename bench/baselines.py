@@ -25,7 +25,8 @@ if __package__ in (None, ""):  # run as a script: the repository's root is not o
 from auditor.submission.repository import Repository
 from auditor.submission.script import Script
 from auditor.submission.submission import Submission
-from bench.agreement import Row, Tally
+from bench.agreement import Tally
+from bench.run_corpus import Row
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _WORDS: Mapping[str, str] = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,9 +25,10 @@ from auditor.run.runner import Limits
 from auditor.submission.git import GitTree
 from auditor.submission.repository import Repository
 from auditor.submission.submission import Submission
-from bench.run_table import read_run, table
+from bench.run_table import read_run, write_tables
 
 RECORDS = "records/track_10min_16mb/"
+Row = dict[str, str]  # of a table of adjudicated facts
 
 
 def submissions(repository: Repository, pattern: str | None, numbers: Sequence[int]) -> Iterator[Submission]:
@@ -40,6 +42,14 @@ def submissions(repository: Repository, pattern: str | None, numbers: Sequence[i
         for folder in listed:
             if re.search(pattern, folder):
                 yield Submission(folder, GitTree(repository.git, repository.default_branch, folder))
+
+
+def judged_submission(repository: Repository, row: Row) -> Submission | Unreadable:
+    """The submission that a row judges: where a pull request adds several, the folder of the row's script."""
+    opened = repository.pull_request(int(row["pr"]))
+    others = opened.other_folders if isinstance(opened, Submission) else ()
+    folder = next((other for other in others if row["script"].startswith(f"{other}/")), None)
+    return repository.pull_request(int(row["pr"]), folder) if folder else opened
 
 
 def kept_run(results: Path, submission: Submission) -> RunFacts | None:
@@ -56,7 +66,7 @@ def main() -> int:
     parser.add_argument("--python", type=Path, default=Path(sys.executable))
     parser.add_argument("--records", metavar="PATTERN")
     parser.add_argument("--pr", type=int, nargs="*", default=[])
-    parser.add_argument("--truth", type=Path, metavar="TSV", help="a table whose column `pr` names pull requests")
+    parser.add_argument("--truth", type=Path, metavar="TSV", help="a table of pull requests (`pr`) and scripts (`script`)")
     parser.add_argument("--cuts", type=float, nargs="*", default=CUTS)
     parser.add_argument("--probes", nargs="*", default=USUAL_PROBES, choices=(*KINDS, []))
     parser.add_argument("--timeout", type=float, default=Limits().seconds)
@@ -66,16 +76,23 @@ def main() -> int:
     if arguments.repo is not None:
         _run_all(arguments)
     if arguments.table is not None:
-        arguments.table.write_text(table(arguments.results), encoding="utf-8")
+        write_tables(arguments.results, arguments.table)
     return 0
+
+
+def _judged(repository: Repository, truth: Path | None) -> Iterator[Submission]:
+    """The submissions that the rows of a table judge."""
+    if truth is None:
+        return
+    with truth.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            opened = judged_submission(repository, row)
+            if isinstance(opened, Submission):
+                yield opened
 
 
 def _run_all(arguments: argparse.Namespace) -> None:
     check_python(arguments.python)
-    numbers = list(arguments.pr)
-    if arguments.truth is not None:
-        with arguments.truth.open(encoding="utf-8", newline="") as rows:
-            numbers += [int(row["pr"]) for row in csv.DictReader(rows, delimiter="\t")]
     options = RunOptions(
         python=arguments.python,
         seconds=arguments.timeout,
@@ -83,7 +100,9 @@ def _run_all(arguments: argparse.Namespace) -> None:
         cuts=arguments.cuts,
         probes=arguments.probes,
     )
-    for submission in submissions(Repository(arguments.repo), arguments.records, numbers):
+    repository = Repository(arguments.repo)
+    asked_for = submissions(repository, arguments.records, arguments.pr)
+    for submission in itertools.chain(asked_for, _judged(repository, arguments.truth)):
         if arguments.only_missing and kept_run(arguments.results, submission) is not None:
             continue
         facts = observe(submission, options)

@@ -1,8 +1,12 @@
-"""The table of runs: figures from the results that `bench.run_corpus` keeps."""
+"""The tables of runs: figures from the results that `bench.run_corpus` keeps, for pull requests and for records.
+
+A file of results holds them between two marks; what people wrote around the marks stays.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +15,11 @@ from auditor.plain import from_plain
 from auditor.run.facts import RunFacts
 from auditor.run.probes import Comparison
 
+START, END = "<!-- runs -->", "<!-- end of runs -->"
+_SECTIONS = {"Pull requests": True, "Records": False}  # whether a name of results is that of a pull request
 _COLUMNS = ("submission", "ran", "CPU s", "located", "reconciled", "trained early", "once / more / never", "probes")
+_PULL_REQUEST = re.compile(r"pr(\d+)")
+_RECORDS = "records_track_10min_16mb_"  # what the names of records begin with
 Results = Mapping[str, RunFacts]
 
 
@@ -20,10 +28,35 @@ def read_run(path: Path) -> RunFacts:
     return from_plain(RunFacts, json.loads(path.read_text(encoding="utf-8")))
 
 
-def table(results: Path) -> str:
-    """Markdown: a summary of the results in a folder, one row for each, and what stopped those that did not run."""
-    found = {path.parent.name: read_run(path) for path in sorted(results.glob("*/run.json"))}
-    return "\n".join([*_summary(found), "", *_rows(found), "", *_stopped(found), *_found(found), ""])
+def write_tables(results: Path, file: Path) -> None:
+    """Replace what a file of results holds between the marks. ValueError if it has no marks."""
+    text = file.read_text(encoding="utf-8") if file.exists() else f"{START}\n{END}\n"
+    if not 0 <= text.find(START) < text.find(END):
+        raise ValueError(f"{file}: has no {START} before {END}")
+    head, tail = text[: text.index(START)], text[text.index(END) :]
+    file.write_text(f"{head}{START}\n{tables(results)}{tail}", encoding="utf-8")
+
+
+def tables(results: Path) -> str:
+    """Markdown: for pull requests and records a summary, a row each, what stopped some, and what probes found."""
+    found = {path.parent.name: read_run(path) for path in sorted(results.glob("*/run.json"), key=_by_number)}
+    return "\n".join(line for title, is_pr in _SECTIONS.items() for line in _section(title, _where(found, is_pr)))
+
+
+def _by_number(path: Path) -> tuple[int, str]:
+    match = _PULL_REQUEST.fullmatch(path.parent.name)
+    return int(match[1]) if match else 0, path.parent.name
+
+
+def _where(found: Results, is_pull_request: bool) -> Results:
+    return {name: run for name, run in found.items() if bool(_PULL_REQUEST.fullmatch(name)) is is_pull_request}
+
+
+def _section(title: str, found: Results) -> Iterator[str]:
+    if found:
+        yield from (f"\n## {title}\n", *_summary(found), "", *_rows(found), "")
+        if told := [*_stopped(found), *_found(found)]:
+            yield from (*told, "")
 
 
 def _summary(found: Results) -> Iterator[str]:
@@ -45,6 +78,7 @@ def _rows(found: Results) -> Iterator[str]:
     yield f"| {' | '.join(_COLUMNS)} |"
     yield "|---" * len(_COLUMNS) + "|"
     for name, run in found.items():
+        name = name.removeprefix(_RECORDS)
         yield f"| {' | '.join(str(cell) for cell in _cells(name, run))} |"
 
 

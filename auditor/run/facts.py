@@ -32,7 +32,8 @@ class Offence:
     """Positions of one line that were scored with numbers which gradients of their own losses had changed before.
 
     `first` is the first of them in the order of scoring, `how` and `place` the last update before that score. `again`:
-    their first score was counted in another reported line, in the very pass that then trained on them.
+    their first score was counted in another reported line, in the very pass that then trained on them. `beneath`: that
+    update was one of parameters, and a free tensor, which an offence of its own tells of, was fitted to them afterwards.
     """
 
     num_positions: int
@@ -41,6 +42,7 @@ class Offence:
     how: str
     place: Location | None
     again: bool
+    beneath: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ class RunLine:
     @property
     def num_early(self) -> int:
         """Positions that were trained on before they were scored."""
-        return sum(each.num_positions for each in self.offences)
+        return sum(each.num_positions for each in self.offences if not each.beneath)
 
     @property
     def is_score_first(self) -> bool:

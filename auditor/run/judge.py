@@ -16,11 +16,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from auditor.run.runner import Outcome
-from auditor.run.trace import Read, Trace, read_trace
+from auditor.run.trace import Place, Read, Trace, read_trace
 from auditor.run.world import BOS_ID, World
 from auditor.submission.logs.lines import Line
 from auditor.submission.logs.metrics import read_metrics
@@ -30,6 +31,8 @@ _SINGLE_PRECISION = 2e-6  # relative: scripts add up in float32
 _DECIMAL = re.compile(r"\d+\.(\d+)")
 _MAX_READS = 1500  # reads tried for one line
 _MAX_BASES = 3  # of those, tried together with others
+_Total = tuple[float, int, int]  # of a sum: nats, losses, bytes
+_Item = TypeVar("_Item")
 _EXACT_DECIMALS, _MOST = 6, 0.9  # of a loss that is followed without its bits per byte: digits, share of the stream
 
 
@@ -113,13 +116,19 @@ def judge(outcome: Outcome, world: World) -> Judgement:
     )
 
 
-def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[ScoreLine]:
-    """Every reported score of a run on a validation stream."""
+def judge_lines(trace: Trace, world: World, tokens: Sequence[int], like: Sequence[ScoreLine] = ()) -> Iterator[ScoreLine]:
+    """Every reported score of a run on a validation stream.
+
+    `like` are the scores of an earlier run of the same script: where several sets of sums fit a number, those are meant
+    that were meant there.
+    """
     ledger = _Ledger(trace, world.count_bytes(tokens))
     before = 0
+    meant = iter(like)
     for at, text in trace.lines:
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
-            sums = ledger.reconcile(metric, at)
+            model = next(meant, None)
+            sums = ledger.reconcile(metric, at, None if model is None else model.sums)
             if sums is None:
                 left = _unreconciled(trace, metric, at, before, tokens)
                 yield replace(left, byte_ratio=ledger.byte_ratio(metric, at))
@@ -168,21 +177,46 @@ def _coverage(positions: Sequence[int], size: int) -> Coverage:
     )
 
 
+class _Union:
+    """Sums taken together: their numbers, and what they come to in nats, losses and bytes."""
+
+    def __init__(self, totals: Sequence[_Total]) -> None:
+        self._totals = totals
+        self.sums: set[int] = set()
+        self.nats, self.count, self.num_bytes = 0.0, 0, 0
+
+    def add(self, part: frozenset[int]) -> bool:
+        """Take more sums; False if all of them were there. The cost is that of the part, however large the whole is."""
+        new = part - self.sums
+        for number in new:
+            nats, count, num_bytes = self._totals[number]
+            self.nats, self.count, self.num_bytes = self.nats + nats, self.count + count, self.num_bytes + num_bytes
+        self.sums |= new
+        return bool(new)
+
+    def means(self) -> tuple[float, float | None]:
+        """Mean loss in nats, and bits per byte."""
+        return self.nats / self.count, self.nats / math.log(2) / self.num_bytes if self.num_bytes else None
+
+    def in_order(self) -> tuple[int, ...]:
+        """The sums in order of time."""
+        return tuple(sorted(self.sums))
+
+
 class _Ledger:
     """Totals of sums, and the search for those behind a printed number."""
 
     def __init__(self, trace: Trace, num_bytes: Sequence[int]) -> None:
         self.trace = trace
         self.size = len(num_bytes)
-        self.totals = [
+        self.totals: list[_Total] = [
             (sum(each.values), len(each.losses), sum(num_bytes[trace.positions[number]] for number in each.losses))
             for each in trace.sums
         ]
 
-    def means(self, sums: Sequence[int]) -> tuple[float, float | None]:
+    def means(self, sums: Iterable[int]) -> tuple[float, float | None]:
         """Mean loss in nats, and bits per byte, over sums."""
-        nats, count, num_bytes = (sum(column) for column in zip(*(self.totals[each] for each in sums), strict=True))
-        return nats / count, nats / math.log(2) / num_bytes if num_bytes else None
+        return self._together(frozenset(sums)).means()
 
     def num_bytes(self, sums: Sequence[int]) -> int:
         """Bytes of the tokens behind sums."""
@@ -196,66 +230,81 @@ class _Ledger:
         decimals = 0 if metric.val_loss is None else _num_decimals(metric.text, metric.val_loss)
         if metric.val_loss is None or decimals < _EXACT_DECIMALS or not metric.val_bpb:
             return None
-        for sums in self._candidates(at):
-            loss, bpb = self.means(sums) if sums else (math.nan, None)
-            count = sum(self.totals[each][1] for each in sums)
-            if bpb and count > _MOST * self.size and _equals(metric.val_loss, loss, decimals):
+        for union in self._candidates(at):
+            loss, bpb = union.means()
+            if bpb and union.count > _MOST * self.size and _equals(metric.val_loss, loss, decimals):
                 return bpb / metric.val_bpb
         return None
 
-    def reconcile(self, metric: Metric, at: int) -> tuple[int, ...] | None:
+    def reconcile(self, metric: Metric, at: int, meant: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
         """The sums behind a printed metric, in order of time; None if none fit.
 
-        Losses of a toy model lie close together, so that several sets of sums can fit: one that counts no position twice
-        goes before one that does.
+        Losses of a toy model lie close together, so that several sets of sums can fit: those that are `meant` go first, and
+        one that counts no position twice goes before one that does.
         """
+        if meant and self._precede(meant, at) and self._fits(metric, *self.means(meant)):
+            return meant
         twice = None
-        for sums in self._candidates(at):
-            if sums and self._fits(metric, *self.means(sums)):
-                if self._counts_once(sums):
-                    return sums
-                twice = twice or sums
+        for union in self._candidates(at):
+            if self._fits(metric, *union.means()):
+                if self._counts_once(union.sums):
+                    return union.in_order()
+                twice = twice or union.in_order()
         return twice
 
-    def _counts_once(self, sums: Sequence[int]) -> bool:
+    def _precede(self, sums: tuple[int, ...], at: int) -> bool:
+        return sums[-1] < len(self.totals) and self.trace.sums[sums[-1]].at < at
+
+    def _counts_once(self, sums: Iterable[int]) -> bool:
         positions = [self.trace.positions[loss] for loss in self.trace.losses_of(sums)]
         return len(set(positions)) == len(positions)
 
-    def _candidates(self, at: int) -> Iterator[tuple[int, ...]]:
+    def _candidates(self, at: int) -> Iterator[_Union]:
+        """Sets of sums that are not empty; each is valid until the next is asked for."""
+        return (union for union in self._sets(at) if union.count)
+
+    def _sets(self, at: int) -> Iterator[_Union]:
         reads = [read for read in self.trace.reads if read.at < at][-_MAX_READS:]
         seen = dict.fromkeys(read.sums for read in reversed(reads))
-        yield from (tuple(sorted(sums)) for sums in seen)
-        yield from self._growing([read.sums for read in reversed(reads)])
+        yield from (self._together(sums) for sums in seen)
+        yield from self._growing(read.sums for read in reversed(reads))
         yield from self._by_place(reads, list(seen))
         for linked in (True, False):
             before = [number for number, each in enumerate(self.trace.sums) if each.at < at and each.linked is linked]
-            yield from self._growing([frozenset((number,)) for number in reversed(before)])
-            for place in dict.fromkeys(self.trace.sums[number].place for number in reversed(before)):
-                here = [number for number in reversed(before) if self.trace.sums[number].place == place]
-                yield from self._growing([frozenset((number,)) for number in here])
+            yield from self._growing(frozenset((number,)) for number in reversed(before))
+            for here in _grouped(before, [self.trace.sums[number].place for number in before]):
+                yield from self._growing(frozenset((number,)) for number in here)
 
-    def _by_place(self, reads: Sequence[Read], distinct: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:
+    def _by_place(self, reads: Sequence[Read], distinct: Sequence[frozenset[int]]) -> Iterator[_Union]:
         """What one line of the script read: alone, or beside what a number holds that was read last."""
-        for place in dict.fromkeys(read.place for read in reversed(reads)):
-            parts = [read.sums for read in reversed(reads) if read.place == place]
+        for parts in _grouped([read.sums for read in reads], [read.place for read in reads]):
             yield from self._growing(parts)
             for base in distinct[:_MAX_BASES]:
                 yield from self._growing([base, *parts])
 
-    @staticmethod
-    def _growing(parts: Sequence[frozenset[int]]) -> Iterator[tuple[int, ...]]:
+    def _together(self, sums: frozenset[int]) -> _Union:
+        union = _Union(self.totals)
+        union.add(sums)
+        return union
+
+    def _growing(self, parts: Iterable[frozenset[int]]) -> Iterator[_Union]:
         """Unions of ever more parts."""
-        whole: set[int] = set()
-        for part in parts:
-            if not part <= whole:
-                whole |= part
-                yield tuple(sorted(whole))
+        union = _Union(self.totals)
+        yield from (union for part in parts if union.add(part))
 
     @staticmethod
     def _fits(metric: Metric, loss: float, bpb: float | None) -> bool:
         if bpb is None or not _equals(metric.val_bpb, bpb, metric.num_decimals):
             return False
         return metric.val_loss is None or _equals(metric.val_loss, loss, _num_decimals(metric.text, metric.val_loss))
+
+
+def _grouped(items: Sequence[_Item], places: Sequence[Place | None]) -> Iterable[list[_Item]]:
+    """Items by the place of each, latest first."""
+    groups: dict[Place | None, list[_Item]] = {}
+    for item, place in zip(reversed(items), reversed(places), strict=True):
+        groups.setdefault(place, []).append(item)
+    return groups.values()
 
 
 def _num_decimals(text: str, value: float) -> int:

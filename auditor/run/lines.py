@@ -6,9 +6,11 @@ Kept apart from the judgement of single lines since these questions need all of 
 from __future__ import annotations
 
 import bisect
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from functools import cached_property
 
 from auditor.run.facts import Offence, Reach, RunLine, Via
@@ -20,10 +22,28 @@ from auditor.run.world import BOS_ID
 _NETWORK_CALLS = ("socket.connect", "socket.getaddrinfo")
 _LOCAL = re.compile(r"^\(?['\"b]*(?:localhost|127\.|::1|0\.0\.0\.0|/|\\x00|None\b|$)")
 _NETWORK_TOOL = re.compile(
-    r"(?:^|[/\s'\"])(?:pip3?|curl|wget|git|apt|apt-get|conda|uv|aria2c|huggingface-cli)(?=['\"\s]|$)"
+    r"(?:^|[/\s'\"])(?:(?:curl|wget|apt|apt-get|aria2c|huggingface-cli)(?=['\"\s]|$)"
+    r"|(?:pip3?|conda|uv)\s(?:.*\s)?(?:install|download|create|add|sync)\b"
+    r"|git\s(?:.*\s)?(?:clone|fetch|pull|push|ls-remote|submodule)\b)"
 )
 
-_Kind = tuple[Via, bool, Place | None]
+_Kind = tuple[Via, bool, Place | None, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Update:
+    """A gradient of a position, by its event, and the step of an optimizer that followed it, if one did."""
+
+    gradient: int
+    step: Step | None
+    beneath: bool = False
+
+    @property
+    def via(self) -> Via:
+        """What carried the update on."""
+        if self.step is None:
+            return Via.UNKNOWN
+        return Via.FREE_TENSOR if self.step.is_free else Via.PARAMETERS
 
 
 class Lines:
@@ -100,33 +120,42 @@ class Lines:
 
     def _offences(self, index: int) -> Iterator[Offence]:
         found: dict[_Kind, list[int]] = {}
-        steps: dict[_Kind, Step | None] = {}
-        gradients: dict[_Kind, int] = {}
+        updates: dict[_Kind, _Update] = {}
         for number in self._losses[index]:
             position = self.trace.positions[number]
             if not self.trace.own[number] or self._tokens[position] == BOS_ID:
                 continue
-            gradient = self._last_gradient(position, self.trace.scored_at[number])
-            step = self._step_between(gradient, self.trace.scored_at[number])
-            key = (_via(step), self._is_again(index, position, gradient), step.place if step else None)
-            found.setdefault(key, []).append(position)
-            steps.setdefault(key, step)
-            gradients.setdefault(key, gradient)
-        for key, positions in found.items():
-            step = steps[key]
-            yield Offence(
-                num_positions=len(set(positions)),
-                first=positions[0],
-                via=key[0],
-                how=f"{step.optimizer}.step" if step else "a change without an optimizer",
-                place=self._sources.locate(step.place if step else self._places.get(gradients[key])),
-                again=key[1],
-            )
+            for update in self._updates(number):
+                again = self._is_again(index, position, update.gradient)
+                kind = (update.via, again, update.step.place if update.step else None, update.beneath)
+                found.setdefault(kind, []).append(position)
+                updates.setdefault(kind, update)
+        for kind, positions in found.items():
+            yield self._offence(kind, positions, updates[kind])
 
-    def _last_gradient(self, position: int, until: int) -> int:
-        events = self._gradients_of.get(position, [])
-        index = bisect.bisect_left(events, until)
-        return events[index - 1] if index else -1
+    def _offence(self, kind: _Kind, positions: Sequence[int], update: _Update) -> Offence:
+        step = update.step
+        return Offence(
+            num_positions=len(set(positions)),
+            first=positions[0],
+            via=update.via,
+            how=f"{step.optimizer}.step" if step else "a change without an optimizer",
+            place=self._sources.locate(step.place if step else self._places.get(update.gradient)),
+            again=kind[1],
+            beneath=update.beneath,
+        )
+
+    def _updates(self, number: int) -> Iterator[_Update]:
+        """The last update by a loss's own position before its score, and the last of parameters beneath a free tensor."""
+        until = self.trace.scored_at[number]
+        events = self._gradients_of.get(self.trace.positions[number], [])
+        before = events[: bisect.bisect_left(events, until)] or [-1]
+        last = _Update(before[-1], self._step_between(before[-1], until))
+        yield last
+        if last.via is not Via.FREE_TENSOR or not self.trace.kept[number]:
+            return
+        earlier = (_Update(each, self._step_between(each, until), beneath=True) for each in reversed(before))
+        yield from itertools.islice((update for update in earlier if update.via is Via.PARAMETERS), 1)
 
     def _step_between(self, gradient: int, until: int) -> Step | None:
         step = step_after(self.trace, gradient)
@@ -193,12 +222,6 @@ class Lines:
             if _is_network(each)
         )
         return tuple(dict.fromkeys(found))
-
-
-def _via(step: Step | None) -> Via:
-    if step is None:
-        return Via.UNKNOWN
-    return Via.FREE_TENSOR if step.is_free else Via.PARAMETERS
 
 
 def _is_network(contact: Contact) -> bool:

@@ -72,17 +72,19 @@ def observe(submission: Submission, options: RunOptions, on_phase: Phase = lambd
     """Run a submission and its probes. `on_phase` is told what happens next."""
     on_phase("toy world")
     script = submission.script.path if submission.script else None
+    outcome = None
     try:
         session = open_session(submission, cache_folder(), options.python, Limits(seconds=options.seconds))
         on_phase("run")
         outcome = session.run()
         judgement = judge(outcome, session.world)
     except ValueError as error:
-        return RunFacts(script=script, failure=str(error), needed=_needed(str(error)))
-    sources = Sources(script=script or session.script, ran=session.script)
-    lines = Lines(judgement, session.world.validation(), _labels(submission), sources)
-    comparisons = tuple(_probe(session, judgement, _probed(judgement, lines), options, on_phase))
-    facts = _facts(session, outcome, judgement, lines, comparisons, sources)
+        facts = RunFacts(script=script, failure=str(error), needed=_needed(str(error)))
+    else:
+        sources = Sources(script=script or session.script, ran=session.script)
+        lines = Lines(judgement, session.world.validation(), _labels(submission), sources)
+        comparisons = tuple(_probe(session, judgement, _probed(judgement, lines), options, on_phase))
+        facts = _facts(session, outcome, judgement, lines, comparisons, sources)
     if options.keep is not None:
         _keep(options.keep / kept_name(submission), outcome, facts)
     return facts
@@ -180,9 +182,10 @@ def kept_name(submission: Submission) -> str:
     return re.sub(r"[^\w.-]+", "_", submission.path).strip("_.") or "submission"
 
 
-def _keep(folder: Path, outcome: Outcome, facts: RunFacts) -> None:
+def _keep(folder: Path, outcome: Outcome | None, facts: RunFacts) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "log.txt").write_text(outcome.log, encoding="utf-8")
-    events = "".join(f"{json.dumps(event, separators=(',', ':'))}\n" for event in outcome.events)
-    (folder / "events.jsonl").write_text(events, encoding="utf-8")
+    if outcome is not None:
+        (folder / "log.txt").write_text(outcome.log, encoding="utf-8")
+        events = "".join(f"{json.dumps(event, separators=(',', ':'))}\n" for event in outcome.events)
+        (folder / "events.jsonl").write_text(events, encoding="utf-8")
     (folder / "run.json").write_text(json.dumps(to_plain(facts), indent=1) + "\n", encoding="utf-8")

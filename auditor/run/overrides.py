@@ -26,7 +26,6 @@ _TOY_SIZES: Mapping[str, str] = dict.fromkeys(_SEQUENCE, "256") | {
     "TRAIN_BATCH_TOKENS": "2048",
     "TRAIN_LOG_EVERY": "1",
     "VAL_LOSS_EVERY": "0",
-    "EVAL_STRIDE": "64",
     "EVAL_BATCH_SEQS": "16",
     "VAL_BATCH_SIZE": "16384",
     "VAL_BATCH_TOKENS": "16384",
@@ -57,6 +56,9 @@ _REPEATS = re.compile(r"(?:TTT|SLOT|ADAPT|LORA|QUANT|SGD)\w*_(?:EPOCHS|STEPS|ITE
 _MAX_REPEATS = 3
 _BEGINS = re.compile(r"_START_STEP$")  # at which step of the training something begins, so that it does
 _BATCHES = re.compile(r"(?:SLIDING|EVAL|TTT|SLOT)\w*BATCH(?:_SIZE|_SEQS)?$")  # sequences that are scored at once
+_STRIDES = re.compile(r"(?:EVAL|SLIDING|WINDOW|TTT|SLOT)\w*_STRIDE$")  # a part of a sequence
+_TOY_STRIDE = "64"
+_WARM_UPS = re.compile(r"(?:CACHE|NGRAM|MIXER|PPM)\w*_(?:MIN_TOKENS|WARMUP_(?:BYTES|TOKENS))$")  # before a cache is asked
 _CHUNKS = re.compile(r"(?:NGRAM|CACHE|EVAL|TTT)\w*_CHUNK(?:_TOKENS)?$")
 _BUCKETS = re.compile(r"BUCKETS$")  # few, so that hash tables are as full as they are at full scale
 _MOST = (
@@ -65,12 +67,14 @@ _MOST = (
     (_BEGINS, 1),
     (_BATCHES, 16),
     (_CHUNKS, 2048),
+    (_WARM_UPS, 1024),
     (_BUCKETS, 1024),
 )
 _SHARES = re.compile(r"train_batch_tokens\s*//\s*(\d+)")  # a part of the batch must still be a sequence for each micro-step
 _MAX_SHARES = 8
 _NEVER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "RUN_ID", "PATH", "HOME", "MASTER_ADDR", "MASTER_PORT")
 _EARLIER = re.compile(r"EVAL_ONLY$|CHECKPOINT(?:_PATH)?$|^RESUME|_CKPT$|^LOAD_")
+_WORD_FOR_NOTHING = re.compile(r"\(\w+\)|<\w+>")  # a log's "(none)" was no value of a variable
 _TOO_SLOW = {"FUSED_CE_ENABLED": "0"}  # a fused kernel over the vocabulary, interpreted
 
 
@@ -86,7 +90,11 @@ class Override:
 
 def overrides(configuration: Configuration, world: World, sources: Sequence[str] = ()) -> tuple[Override, ...]:
     """The variables to set, by name. `sources` are the texts of the script's modules."""
-    found = {each.name: each for each in _all(configuration, world) if not _names_a_file(each, sources)}
+    found = {
+        each.name: each
+        for each in _all(configuration, world)
+        if not (_names_a_file(each, sources) or _WORD_FOR_NOTHING.fullmatch(each.value))
+    }
     shares = max((int(match[1]) for text in sources for match in _SHARES.finditer(text)), default=1)
     batch = found.get("TRAIN_BATCH_TOKENS")
     if batch is not None and shares > 1:
@@ -120,9 +128,9 @@ def _all(configuration: Configuration, world: World) -> Iterator[Override]:
 
 
 def _size(name: str, value: str | None) -> str | None:
-    if name in _TOY_SIZES:
-        # a size of zero is a switch
-        return None if _is_zero(value) else _TOY_SIZES[name]
+    toy = _TOY_STRIDE if _STRIDES.search(name) else _TOY_SIZES.get(name)
+    if toy is not None:
+        return None if _is_zero(value) else toy  # a size of zero is a switch
     most = next((most for pattern, most in _MOST if pattern.search(name)), None)
     if most is None or value is None or not value.isdigit() or int(value) <= most:
         return None

@@ -31,7 +31,7 @@ from auditor.run.judge import ScoreLine, judge_lines
 from auditor.run.runner import Event
 from auditor.run.session import Session
 from auditor.run.streams import coded_stream, cut_points, order_of, replace_after, replace_apart
-from auditor.run.trace import Trace, read_trace
+from auditor.run.trace import Place, Trace, read_trace
 
 CUTS = (0.02, 0.5, 0.9)
 KINDS = ("suffix", "target", "bound", "artifact")
@@ -150,7 +150,8 @@ class Prober:
             return f"the second run: {outcome.failure}"
         tokens = self.session.world.validation() if tokens is None else tokens
         trace = read_trace(outcome.events, len(tokens))
-        return _Run(trace, tuple(judge_lines(trace, self.session.world, tokens)), outcome.events)
+        lines = tuple(judge_lines(trace, self.session.world, tokens, self.first.lines))
+        return _Run(trace, lines, outcome.events)
 
     def _pairs(self, second: _Run | str) -> Iterator[tuple[ScoreLine, ScoreLine | str]]:
         """Each result of the first run that losses are known of, with the same line of the second or why there is none."""
@@ -162,7 +163,10 @@ class Prober:
                 continue
             twin = second.lines[index] if index < len(second.lines) else None
             fits = (
-                twin is not None and twin.metric.label == line.metric.label and (twin.sums is None) == (line.sums is None)
+                twin is not None
+                and twin.metric.label == line.metric.label
+                and (twin.sums is None) == (line.sums is None)
+                and _places(second.trace, twin) == _places(self.first.trace, line)
             )
             yield (
                 line,
@@ -238,6 +242,11 @@ def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine
         largest_change=largest,
         detail=detail,
     )
+
+
+def _places(trace: Trace, line: ScoreLine) -> set[Place | None]:
+    """Where the script sums what a line is made of."""
+    return {trace.sums[number].place for number in line.sums or ()}
 
 
 def _rows(scored: Sequence[tuple[float, int | None]]) -> list[int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import shutil
 import tempfile
@@ -12,13 +13,18 @@ from pathlib import Path
 
 from auditor.run.overrides import Override, overrides
 from auditor.run.runner import Limits, Outcome, lay_out, placed, run_child
-from auditor.run.world import World, toy_world, write_shards
+from auditor.run.world import VAL_DOCUMENTS, World, toy_world, write_shards
 from auditor.submission.submission import Submission
 
 _SIDECAR = re.compile(r"fineweb_val_bytes")
 _DEFAULT_VOCABULARY = 1024
 _EVAL_ONLY = re.compile(r"EVAL_ONLY$")
 _TRUE = ("1", "true", "True")
+_BLOCK = re.compile(
+    r"^[ \t]+\w*(?:chunk|prefill|min_tokens|warm_?up_tokens)\w*[ \t]*=[ \t]*(\d[\d_]*)[ \t]*(?:#.*)?$",
+    re.MULTILINE | re.IGNORECASE,
+)  # tokens that a function works on before it uses what it has seen, written out
+_LARGEST_BLOCK, _NUM_BLOCKS, _DOCUMENT_TOKENS = 65536, 2.25, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,8 @@ def open_session(submission: Submission, cache: Path, python: Path, limits: Limi
     if script is None:
         raise ValueError(f"{submission.path}: has no script to run")
     texts = [module.source for module in script.modules]
-    world = toy_world(_vocab_size(submission), any(_SIDECAR.search(text) for text in texts), cache)
+    has_sidecar = any(_SIDECAR.search(text) for text in texts)
+    world = toy_world(_vocab_size(submission), has_sidecar, cache, _num_documents(texts))
     return Session(
         submission=submission,
         script=placed(submission, script.path),
@@ -97,6 +104,16 @@ def open_session(submission: Submission, cache: Path, python: Path, limits: Limi
         python=python,
         limits=limits,
     )
+
+
+def _num_documents(texts: Sequence[str]) -> int:
+    """Of the validation split: enough to fill more than two blocks of a size that a script has written out.
+
+    A cache that is filled block by block is asked from the second on.
+    """
+    sizes = (int(match[1]) for text in texts for match in _BLOCK.finditer(text))
+    largest = max((size for size in sizes if size <= _LARGEST_BLOCK), default=0)
+    return max(VAL_DOCUMENTS, math.ceil(largest * _NUM_BLOCKS / _DOCUMENT_TOKENS))
 
 
 def _vocab_size(submission: Submission) -> int:

@@ -87,8 +87,9 @@ class Trace:
 
     Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a checksum
     of the whole distribution, None if unknown; `scored_at` the event; `own` whether gradients of that very position had
-    gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on. `summed_in` is where the
-    script sums a loss, by its number. `lines` are (event, text) of standard output.
+    gone into the numbers that the loss was computed from, `kept` whether by parameters of a model; `with_gradient` whether
+    autograd was on. `summed_in` is where the script sums a loss, by its number. `lines` are (event, text) of standard
+    output.
     """
 
     positions: list[int] = field(default_factory=list)
@@ -96,6 +97,7 @@ class Trace:
     rows: list[int | None] = field(default_factory=list)
     scored_at: list[int] = field(default_factory=list)
     own: list[bool] = field(default_factory=list)
+    kept: list[bool] = field(default_factory=list)
     with_gradient: list[bool] = field(default_factory=list)
     sums: list[Sum] = field(default_factory=list)
     sum_of: dict[int, int] = field(default_factory=dict)
@@ -132,7 +134,7 @@ def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
 
 def _add_losses(trace: Trace, at: int, event: Event) -> None:
     positions = [_whole(each) for each in _list(event["positions"])]
-    own = set(_list(event.get("own", [])))
+    own, kept = set(_list(event.get("own", []))), set(_list(event.get("kept", [])))
     if event["first"] != len(trace.positions):
         raise ValueError("its losses are not numbered on")
     values, rows = _floats(event["values"]), [_whole(each) for each in _list(event.get("rows", []))]
@@ -143,6 +145,7 @@ def _add_losses(trace: Trace, at: int, event: Event) -> None:
     trace.rows += rows or [None] * len(positions)
     trace.scored_at += [at] * len(positions)
     trace.own += [index in own for index in range(len(positions))]
+    trace.kept += [index in kept for index in range(len(positions))]
     trace.with_gradient += [bool(event["gradient"])] * len(positions)
 
 

@@ -3,13 +3,15 @@
 Everything follows from fixed seeds, nothing is downloaded and no text of the machine is used: documents are nonsense with
 some order in it (words follow each other by habit), begin with BOS, and now and then hold a character as its bytes. Every
 run of `GRAM` tokens within the validation stream occurs there once and in no training shard, so that whoever sees some
-tokens can tell where they come from. The tokenizer's file is written by hand, in SentencePiece's own format.
+tokens can tell where they come from. The tokenizer's file is written by hand, in SentencePiece's own format; for the
+vocabulary of plain bytes (260) it is the challenge's JSON, and the documents' words are spelled.
 
-Not covered: the case transform of CaseOps layouts (their side-car counts plain bytes), byte-level vocabularies (260).
+Not covered: the case transform of CaseOps layouts (their side-car counts plain bytes).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import struct
@@ -34,6 +36,9 @@ _NUM_HABITS = 3  # words that usually follow a word
 _BYTE_SHARE, _ENDING_SHARE = 0.02, 0.2
 _FIRST_BYTE = len(SPECIAL)
 _FIRST_WORD = _FIRST_BYTE + 256
+BYTE_VOCABULARY = _FIRST_WORD  # has no words
+_SPELLED_VOCABULARY = 1024  # whose documents are spelled as bytes
+_DOCUMENT_WORDS, _SPELLED_WORDS = (40, 280), (10, 70)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,14 @@ class World:
     @property
     def dataset(self) -> str:
         """The folder of the shards, relative to the work folder."""
-        return f"data/datasets/fineweb10B_sp{self.vocab_size}"
+        kind = "byte" if self.vocab_size == BYTE_VOCABULARY else "sp"
+        return f"data/datasets/fineweb10B_{kind}{self.vocab_size}"
 
     @property
     def tokenizer(self) -> str:
         """The tokenizer's file, relative to the work folder."""
+        if self.vocab_size == BYTE_VOCABULARY:
+            return f"data/tokenizers/fineweb_pure_byte_{self.vocab_size}.json"
         return f"data/tokenizers/fineweb_{self.vocab_size}_bpe.model"
 
     def validation(self) -> list[int]:
@@ -70,6 +78,8 @@ class World:
         What depends on a token's class then moves when the token is replaced, not only what depends on the very token.
         """
         endings, middle = self.vocab_size - _NUM_ENDINGS, self.vocab_size // 2
+        if self.vocab_size == BYTE_VOCABULARY:
+            return range(middle, self.vocab_size) if token < middle else range(_FIRST_BYTE, middle)
         if _FIRST_WORD <= token < endings:
             return range(_FIRST_BYTE, _FIRST_WORD) if token >= middle else range(endings, self.vocab_size)
         return (
@@ -83,15 +93,17 @@ class World:
 
 def pieces(vocab_size: int) -> list[tuple[str, int]]:
     """The vocabulary: specials, 256 bytes, words with a leading space, and endings without; `vocab_size` in all."""
+    held = [*SPECIAL, *((f"<0x{value:02X}>", BYTE) for value in range(256))]
+    if vocab_size == BYTE_VOCABULARY:
+        return held
     syllables = [first + second for first in _CONSONANTS for second in _VOWELS]
     num_words = vocab_size - _FIRST_WORD - _NUM_ENDINGS
     words = [SPACE, *(SPACE + first + second for first in syllables for second in ["", *syllables])]
     words += [SPACE + first + second + last for last in "xw" for first in syllables for second in syllables]
     if num_words < 1 or num_words > len(words):
         most = _FIRST_WORD + _NUM_ENDINGS + len(words)
-        raise ValueError(f"vocabulary of {vocab_size}: the toy world makes 285 to {most} pieces")
+        raise ValueError(f"vocabulary of {vocab_size}: the toy world makes {BYTE_VOCABULARY}, or 285 to {most} pieces")
     endings = [consonant + vowel + "q" for consonant in _CONSONANTS for vowel in _VOWELS][:_NUM_ENDINGS]
-    held = [*SPECIAL, *((f"<0x{value:02X}>", BYTE) for value in range(256))]
     return [*held, *((piece, NORMAL) for piece in (*words[:num_words], *endings))]
 
 
@@ -107,14 +119,17 @@ def count_bytes(tokens: Sequence[int], vocabulary: Sequence[tuple[str, int]]) ->
 class _Writer:
     """Writes documents none of whose runs of `GRAM` tokens is among `taken`."""
 
+    num_words_of_a_document = _DOCUMENT_WORDS
+
     def __init__(self, seed: int, vocab_size: int, taken: set[tuple[int, ...]]) -> None:
         self.random = random.Random(seed)
         self.num_words = vocab_size - _FIRST_WORD - _NUM_ENDINGS
         self.taken = taken
         self.stream: list[int] = []
 
-    def document(self, num_words: int) -> None:
+    def document(self) -> None:
         """Add one document, BOS first."""
+        num_words = self.random.randrange(*self.num_words_of_a_document)
         self._add(BOS_ID)
         word = self.random.randrange(self.num_words)
         for _ in range(num_words):
@@ -129,28 +144,55 @@ class _Writer:
     def _add(self, token: int) -> None:
         self.stream.append(token)
         while (gram := tuple(self.stream[-GRAM:])) in self.taken:
-            self.stream[-1] = _FIRST_WORD + self.random.randrange(self.num_words)
+            self.stream[-1] = self._another()
         if len(gram) == GRAM:
             self.taken.add(gram)
+
+    def _another(self) -> int:
+        return _FIRST_WORD + self.random.randrange(self.num_words)
+
+
+class _Speller(_Writer):
+    """Writes documents of words as their bytes."""
+
+    num_words_of_a_document = _SPELLED_WORDS
+
+    def __init__(self, seed: int, taken: set[tuple[int, ...]]) -> None:
+        super().__init__(seed, _SPELLED_VOCABULARY, taken)
+        self._pieces = pieces(_SPELLED_VOCABULARY)
+
+    def _add(self, token: int) -> None:
+        piece, kind = self._pieces[token]
+        if kind != NORMAL:  # a byte or BOS has the same number in both
+            super()._add(token)
+        for value in piece.replace(SPACE, " ").encode() * (kind == NORMAL):
+            super()._add(_FIRST_BYTE + value)
+
+    def _another(self) -> int:
+        return _FIRST_BYTE + self.random.randrange(256)
+
+
+def _writer(seed: int, vocab_size: int, taken: set[tuple[int, ...]]) -> _Writer:
+    return _Speller(seed, taken) if vocab_size == BYTE_VOCABULARY else _Writer(seed, vocab_size, taken)
 
 
 def _training(vocab_size: int, seed: int, taken: set[tuple[int, ...]]) -> list[list[int]]:
     shards = []
     for index in range(NUM_TRAIN_SHARDS):
-        writer = _Writer(index + seed, vocab_size, taken)
+        writer = _writer(index + seed, vocab_size, taken)
         for _ in range(TRAIN_SHARD_DOCUMENTS):
-            writer.document(writer.random.randrange(40, 280))
+            writer.document()
         shards.append(writer.stream)
     return shards
 
 
-def streams(vocab_size: int) -> tuple[list[list[int]], list[int]]:
-    """The token streams of the training shards and of the validation split."""
+def streams(vocab_size: int, num_documents: int = VAL_DOCUMENTS) -> tuple[list[list[int]], list[int]]:
+    """The token streams of the training shards, and of the validation split of so many documents."""
     taken: set[tuple[int, ...]] = set()
     shards = _training(vocab_size, _TRAINING_SEED, taken)
-    writer = _Writer(0, vocab_size, taken)
-    for _ in range(VAL_DOCUMENTS):
-        writer.document(writer.random.randrange(40, 280))
+    writer = _writer(0, vocab_size, taken)
+    for _ in range(num_documents):
+        writer.document()
     return shards, writer.stream
 
 
@@ -174,17 +216,21 @@ def read_shard(content: bytes) -> list[int]:
     return list(struct.unpack_from(f"<{count}H", content, HEADER_INTS * 4))
 
 
-def toy_world(vocab_size: int, has_sidecar: bool, cache: Path) -> World:
-    """The toy world of a vocabulary below `cache`, generated on first use. ValueError for a size that cannot be made."""
+def toy_world(vocab_size: int, has_sidecar: bool, cache: Path, num_documents: int = VAL_DOCUMENTS) -> World:
+    """The toy world of a vocabulary below `cache`, generated on first use. ValueError for a size that cannot be made.
+
+    A validation split of more documents begins as a shorter one does.
+    """
     vocabulary = pieces(vocab_size)
-    name = f"world-{_REVISION}-{vocab_size}{'-bytes' * has_sidecar}"
+    long = f"-{num_documents}" if num_documents != VAL_DOCUMENTS else ""
+    name = f"world-{_REVISION}-{vocab_size}{'-bytes' * has_sidecar}{long}"
     world = World(cache / name, vocab_size, has_sidecar)
     if world.folder.is_dir():
         return world
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=f".{name}.") as made:
         target = Path(made) / "world"
-        _write(World(target, vocab_size, has_sidecar), vocabulary)
+        _write(World(target, vocab_size, has_sidecar), vocabulary, num_documents)
         try:
             os.rename(target, world.folder)
         except OSError:  # another process was faster, with the same content
@@ -193,17 +239,24 @@ def toy_world(vocab_size: int, has_sidecar: bool, cache: Path) -> World:
     return world
 
 
-def _write(world: World, vocabulary: Sequence[tuple[str, int]]) -> None:
+def _write(world: World, vocabulary: Sequence[tuple[str, int]], num_documents: int) -> None:
     dataset, tokenizer = world.folder / world.dataset, world.folder / world.tokenizer
     dataset.mkdir(parents=True)
     tokenizer.parent.mkdir(parents=True)
-    train, validation = streams(world.vocab_size)
+    train, validation = streams(world.vocab_size, num_documents)
     write_shards(dataset, "train", train)
     write_shards(dataset, "val", [validation])
     if world.has_sidecar:
         write_shards(dataset, "train_bytes", (count_bytes(values, vocabulary) for values in train))
         write_shards(dataset, "val_bytes", [count_bytes(validation, vocabulary)])
-    tokenizer.write_bytes(tokenizer_model(vocabulary))
+    is_bytes = world.vocab_size == BYTE_VOCABULARY
+    tokenizer.write_bytes(_byte_tokenizer() if is_bytes else tokenizer_model(vocabulary))
+
+
+def _byte_tokenizer() -> bytes:
+    """The file that describes the vocabulary of plain bytes."""
+    config = {"pad_id": 0, "bos_id": BOS_ID, "eos_id": 2, "unk_id": 3, "byte_offset": _FIRST_BYTE, "byte_count": 256}
+    return json.dumps({"tokenizer_type": "pure_byte", "config": config, "vocab_size": BYTE_VOCABULARY}).encode()
 
 
 def tokenizer_model(vocabulary: Iterable[tuple[str, int]]) -> bytes:

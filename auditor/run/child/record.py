@@ -188,9 +188,10 @@ class Recorder(TorchDispatchMode):
             event["rows"] = _checksums(scores, classes)[counted.reshape(-1)].tolist()
         entry = self.shadow.get(scores)
         if entry is not None and entry.influence:
-            own = mask_of(entry.influence, self.size)[positions]
-            event["influenced"] = entry.influence.bit_count()
-            event["own"] = own.nonzero().reshape(-1).tolist()
+            any_way, kept = mask_of(entry.influence, 2 * self.size).view(2, -1)
+            event["influenced"] = int(any_way.sum())
+            event["own"] = any_way[positions].nonzero().reshape(-1).tolist()
+            event["kept"] = kept[positions].nonzero().reshape(-1).tolist()
         event["gradient"] = torch.is_grad_enabled()
         self.num_losses += count
         self.emit(event)
@@ -306,9 +307,14 @@ class Recorder(TorchDispatchMode):
     def _step(self, optimizer, _arguments, _options) -> None:
         changed = [each for group in optimizer.param_groups for each in group["params"]]
         if influence := self.shadow.influence_of(changed):
-            event = {"t": "step", "optimizer": type(optimizer).__name__, "influence": influence.bit_count()}
+            event = {"t": "step", "optimizer": type(optimizer).__name__, "influence": self._count(influence)}
             event["free"] = not any(isinstance(each, torch.nn.Parameter) for each in changed)
+            if not event["free"]:
+                self.shadow.keep(changed, self.size)
             self.emit(event | {"place": script_place()})
+
+    def _count(self, influence) -> int:
+        return (influence & ((1 << self.size) - 1)).bit_count()
 
     def summed(self, numbers, values) -> None:
         """Losses were added up outside of torch, to a number that is read at once."""

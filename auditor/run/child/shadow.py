@@ -21,7 +21,8 @@ class Entry:
     """What one storage holds.
 
     `kind` and `values`: for each element a token's place or a loss's number, -1 for neither. `sums`: numbers of the sums of
-    losses that went into it. `influence`: the validation positions whose gradients went into it, one bit each.
+    losses that went into it. `influence`: the validation positions whose gradients went into it, one bit each; above those,
+    once more, the positions that came by parameters of a model.
     """
 
     reference: StorageWeakRef
@@ -61,6 +62,13 @@ class Shadow:
             entry = self.get(each)
             influence |= entry.influence if entry is not None else 0
         return influence
+
+    def keep(self, parameters, size: int) -> None:
+        """Note that what influences some tensors, of so many positions, is in parameters of a model now."""
+        for each in parameters:
+            entry = self.get(each)
+            if entry is not None:
+                entry.influence |= (entry.influence & ((1 << size) - 1)) << size
 
     def view(self, tensor: torch.Tensor, kind: str | None = None) -> torch.Tensor | None:
         """The values behind a tensor, in its shape; None if it holds none (of the kind)."""

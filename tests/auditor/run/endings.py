@@ -41,6 +41,13 @@ for x, y in chunks(val):
 score.report("final")
 """
 
+SLOT_ON_ADAPTED = SCORE_FIRST.replace("final", "first") + SLOT
+SLOT_BESIDE_ADAPTED = (
+    "import copy\n" + SCORE_FIRST.replace("final", "first").replace("loss_of(model", "loss_of(copied")
+).replace(
+    "score = Score()", "copied = copy.deepcopy(model)\nopt = torch.optim.SGD(copied.parameters(), lr=0.1)\nscore = Score()"
+) + SLOT
+
 DISCARDED = """
 import copy
 throwaway = copy.deepcopy(model)

@@ -1,10 +1,11 @@
 """Judging events as a recorder sends them, without running anything."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from auditor.run.judge import judge
+from auditor.run.judge import judge, judge_lines
 from auditor.run.runner import Outcome
 from auditor.run.trace import read_trace
 from auditor.run.world import toy_world
@@ -142,3 +143,24 @@ def test_only_a_documents_beginning_trained_before_is_told_apart(world):
 def test_an_event_without_its_shape_is_refused(event):
     with pytest.raises(ValueError, match=r"event 0|a loss of position"):
         read_trace([event], 100)
+
+
+def test_of_two_sums_that_fit_a_rounded_score_the_one_that_an_earlier_run_was_made_of_is_meant(world):
+    positions, values, close = [1, 2, 3, 4], [2.0, 3.0, 4.0, 5.0], [2.00001, 3.0, 4.0, 5.0]
+    events = (
+        losses(0, positions, values),
+        total(0, 0, values),
+        {"t": "read", "value": 14.0, "sums": [[0, 1]]},
+        losses(4, positions, close),
+        total(1, 4, close),
+        {"t": "read", "value": 14.00001, "sums": [[1, 1]]},
+        line(f"final val_loss:3.500 val_bpb:{bpb(world, positions, values):.3f}"),
+    )
+    first = judged(world, *events)
+    assert first.lines[0].sums == (1,)
+    tokens = world.validation()
+    meant = replace(first.lines[0], sums=(0,))
+    assert [each.sums for each in judge_lines(first.trace, world, tokens, [meant])] == [(0,)]
+    other = judged(world, *events[:-1], line("final val_loss:3.50000250 val_bpb:1.000"), *events[-1:])
+    misfit = replace(first.lines[0], sums=(5,))
+    assert [each.sums for each in judge_lines(other.trace, world, tokens, [misfit, misfit])][-1] == (1,)

@@ -26,7 +26,7 @@ class Script:
         self.num_losses = self.num_sums = 0
         self.counted = []
 
-    def score(self, positions, own=(), gradient=False):
+    def score(self, positions, own=(), gradient=False, kept=()):
         first, values = self.num_losses, [2.0] * len(positions)
         self.events.append(
             {
@@ -35,6 +35,7 @@ class Script:
                 "positions": list(positions),
                 "values": values,
                 "own": list(own),
+                "kept": list(kept),
                 "gradient": gradient,
             }
         )
@@ -138,6 +139,23 @@ def test_a_second_pass_over_what_a_score_first_pass_reported_is_told_from_traini
     assert [each.again for each in again.offences] == [True]
 
 
+@pytest.mark.parametrize(("kept", "expected"), [(range(120), [(Via.FREE_TENSOR, False), (Via.PARAMETERS, True)]),
+                                                ((), [(Via.FREE_TENSOR, False)])])  # fmt: skip
+def test_a_second_pass_on_the_weights_that_the_first_left_is_told_beneath_the_delta_fitted_in_it(script, kept, expected):
+    for positions in chunks():
+        script.score(positions)
+        script.train(positions)
+    script.report("first")
+    positions = [each for positions in chunks() for each in positions]
+    script.train(positions, free=True, line=40)
+    script.score(positions, own=range(120), kept=kept)
+    script.report("final")
+    line = script.told().told()[1]
+    assert [(each.via, each.beneath) for each in line.offences[:2]] == expected
+    assert line.num_early == 120
+    assert {each.place.line for each in line.offences if each.beneath} <= {20}
+
+
 def test_an_evaluation_that_was_over_before_training_began_does_not_excuse_the_next(script):
     (positions,) = chunks(count=1)
     script.score(positions)
@@ -196,6 +214,24 @@ def test_training_shards_and_connections_are_told_with_their_place_in_the_order(
         ("subprocess.Popen", False),
         ("socket.connect", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "reaches_out"),
+    [
+        ("/usr/bin/python3 -m pip install -q brotli", True),
+        ("git -C /work clone https://example.org/x", True),
+        ("sh -c curl -s https://example.org", True),
+        ("git -C /work rev-parse --short HEAD", False),
+        ("/usr/bin/python3 -m pip freeze", False),
+        ("nvidia-smi", False),
+    ],
+)
+def test_a_command_that_asks_the_machine_about_itself_does_not_reach_for_the_network(script, command, reaches_out):
+    script.events.append({"t": "system", "call": "subprocess.Popen", "what": command})
+    script.score(chunks(count=1)[0])
+    script.report("final")
+    assert bool(script.told().connections()) is reaches_out
 
 
 def drawn(script, label="final"):

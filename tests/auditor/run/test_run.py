@@ -96,6 +96,14 @@ def test_a_delta_fitted_to_the_tokens_that_it_scores_is_training_before_scoring(
     assert result(ran, endings.SLOT).early[0] == 1
 
 
+@pytest.mark.parametrize(("ending", "are_kept"), [(endings.SLOT_ON_ADAPTED, True), (endings.SLOT_BESIDE_ADAPTED, False)])
+def test_weights_that_saw_a_token_are_seen_beneath_a_delta_fitted_to_it(ran, ending, are_kept):
+    line, trace = result(ran, ending), ran(ending)[1].trace
+    own = [number for number in line.losses(trace) if trace.own[number]]
+    assert len(own) > 8000
+    assert {trace.kept[number] for number in own} == {are_kept}
+
+
 def test_updates_that_were_thrown_away_or_undone_do_not_count(ran):
     judgement = ran(endings.DISCARDED)[1]
     assert judgement.num_trained_validation > 0

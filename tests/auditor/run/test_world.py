@@ -1,14 +1,15 @@
+import json
 from collections import Counter
 
 import pytest
 
-from auditor.run.world import BOS_ID, GRAM, VOCABULARIES, pieces, read_shard, toy_world
+from auditor.run.world import BOS_ID, BYTE_VOCABULARY, GRAM, VOCABULARIES, pieces, read_shard, toy_world
 
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory):
     cache = tmp_path_factory.mktemp("worlds")
-    return {size: toy_world(size, size == 8192, cache) for size in VOCABULARIES}
+    return {size: toy_world(size, size == 8192, cache) for size in (*VOCABULARIES, BYTE_VOCABULARY)}
 
 
 def grams(tokens):
@@ -20,7 +21,7 @@ def training(world):
     return [read_shard(file.read_bytes()) for file in files]
 
 
-@pytest.mark.parametrize("size", VOCABULARIES)
+@pytest.mark.parametrize("size", [*VOCABULARIES, BYTE_VOCABULARY])
 def test_every_run_of_tokens_in_the_validation_stream_says_where_it_is_from(worlds, size):
     counts = Counter(grams(worlds[size].validation()))
     assert max(counts.values()) == 1
@@ -39,6 +40,23 @@ def test_bytes_per_token_add_up_to_the_bytes_of_the_decoded_documents(worlds, si
     decoded = sum(len(processor.decode(document).encode()) for document in documents)
     assert sum(worlds[size].count_bytes(tokens)) == decoded
     assert processor.vocab_size() == size
+
+
+def test_in_the_vocabulary_of_bytes_each_token_but_a_documents_first_is_a_byte(worlds):
+    world = worlds[BYTE_VOCABULARY]
+    described = json.loads((world.folder / world.tokenizer).read_text(encoding="utf-8"))
+    tokens, first = world.validation(), described["config"]["byte_offset"]
+    assert described["vocab_size"] == BYTE_VOCABULARY
+    assert world.count_bytes(tokens) == [int(token != BOS_ID) for token in tokens]
+    text = bytes(token - first for token in tokens if token != BOS_ID).decode("utf-8", "replace")
+    assert text.count(" ") > len(text) / 10
+
+
+@pytest.mark.parametrize("token", [BOS_ID + 3, 36, 131, 132, 259])
+def test_a_byte_is_replaced_by_one_of_the_other_half(worlds, token):
+    others = worlds[BYTE_VOCABULARY].unlike(token)
+    assert others
+    assert all((other < 130) is not (token < 130) and 4 <= other < BYTE_VOCABULARY for other in others)
 
 
 def test_the_sidecar_holds_the_bytes_of_each_token_and_only_where_asked_for(worlds):
@@ -75,7 +93,7 @@ def test_a_vocabulary_has_its_size_and_no_piece_twice(size):
     assert len(found) == len(set(found)) == size
 
 
-@pytest.mark.parametrize("size", [260, 100_000])
+@pytest.mark.parametrize("size", [261, 100_000])
 def test_a_vocabulary_that_cannot_be_made_is_refused_with_its_size(tmp_path, size):
     with pytest.raises(ValueError, match=f"vocabulary of {size}"):
         toy_world(size, False, tmp_path)
