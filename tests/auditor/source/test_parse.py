@@ -62,3 +62,16 @@ def test_bytes_are_decoded_by_their_cookie() -> None:
     assert decode_source(b"# -*- coding: latin-1 -*-\nx = '\xe9'\n").endswith("x = '\u00e9'\n")
     assert decode_source(b"x = '\xe9'\n") == "x = '\\xe9'\n"
     assert decode_source("x = 1\n".encode("utf-16")).endswith("x = 1\n")
+
+
+@pytest.mark.parametrize("coding", ["rot13", "hex", "zlib", "undefined", "idna"])
+def test_a_cookie_that_names_no_text_encoding_is_passed_over(coding: str) -> None:
+    assert decode_source(f"# coding: {coding}\nx = 1\n".encode()).endswith("x = 1\n")
+
+
+def test_a_file_with_null_bytes_is_no_python_on_no_line() -> None:
+    tree, reason = parse_source("x = 1\0")
+    assert tree is None
+    assert reason is not None
+    assert "null bytes" in reason
+    assert "None" not in reason
