@@ -22,9 +22,10 @@ class ClaimLogMismatch(Rule):
 
     Detection: the submitted val_bpb is followed to the log lines that carry it. A claim that no line and no mean of
     lines carries is a violation where all declared seeds are logged and none of their results is as good, and
-    otherwise needs a person; a mean missed by less than four decimals show is noted. A declared per-seed value that its log does not print needs a person, and so does the best
-    seed in place of the mean since rows with a best seed are no longer listed; until then it is noted. A score declared as
-    val_loss, and a val_loss that is not the headline's, are noted.
+    otherwise needs a person; a mean missed by less than four decimals show is noted. A declared per-seed value that its
+    log does not print needs a person, and so does the best seed in place of the mean since rows with a best seed are no
+    longer listed; until then it is noted. A score declared as val_loss, and a val_loss that is not the headline's, are
+    noted.
 
     Limits: equality to the printed digits is all that is asked; whether the log itself is genuine is another rule's
     question (foreign-log, seed-mismatch). Numbers that stand only in running text are not compared.
