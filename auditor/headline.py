@@ -19,11 +19,16 @@ from auditor.headline_search import (
     Score,
     find_lines_of_seeds,
     find_mean,
+    find_mean_of_repetitions,
+    find_near_mean,
     find_single,
+    is_mean_of,
     nearest_score,
+    same_to_shown_digits,
 )
 from auditor.source.prints import PrintSite, find_printer_of
 from auditor.submission.logs.model import Log, Metric, Run
+from auditor.submission.logs.reader import is_log_path
 from auditor.submission.metadata import Metadata
 from auditor.submission.readme import Readme, ReadmeClaim
 from auditor.submission.script import Script
@@ -62,13 +67,17 @@ class CarrierLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """Where the submitted number comes from; `explanation` is one sentence that a maintainer can verify."""
+    """Where the submitted number comes from; `explanation` is one sentence that a maintainer can verify.
+
+    `mean_bpb` is the mean of the lines where it is meant to be the number and yet misses it by more than rounding.
+    """
 
     val_bpb: float | None
     claimed_in: str | None
     kind: HeadlineKind
     lines: tuple[CarrierLine, ...]
     explanation: str
+    mean_bpb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +96,21 @@ def trace_headline(
     logs: tuple[Log, ...],
     script: Script | None,
     print_sites: tuple[PrintSite, ...],
+    unread: Sequence[str] = (),
 ) -> Headline:
-    """Follow the submitted val_bpb from where it is claimed to the log lines that carry it and the code that prints it."""
+    """Follow the submitted val_bpb from where it is claimed to the log lines that carry it and the code that prints it.
+
+    `unread` are paths of files that could not be read.
+    """
     claim = _find_claim(metadata, readme)
     if claim is None:
-        why = "submission.json gives no number" if metadata else "there is no submission.json, and no README names a bpb"
+        missing = next(
+            (f"{path} cannot be read" for path in unread if path.endswith(".json")), "there is no submission.json"
+        )
+        why = "submission.json gives no number" if metadata else f"{missing}, and no README names a bpb"
         return Headline(val_bpb=None, claimed_in=None, kind=HeadlineKind.NONE, lines=(), explanation=why)
     runs = [run for log in logs if log.duplicate_of is None for run in log.runs if run.metrics]
-    return _Tracer(claim, runs, logs, script, print_sites).headline()
+    return _Tracer(claim, runs, logs, script, print_sites, unread).headline()
 
 
 def _find_claim(metadata: Metadata | None, readme: Readme | None) -> _Claim | None:
@@ -138,6 +154,7 @@ class _Tracer:
     logs: Sequence[Log]
     script: Script | None
     sites: Sequence[PrintSite]
+    unread: Sequence[str]
 
     def headline(self) -> Headline:
         if not self.runs:
@@ -153,7 +170,9 @@ class _Tracer:
             return self._headline(HeadlineKind.BEST if self._is_best(single) else HeadlineKind.SINGLE, (single,))
         if declared:
             return self._headline(HeadlineKind.PARTIAL, declared)
-        return self._headline(HeadlineKind.UNLOCATED, ())
+        score = self.claim.score
+        repeated = find_mean_of_repetitions(score, self.runs, self._rank) or find_near_mean(score, self.runs, self._rank)
+        return self._headline(HeadlineKind.MEAN if repeated else HeadlineKind.UNLOCATED, repeated)
 
     def _rank(self, metric: Metric) -> int:
         """Of lines with one number, one that the script can print comes first, one that it cannot print last."""
@@ -167,7 +186,7 @@ class _Tracer:
     def _is_best(self, single: Metric) -> bool:
         own = self._run_of(single)
         others = list(self._same_experiment(single, own))
-        return bool(others) and all(single.val_bpb < other.val_bpb for other in others)
+        return bool(others) and not single.progress and all(single.val_bpb < other.val_bpb for other in others)
 
     def _same_experiment(self, single: Metric, own: Run) -> Iterator[Metric]:
         """The same line in the runs of other seeds."""
@@ -183,16 +202,22 @@ class _Tracer:
 
     def _headline(self, kind: HeadlineKind, metrics: Iterable[Metric]) -> Headline:
         lines = tuple(self._carrier(metric) for metric in metrics)
+        missed = kind is HeadlineKind.MEAN and not is_mean_of(
+            self.claim.score, [line.metric for line in lines], num_units=2
+        )
+        mean_bpb = fmean(line.val_bpb for line in lines) if missed else None
         return Headline(
             val_bpb=self.claim.score.val_bpb,
             claimed_in=self.claim.declared_in,
             kind=kind,
             lines=lines,
-            explanation=self._explain(kind, lines),
+            explanation=self._explain(kind, lines, mean_bpb),
+            mean_bpb=mean_bpb,
         )
 
     def _carrier(self, metric: Metric) -> CarrierLine:
-        printable, site = self._printer(metric) if self.script else (None, None)
+        is_read = self.script is not None and self.script.main.tree is not None
+        printable, site = self._printer(metric) if is_read else (None, None)
         return CarrierLine(
             metric=metric,
             seed=self._run_of(metric).seed,
@@ -202,16 +227,18 @@ class _Tracer:
             evaluation=site.evaluation if site and printable else None,
         )
 
-    def _explain(self, kind: HeadlineKind, lines: Sequence[CarrierLine]) -> str:
+    def _explain(self, kind: HeadlineKind, lines: Sequence[CarrierLine], mean_bpb: float | None) -> str:
         claim = f"val_bpb {self.claim.score} of {self.claim.declared_in}"
         match kind:
             case HeadlineKind.NO_LOG:
                 logs = ", ".join(log.path for log in self.logs)
-                return f"{claim}: " + (f"no bpb is printed in {logs}" if logs else "no log is shipped")
+                unread = ", ".join(path for path in self.unread if is_log_path(path))
+                none = f"{unread} cannot be read" if unread else "no log is shipped"
+                return f"{claim}: " + (f"no bpb is printed in {logs}" if logs else none)
             case HeadlineKind.UNLOCATED:
                 near = nearest_score(self.claim.score, self.runs)
                 where = f"{near.log}:{near.line} with {near.val_bpb} ({near.name})" if near else "none"
-                return f"{claim} is on no log line and no mean of lines; nearest is {where}"
+                return f"{claim} is on no log line and no mean of lines; nearest is {where}{self._of_seeds()}"
             case HeadlineKind.SINGLE:
                 return f"{claim} is on {_place(lines[0])}; {self._printed(lines)}"
             case HeadlineKind.BEST:
@@ -224,12 +251,29 @@ class _Tracer:
                 total = len(self.claim.per_seed)
                 return f"{claim} is the mean of {total} declared seeds, of which only {_listed(lines)} is logged"
             case _:
-                return f"{claim} is the mean of {_listed(lines)}; {self._printed(lines)}"
+                mean = "the mean" if mean_bpb is None else f"about the mean, {mean_bpb:.8f},"
+                return f"{claim} is {mean} of {_listed(lines)}; {self._printed(lines)}"
+
+    def _of_seeds(self) -> str:
+        """What the numbers declared per seed add to a number that was not found."""
+        said = ""
+        if len(self.claim.per_seed) > 1:
+            scores = [score for _, score in self.claim.per_seed]
+            logged = sum(find_single(score, self.runs, self._rank) is not None for score in scores)
+            mean = Score(fmean(score.val_bpb for score in scores), min(score.num_decimals for score in scores))
+            said = (
+                f"; of the {len(scores)} numbers declared per seed {logged or 'none'} stand{'s' * (logged < 2)} in the logs"
+            )
+            if not same_to_shown_digits(self.claim.score, mean.val_bpb, mean.num_decimals):
+                said += f", and their mean is {mean}"
+        logged_seeds = {run.seed for run in self.runs}
+        unlogged = [str(seed) for seed in self.claim.seeds if seed not in logged_seeds]
+        return said + (f"; no log says that it is of seed {', '.join(unlogged)}" if unlogged else "")
 
     def _printed(self, lines: Sequence[CarrierLine]) -> str:
         """What the shipped script has to do with the lines, in words."""
         if self.script is None:
-            return "no script is shipped that could print it"
+            return "there is no script to read that could print it"
         if any(line.printable is False for line in lines):
             return f"no print in {self.script.path} can produce that line"
         if any(line.printable is None for line in lines):
@@ -241,7 +285,8 @@ class _Tracer:
 
 def _place(line: CarrierLine) -> str:
     seed = "" if line.seed is None else f", seed {line.seed}"
-    return f"{line.metric.log}:{line.metric.line} ({line.metric.name}{seed})"
+    step = "" if line.metric.step is None else f" {line.metric.step}"
+    return f"{line.metric.log}:{line.metric.line} ({line.metric.name}{step}{seed})"
 
 
 def _listed(lines: Sequence[CarrierLine]) -> str:

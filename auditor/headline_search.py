@@ -2,7 +2,8 @@
 
 Two scores are the same if they agree to the digits that both show; a last digit may have been rounded or cut off. A
 mean is looked for among lines of one label: over all runs, then the declared seeds, then the runs of one variant,
-then over other choices of seeds, where the number is precise enough that a choice which fits is not an accident.
+then over other choices of seeds, where the number is precise enough that a choice which fits is not an accident. Last
+come repetitions that no seed tells apart, and a mean that the number misses by less than four decimals show.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def find_lines_of_seeds(
         return ()
     declared = [value for _, value in per_seed]
     mean = fmean(value.val_bpb for value in declared)
-    if not same_to_shown_digits(score, mean, min(value.num_decimals for value in declared)):
+    decimals = min(value.num_decimals for value in declared)
+    if not same_to_shown_digits(score, mean, decimals) and abs(score.val_bpb - mean) > _CLOSE:
         return ()
     lines: list[Metric] = []
     for seed, value in per_seed:
@@ -99,6 +101,35 @@ def find_mean(score: Score, runs: Sequence[Run], seeds: Sequence[int], rank: Ran
         found = [mean for lines in variants if (mean := _mean_of_all(score, lines, seeds))]
     found = found or [mean for lines in groups if (mean := _mean_of_some(score, lines))]
     return min(found, key=lambda mean: _preference(mean, rank), default=None)
+
+
+def find_mean_of_repetitions(score: Score, runs: Sequence[Run], rank: Rank) -> tuple[Metric, ...]:
+    """Every result under one label, where the mean of all is `score`: several runs of one seed, or of none, in any log."""
+    groups: dict[tuple[str, str], dict[float, Metric]] = defaultdict(dict)
+    for run in runs:
+        for metric in _results(run):
+            groups[_kind_of_line(metric)].setdefault(metric.val_bpb, metric)
+    lines = [tuple(group.values()) for group in groups.values() if len(group) > 1]
+    return _preferred((group for group in lines if is_mean_of(score, group)), rank)
+
+
+def find_near_mean(score: Score, runs: Sequence[Run], rank: Rank) -> tuple[Metric, ...]:
+    """The lines of one label over all runs whose mean misses `score` by less than what four decimals show."""
+    groups = (tuple(line for _, line in lines) for lines in _groups(runs) if _tells_seeds_apart(lines))
+    near = (lines for lines in groups if abs(score.val_bpb - fmean(line.val_bpb for line in lines)) <= _CLOSE)
+    return _preferred(near, rank)
+
+
+def _preferred(groups: Iterable[tuple[Metric, ...]], rank: Rank) -> tuple[Metric, ...]:
+    return min(groups, key=lambda lines: _preference(MeanOfLines(lines, is_subset=False), rank), default=())
+
+
+def _results(run: Run) -> Iterator[Metric]:
+    """What a run reports as results; of the validations inside its training the last."""
+    last = {_kind_of_line(metric): metric for metric in run.metrics if metric.step is not None}
+    for metric in run.metrics:
+        if not metric.progress and (metric.step is None or metric is last[_kind_of_line(metric)]):
+            yield metric
 
 
 def _mean_of_all(score: Score, lines: Sequence[_SeedLine], seeds: Sequence[int]) -> MeanOfLines | None:
@@ -146,11 +177,19 @@ def _choices(lines: Sequence[_SeedLine]) -> Iterator[Sequence[_SeedLine]]:
 
 
 def _is_mean(score: Score, lines: Sequence[_SeedLine]) -> bool:
+    return _tells_seeds_apart(lines) and is_mean_of(score, [line for _, line in lines])
+
+
+def _tells_seeds_apart(lines: Sequence[_SeedLine]) -> bool:
     known = [seed for seed, _ in lines if seed is not None]
-    if len(lines) < 2 or len(set(known)) < len(known):  # two runs of one seed are no mean over seeds
-        return False
-    mean = fmean(line.val_bpb for _, line in lines)
-    return same_to_shown_digits(score, mean, min(line.num_decimals for _, line in lines))
+    return len(lines) > 1 and len(set(known)) == len(known)  # two runs of one seed are no mean over seeds
+
+
+def is_mean_of(score: Score, lines: Sequence[Metric], num_units: int = 1) -> bool:
+    """Is `score` the mean of the lines to the digits that all show, give or take `num_units` of the last?"""
+    mean = fmean(line.val_bpb for line in lines)
+    decimals = min(score.num_decimals, *(line.num_decimals for line in lines))
+    return abs(score.val_bpb - mean) <= 1.0001 * num_units * 10.0**-decimals
 
 
 def nearest_score(score: Score, runs: Iterable[Run]) -> Metric | None:

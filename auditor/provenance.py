@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from auditor.source.prints import PrintSite, find_printer, find_printer_of, is_cut_off
@@ -110,10 +110,11 @@ def _num_bytes(source: str) -> int:
 def compare_code_size(run: Run, sizes: CodeSizes, sites: Sequence[PrintSite]) -> CodeSize | None:
     """The code size that `run` logged beside the shipped one it equals or is nearest to; None if it logged none.
 
+    Where no code size is printed, totals that exceed their models by one and the same number tell it.
     A script may print the size of a wrapper that it makes of itself. Unless that wrapper is what is shipped, such a size
     tells nothing about the shipped text.
     """
-    logged = run.size(SizeKind.CODE)
+    logged = run.size(SizeKind.CODE) or _code_in_totals(run)
     if logged is None:
         return None
     if same := sizes.equal_to(logged.num_bytes):
@@ -123,6 +124,24 @@ def compare_code_size(run: Run, sizes: CodeSizes, sites: Sequence[PrintSite]) ->
         return None
     nearest, num_bytes = sizes.nearest_to(logged.num_bytes)
     return CodeSize(size=logged, shipped_as=nearest, shipped_bytes=num_bytes)
+
+
+def _code_in_totals(run: Run) -> Size | None:
+    """The code size of a run that prints none: what its totals leave beside their models, if two or more leave the same."""
+    exact = [size for size in run.sizes if size.resolution == 1]
+    if any(size.kind in (SizeKind.CODE, SizeKind.CODE_COMPRESSED) for size in exact):
+        return None
+    pairs: dict[tuple[int, int], Size] = {}
+    model = 0
+    for size in exact:
+        if size.kind in (SizeKind.MODEL, SizeKind.MODEL_RAW):
+            model = size.num_bytes
+        elif size.kind in (SizeKind.TOTAL, SizeKind.TOTAL_RAW) and model:
+            pairs[model, size.num_bytes] = size
+    left = {total - model for model, total in pairs}
+    if len(pairs) < 2 or len(left) != 1 or min(left) <= 0:
+        return None
+    return replace(next(iter(pairs.values())), kind=SizeKind.CODE, label="total less model", num_bytes=left.pop())
 
 
 def count_different_lines(embedded: EmbeddedSource, script: Script) -> int:

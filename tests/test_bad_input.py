@@ -101,6 +101,13 @@ def huge_log(folder: Path) -> None:
         file.truncate(500_000_000)
 
 
+def endless_numbers(folder: Path) -> None:
+    (folder / "submission.json").write_text(
+        f'{{"val_bpb": {"9" * 400}, "seeds": ["{"9" * 5000}"], "bytes_total": "1e999"}}'
+    )
+    (folder / "train_gpt.py").write_text("# coding: rot13\nx = (\n")
+
+
 CASES: list[tuple[Callable[[Path], None], str, str]] = [
     (missing, "", "no such"),
     (empty, "", "empty"),
@@ -115,6 +122,7 @@ CASES: list[tuple[Callable[[Path], None], str, str]] = [
     (link_out, "extra.log", "link"),
     (no_permission, "train_seed42.log", ""),
     (huge_log, "train_seed42.log", "bytes"),
+    (endless_numbers, "train_gpt.py", "line 2"),
 ]
 
 

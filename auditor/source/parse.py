@@ -38,12 +38,18 @@ def parse_source(source: str) -> tuple[ast.Module | None, str | None]:
 
 
 def decode_source(data: bytes) -> str:
-    """The text of a Python file by its coding cookie or byte-order mark; undecodable bytes are kept as escapes."""
+    """The text of a Python file by its coding cookie or byte-order mark; undecodable bytes are kept as escapes.
+
+    A cookie that names no text encoding (``rot13``, ``zlib``) is passed over.
+    """
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data[:4096]).readline)
     except SyntaxError:
         encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    return data.decode(encoding, "backslashreplace")
+    try:
+        return data.decode(encoding, "backslashreplace")
+    except (LookupError, UnicodeError):
+        return data.decode("utf-8", "backslashreplace")
 
 
 def _parse(source: str) -> tuple[ast.Module | None, str | None]:
@@ -52,7 +58,7 @@ def _parse(source: str) -> tuple[ast.Module | None, str | None]:
             warnings.simplefilter("ignore")  # a stranger's invalid escape sequences are not our news
             tree = ast.parse(source)
     except SyntaxError as error:
-        return None, f"no Python: {error.msg} (line {error.lineno})"
+        return None, f"no Python: {error.msg}" + (f" (line {error.lineno})" if error.lineno else "")
     except (ValueError, RecursionError, MemoryError) as error:
         return None, f"no Python that can be parsed: {error or type(error).__name__}"
     if _is_deep(tree):

@@ -96,17 +96,28 @@ class Git:
                 env=self._environment,
             )
             weakref.finalize(self, _end, self._blobs)
-        stdin, stdout = self._blobs.stdin, self._blobs.stdout
-        if stdin is None or stdout is None:
-            raise SubmissionError(path, "git did not open its pipes")
+        content = _ask(self._blobs, digest, path)
+        if content is None:
+            self._blobs = None
+            raise SubmissionError(path, "git could not read this file's content; the repository is damaged")
+        return content
+
+
+def _ask(process: subprocess.Popen[bytes], digest: str, path: str) -> bytes | None:
+    """A blob's bytes from `git cat-file --batch`; None where git gave up on it, as it does on a damaged object."""
+    stdin, stdout = process.stdin, process.stdout
+    if stdin is None or stdout is None:
+        raise SubmissionError(path, "git did not open its pipes")
+    try:
         stdin.write(digest.encode() + b"\n")
         stdin.flush()
-        header = stdout.readline().split()
-        if len(header) != 3:
-            raise SubmissionError(path, _NOT_HELD)
-        content = stdout.read(int(header[2]))
-        stdout.read(1)
-        return content
+    except BrokenPipeError:
+        return None
+    header = stdout.readline().split()
+    if len(header) == 2:
+        raise SubmissionError(path, _NOT_HELD)
+    content = stdout.read(int(header[2])) if header else b""
+    return content if header and stdout.read(1) == b"\n" else None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -49,8 +49,10 @@ _CODE_KEY = re.compile(r"(?:\w+_)?code_(?:\w+_)?bytes|bytes_code_\w+|artifact_by
 _MODEL_KEYS = ("bytes_model", "model_bytes", "bytes_model_compressed", "model_size_bytes")
 _TRAIN_KEYS = {"train_seconds": 1.0, "train_time_s": 1.0, "train_time_seconds": 1.0, "train_time_ms": 1e-3}
 _EVAL_KEYS = {"eval_seconds": 1.0, "eval_time_s": 1.0, "eval_time_seconds": 1.0, "eval_time_ms": 1e-3}
-_SEED_TABLES = ("seed_results", "per_seed", "seed_metrics", "seeds", "results", "runs", "val_bpb_per_seed", "val_bpb_seeds")
-_SEED_KEY = re.compile(r"(?:seed[\s_-]*)?(\d{1,12})$", re.IGNORECASE)
+_SEED_TABLES = ("seed_results", "per_seed", "seed_metrics", "seeds", "results", "runs", "val_bpb_per_seed", "val_bpb_seeds",
+                "val_bpb_runs")  # fmt: skip
+_MAX_SEED_DIGITS = 12  # ours: a longer string of digits is no seed
+_SEED_KEY = re.compile(rf"(?:seed[\s_-]*)?(\d{{1,{_MAX_SEED_DIGITS}}})$", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?\d[\d,_]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _UNITS = {"b": 1, "bytes": 1, "kb": 1000, "mb": 1_000_000, "kib": 1024, "mib": 1024 * 1024}
 _ANOTHER_BPB = re.compile(
@@ -122,7 +124,9 @@ def find_metadata(paths: Iterable[str]) -> str | None:
     """The folder's submission.json; without one, the only file called nearly so (``submission_ternary.json``)."""
     near = [path for path in paths if _NEAR_NAME.fullmatch(path)]
     exact = [path for path in near if path.lower() == FILE_NAME]
-    return exact[0] if exact else near[0] if len(near) == 1 else None
+    if exact:
+        return min(exact, key=lambda path: path != FILE_NAME)  # of names that differ in case only, the one asked for
+    return near[0] if len(near) == 1 else None
 
 
 def parse_metadata(path: str, text: str) -> Metadata:
@@ -143,7 +147,12 @@ def parse_metadata(path: str, text: str) -> Metadata:
     if not isinstance(raw, dict):
         raise SubmissionError(path, f"holds a JSON {_json_name(raw)}, not an object")
     problems = [f"the key {key!r} stands twice; the last one counts" for key in sorted(duplicates)]
+    problems += [f"{key} is {str(value)[:20]}, no finite number" for key, value in raw.items() if _is_boundless(value)]
     return _Reader(path, text, raw, problems).metadata()
+
+
+def _is_boundless(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and _number(value) is None
 
 
 def _json_name(value: object) -> str:
@@ -323,11 +332,13 @@ def _number(value: object) -> tuple[float, int] | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return (float(value), _decimals(repr(value))) if math.isfinite(value) else None
-    if isinstance(value, str) and (found := _NUMBER.search(value)) and not re.match(r"\s*[A-Za-z]{3,}", value):
+        written = repr(value)
+    elif isinstance(value, str) and (found := _NUMBER.search(value)) and not re.match(r"\s*[A-Za-z]{3,}", value):
         written = found.group().replace(",", "").replace("_", "")
-        return float(written), _decimals(written)
-    return None
+    else:
+        return None
+    number = float(written)
+    return (number, _decimals(written)) if math.isfinite(number) else None
 
 
 def _decimals(written: str) -> int:
@@ -341,9 +352,11 @@ def _field(value: object, key: str) -> object:
 def _as_seed(value: object) -> int | None:
     if isinstance(value, bool):
         return None
-    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() and len(value) <= _MAX_SEED_DIGITS else None
+    return value if isinstance(value, int) else None
 
 
 def _seed_of(key: str) -> int | None:
-    match = _SEED_KEY.match(key) or re.search(r"(\d+)", key)
+    match = _SEED_KEY.match(key) or re.search(rf"(?<!\d)(\d{{1,{_MAX_SEED_DIGITS}}})(?!\d)", key)
     return int(match[1]) if match else None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from auditor.report import Unreadable
 from auditor.submission.errors import SubmissionError
-from auditor.submission.logs.lines import decode
+from auditor.submission.logs.lines import MAX_LINE_CHARS, decode
 from auditor.submission.tree import FileTree
 
 _README = re.compile(r"readme(?:\.(?:md|txt|rst))?$", re.IGNORECASE)
@@ -30,6 +30,8 @@ _DIFFERENCE = re.compile(  # up to the end of a clause, unless it names a score 
     r"(?:(?:gap|delta|Δ|deviation|std)\b(?:(?!bpb)(?:[^.;|]|\.\d)){0,40}|(?:±|\+/-|\bby)\s*)$", re.IGNORECASE
 )
 _DIFFERENCE_COLUMN = re.compile(r"gap|delta|Δ|diff|improve|gain|deviation|std|±|\bvs\b", re.IGNORECASE)
+_SIGNED = re.compile(r"(?:^|[^\w.])[-+\u2212\u2013]$")
+_ANOTHERS = re.compile(r"\b(?:to beat|(?:previous|prior|accepted) (?:best|record|sota|leader))\b", re.IGNORECASE)
 _BPB = re.compile(r"bpb|bits[ -]per[ -]byte", re.IGNORECASE)
 _MAX_README_CHARS = 2_000_000  # ours: far above any README; the rest is not searched
 
@@ -109,15 +111,16 @@ def find_commands(path: str, text: str) -> Iterator[RunCommand]:
 def find_claims(text: str) -> Iterator[ReadmeClaim]:
     """Every number that could be a bpb on a line that names bits per byte, or in a table whose head does, in order.
 
-    What is said to be a difference between scores (a gap, a deviation) is none.
+    What is said to be a difference between scores (a gap, a deviation), or the score to beat, is none. Of a very long line
+    the beginning is read.
     """
     heads: list[str] = []
     in_table = False
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate((line[:MAX_LINE_CHARS] for line in text.splitlines()), start=1):
         is_row = line.lstrip().startswith("|")
         heads = (heads or line.split("|")) if is_row else []
         in_table = is_row and (in_table or bool(_BPB.search(line)))
-        if in_table or _BPB.search(line):
+        if (in_table or _BPB.search(line)) and not _ANOTHERS.search(line):
             for match in _CLAIM.finditer(line):
                 digits = match["number"]
                 decimals = len(digits.partition(".")[2])
@@ -126,10 +129,10 @@ def find_claims(text: str) -> Iterator[ReadmeClaim]:
 
 
 def _is_difference(before: str, heads: Sequence[str]) -> bool:
-    """Does the text before a number, or the head of its column, say that it is the difference between two scores?"""
+    """Does its sign, the text before it or its column's head say that a number is the difference between two scores?"""
     column = before.count("|")
     is_headed = column < len(heads) and _DIFFERENCE_COLUMN.search(heads[column])
-    return bool(is_headed or _DIFFERENCE.search(before.rpartition("|")[2]))
+    return bool(is_headed or _SIGNED.search(before) or _DIFFERENCE.search(before.rpartition("|")[2]))
 
 
 def _joined(lines: Sequence[str]) -> Iterator[tuple[int, str]]:

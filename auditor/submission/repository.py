@@ -10,7 +10,7 @@ log, a later date in the name and a better claim decide among equals. The report
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -57,26 +57,28 @@ class RestrictedTree:
         return ()
 
 
-class WithScript:
-    """A submission folder without a script, and the script that the same change puts at the repository's root."""
+class WithRootFiles:
+    """A submission folder without a script or a log, and those that the same change puts at the repository's root.
 
-    def __init__(self, folder: FileTree, root: FileTree, script: str, name: str) -> None:
+    `names` are the root's files by the names that they have as seen from the folder.
+    """
+
+    def __init__(self, folder: FileTree, root: FileTree, names: Mapping[str, str]) -> None:
         self._folder = folder
         self._root = root
-        self._script = script
-        self._name = name
+        self._names = names
 
     def paths(self) -> tuple[str, ...]:
         """The files, sorted."""
-        return tuple(sorted((*self._folder.paths(), self._name)))
+        return tuple(sorted((*self._folder.paths(), *self._names)))
 
     def size(self, path: str) -> int:
         """Size in bytes."""
-        return self._root.size(self._script) if path == self._name else self._folder.size(path)
+        return self._root.size(self._names[path]) if path in self._names else self._folder.size(path)
 
     def read(self, path: str) -> bytes:
         """A file's bytes, bounded."""
-        return self._root.read(self._script) if path == self._name else self._folder.read(path)
+        return self._root.read(self._names[path]) if path in self._names else self._folder.read(path)
 
     def problems(self) -> tuple[Unreadable, ...]:
         """What was passed over in the folder."""
@@ -123,9 +125,9 @@ class Repository:
         ref = self._pull_refs.get(number)
         head = self.git.resolve(ref) if ref else None
         if head is None:
-            return Unreadable(
-                path=f"#{number}", reason=f"{self.git.path} holds no head of pull request {number}", fatal=True
-            )
+            broken = f": {ref} names no commit that is there" if ref else ""
+            reason = f"{self.git.path} holds no head of pull request {number}{broken}"
+            return Unreadable(path=f"#{number}", reason=reason, fatal=True)
         change = ChangeSet(self.git, self._base(head), head)
         if folder is not None:
             if folder not in change.folders:
@@ -289,6 +291,16 @@ class ChangeSet:
         scripts = [path for path in scripts if path.startswith("train")] or scripts
         return min(scripts, key=lambda path: (path != "train_gpt.py", path), default=None)
 
+    def _root_logs(self) -> tuple[str, ...]:
+        """The logs that the change puts at the root or in its ``logs`` folder, as the reference script does.
+
+        None where the change touches several submission folders: they may be of any of them.
+        """
+        if len(self.folders) > 1:
+            return ()
+        touched = (change.path for change in self.changes if change.kind != "deleted")
+        return tuple(path for path in touched if path.removeprefix("logs/").count("/") == 0 and is_log_path(path))
+
     def _rank(self, folder: str) -> tuple[bool, bool, bool, bool, int, bool, str, float, str]:
         tree = GitTree(self.git, self.head, folder)
         added = any(c.kind != "modified" for c in self.changes if c.path.startswith(f"{folder}/"))
@@ -329,13 +341,19 @@ class ChangeSet:
     def submission(self, folder: str, entry: str | None, because: str, pr: int | None = None) -> Submission:
         """The submission in a folder of the change's head; a root script comes with the files that the change touches."""
         files: FileTree = GitTree(self.git, self.head, folder)
-        script = self._root_script()
         if not folder:
             files = RestrictedTree(files, [change.path for change in self.changes])
-        elif script and choose_entry(files.paths())[0] is None:
-            entry = "../" * (folder.count("/") + 1) + script
-            files = WithScript(files, GitTree(self.git, self.head, ""), script, entry)
-            because += f"; its script is the {script} that the change puts at the repository's root"
+        else:
+            up = "../" * (folder.count("/") + 1)
+            script = self._root_script() if choose_entry(files.paths())[0] is None else None
+            logs = () if any(is_log_path(path) for path in files.paths()) else self._root_logs()
+            if script:
+                entry = f"{up}{script}"
+                because += f"; its script is the {script} that the change puts at the repository's root"
+            if logs:
+                because += f"; its {len(logs)} logs are those that the change puts at the repository's root"
+            if added := [path for path in (script, *logs) if path]:
+                files = WithRootFiles(files, GitTree(self.git, self.head, ""), {f"{up}{path}": path for path in added})
         commit = self.git.resolve(self.head)  # None for what is only staged
         return Submission(
             folder or ".",

@@ -156,7 +156,8 @@ class Submission:
     @cached_property
     def headline(self) -> Headline:
         """Where the submitted number comes from."""
-        return trace_headline(self.metadata, self.readme, self.logs, self.script, self.print_sites)
+        unread = [problem.path for problem in (*self._metadata[1], *self._readme[1], *self._logs[1])]
+        return trace_headline(self.metadata, self.readme, self.logs, self.script, self.print_sites, unread)
 
     @cached_property
     def scopes(self) -> Scopes:

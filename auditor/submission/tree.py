@@ -112,5 +112,8 @@ def check_size(path: str, num_bytes: int) -> None:
 def _why_passed_over(entry: os.DirEntry[str]) -> str | None:
     if entry.is_symlink():
         return "a symbolic link; links are not followed"
-    mode = entry.stat(follow_symlinks=False).st_mode
+    try:
+        mode = entry.stat(follow_symlinks=False).st_mode
+    except OSError as error:  # a folder may be listed whose files may not be looked at
+        return error.strerror or str(error)
     return None if stat.S_ISREG(mode) else "not a regular file"

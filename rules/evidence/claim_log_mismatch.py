@@ -22,9 +22,10 @@ class ClaimLogMismatch(Rule):
 
     Detection: the submitted val_bpb is followed to the log lines that carry it. A claim that no line and no mean of
     lines carries is a violation where all declared seeds are logged and none of their results is as good, and
-    otherwise needs a person. A declared per-seed value that its log does not print needs a person, and so does the best
-    seed in place of the mean since rows with a best seed are no longer listed; until then it is noted. A score declared as
-    val_loss, and a val_loss that is not the headline's, are noted.
+    otherwise needs a person; a mean missed by less than four decimals show is noted. A declared per-seed value that its
+    log does not print needs a person, and so does the best seed in place of the mean since rows with a best seed are no
+    longer listed; until then it is noted. A score declared as val_loss, and a val_loss that is not the headline's, are
+    noted.
 
     Limits: equality to the printed digits is all that is asked; whether the log itself is genuine is another rule's
     question (foreign-log, seed-mismatch). Numbers that stand only in running text are not compared.
@@ -60,6 +61,7 @@ class ClaimLogMismatch(Rule):
                 yield Unestablished(message=headline.explanation, location=_carrier(headline))
             case _:
                 yield Evidence(basis=Basis.LOG, message=headline.explanation, location=_carrier(headline))
+                yield from self._inexact(headline, ruleset)
         if submission.metadata is not None:
             yield from self._misnamed(submission.metadata, ruleset)
             yield from self._per_seed(submission.metadata, submission.runs, ruleset)
@@ -73,8 +75,9 @@ class ClaimLogMismatch(Rule):
         best = min(results, key=lambda metric: metric.val_bpb)
         nearest = nearest_to(claim, results)
         better = claim < best.val_bpb
-        shown = all_declared_seeds_are_logged(submission)
-        message = f"claimed val_bpb {claim} is on no log line; nearest is {nearest.val_bpb} (`{nearest.label}`)"
+        measured = any(run.durations or run.train_seconds for run in submission.runs)  # a note is no run's log
+        shown = measured and all_declared_seeds_are_logged(submission)
+        message = f"claimed val_bpb {claim} is on no log line; nearest is {nearest.val_bpb} (`{nearest.name}`)"
         return self.finding(
             ruleset,
             message + (", and the claim is better than every logged result" if better else ""),
@@ -99,6 +102,18 @@ class ClaimLogMismatch(Rule):
             remedy="claim the mean over all seeds",
             anchor="best seed",
         )
+
+    def _inexact(self, headline: Headline, ruleset: Ruleset) -> Iterable[Statement]:
+        if headline.val_bpb is not None and headline.mean_bpb is not None:
+            yield self.finding(
+                ruleset,
+                f"claimed val_bpb {headline.val_bpb} is not the mean of its lines, {headline.mean_bpb:.8f}",
+                basis=Basis.LOG,
+                status=Status.NOTE,
+                location=_carrier(headline),
+                remedy="compute the mean from the logged numbers",
+                anchor="inexact mean",
+            )
 
     def _misnamed(self, metadata: Metadata, ruleset: Ruleset) -> Iterable[Statement]:
         """A score under the name of a loss: whoever reads the file by its keys reads another quantity than the log's."""
@@ -126,7 +141,7 @@ class ClaimLogMismatch(Rule):
             yield self.finding(
                 ruleset,
                 f"seed {result.seed} is declared with {declared.value}, which its log does not print; nearest is "
-                f"{nearest.val_bpb} (`{nearest.label}`)",
+                f"{nearest.val_bpb} (`{nearest.name}`)",
                 basis=Basis.LOG,
                 status=Status.REVIEW,
                 location=_declared_at(metadata, declared),

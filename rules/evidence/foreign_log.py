@@ -38,7 +38,8 @@ class ForeignLog(Rule):
 
     Detection: Looks at the runs that carry the submitted number (every run where none does). Can a print site of the
     shipped code produce the line that carries it, and the run's other metric and size lines? Is the logged code size
-    that of the shipped file or of what it decodes to, in bytes or in characters? Is the source that the run printed the
+    (where none is printed, what two totals leave beside their models) that of the shipped file or of what it decodes to,
+    in bytes or in characters? Is the source that the run printed the
     shipped one? Does the script know every hyper-parameter that the run dumped? A line that nothing can have printed is a
     violation; another code size, source or hyper-parameter is for a person to judge, as listed records have them.
 

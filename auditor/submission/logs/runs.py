@@ -31,8 +31,7 @@ class _Facts:
     counts: list[Count] = field(default_factory=list)
     settings: dict[str, Setting] = field(default_factory=dict)
     gpus: dict[int, str] = field(default_factory=dict)
-    last_step: Line | None = None
-    last_step_time: Duration | None = None
+    steps: list[Line] = field(default_factory=list)
     stopped_early: bool = False
 
 
@@ -85,7 +84,7 @@ class _Part:
         """The run on the lines from `first` up to `end`; None if they hold none."""
         visible = (self.lines[at] for at in range(first, end) if not self.inside[at])
         facts = _read_facts(visible, self.log, index)
-        worked = facts.metrics or facts.sizes or facts.last_step
+        worked = facts.metrics or facts.sizes or facts.steps
         if not (worked or (first == 0 and facts.settings.keys() & {"seed", "iterations"})):
             return None
         seconds, step = _training_end(facts, self.log, index)
@@ -121,11 +120,10 @@ def _read_facts(lines: Iterable[Line], log: str, run: int) -> _Facts:
         if metrics.is_candidate(lower):
             facts.metrics += metrics.read_metrics(line, log, run)
         if training_step(line.text) is not None:
-            facts.last_step = line
-            facts.last_step_time = durations.time_of_step(line, log, run) or facts.last_step_time
+            facts.steps.append(line)
         else:
             _add_other_facts(facts, line, lower, log, run)
-        introducing = introducing and not facts.metrics and facts.last_step is None
+        introducing = introducing and not facts.metrics and not facts.steps
         if introducing:
             facts.settings |= {setting.name: setting for setting in read_settings(line, log, run)}
     return facts
@@ -159,9 +157,9 @@ def _training_end(facts: _Facts, log: str, run: int) -> tuple[Duration | None, i
     ends = [duration for duration in facts.durations if duration.kind is DurationKind.TRAIN]
     end = next((each for each in ends if "stop" in each.text), ends[-1] if ends else None)
     step = _step_of(end.text) if end else None
-    if facts.last_step is None:
-        return end, step
-    return end or facts.last_step_time, step or training_step(facts.last_step.text)
+    timed = (durations.time_of_step(line, log, run) for line in reversed(facts.steps))
+    end = end or next((time for time in timed if time is not None), None)
+    return end, step or (training_step(facts.steps[-1].text) if facts.steps else None)
 
 
 def _step_of(text: str) -> int | None:

@@ -111,3 +111,16 @@ def test_every_node_but_the_module_stands_below_its_parent() -> None:
 
 def test_a_node_made_by_hand_may_lack_a_field() -> None:
     assert [type(node) for node in walk(ast.Subscript(ast.Name("x")))] == [ast.Subscript, ast.Name]
+
+
+@pytest.mark.parametrize("coding", ["rot13", "hex", "zlib", "undefined", "idna"])
+def test_a_cookie_that_names_no_text_encoding_is_passed_over(coding: str) -> None:
+    assert decode_source(f"# coding: {coding}\nx = 1\n".encode()).endswith("x = 1\n")
+
+
+def test_a_file_with_null_bytes_is_no_python_on_no_line() -> None:
+    tree, reason = parse_source("x = 1\0")
+    assert tree is None
+    assert reason is not None
+    assert "null bytes" in reason
+    assert "None" not in reason

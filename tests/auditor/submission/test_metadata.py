@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.submission.errors import SubmissionError
-from auditor.submission.metadata import parse_metadata
+from auditor.submission.metadata import find_metadata, parse_metadata
 
 
 @pytest.mark.parametrize(
@@ -156,3 +156,29 @@ def test_a_total_with_code_is_no_code_size() -> None:
 def test_each_seed_may_declare_its_own_code_size() -> None:
     metadata = parse_metadata("submission.json", '{"seed_results": {"42": {"val_bpb": 1.1, "code_bytes": 164508}}}')
     assert [result.code_bytes.value for result in metadata.seed_results] == [164508]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "9" * 400], ids=["nan", "infinity", "1e999", "400 digits"])
+def test_a_number_without_a_finite_value_is_no_score_and_is_told(number: str) -> None:
+    metadata = parse_metadata("submission.json", f'{{"val_bpb": {number}, "bytes_total": "1e999"}}')
+    assert (metadata.val_bpb, metadata.bytes_total) == (None, None)
+    assert [problem for problem in metadata.problems if "val_bpb" in problem and "no finite number" in problem]
+
+
+def test_a_string_of_very_many_digits_is_no_seed() -> None:
+    many = "9" * 5000
+    metadata = parse_metadata(
+        "submission.json", json.dumps({"seeds": [many, "42"], "seed_results": {many: 1.2, "42": 1.2}})
+    )
+    assert metadata.seeds == (42,)
+
+
+def test_of_names_that_differ_in_case_the_one_asked_for_is_read() -> None:
+    assert find_metadata(["SUBMISSION.json", "Submission.JSON", "submission.json"]) == "submission.json"
+    assert find_metadata(["Submission.json"]) == "Submission.json"
+
+
+def test_a_list_of_runs_is_what_is_declared_per_seed() -> None:
+    raw = {"val_bpb": 1.2, "seeds": [1, 2], "val_bpb_runs": [1.19, 1.21]}
+    metadata = parse_metadata("submission.json", json.dumps(raw))
+    assert [(row.seed, row.val_bpb and row.val_bpb.value) for row in metadata.seed_results] == [(1, 1.19), (2, 1.21)]

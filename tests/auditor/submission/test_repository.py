@@ -190,3 +190,49 @@ def test_hooks_and_configured_helpers_do_not_run(workshop: Workshop, tmp_path: P
         workshop.git("config", key, f"touch {trap}")
     assert opened(workshop, 1).digest
     assert not trap.exists()
+
+
+def test_a_folder_without_a_log_comes_with_those_at_the_root(workshop: Workshop) -> None:
+    workshop.branch("one")
+    folder = workshop.record("2026-04-01_A")
+    workshop.write("logs/run.txt", "step:1/1 val_loss:2.0 val_bpb:1.2000\n")
+    workshop.write("notes/run.txt", "val_bpb:1.3\n")
+    workshop.commit("the log stays where the script put it")
+    workshop.publish(1)
+    submission = opened(workshop, 1)
+    assert submission.path == folder
+    assert [log.path for log in submission.logs] == ["../../../logs/run.txt"]
+
+
+def test_logs_at_the_root_are_of_no_folder_where_there_are_two(workshop: Workshop) -> None:
+    workshop.branch("one")
+    workshop.record("2026-04-01_A")
+    workshop.record("2026-04-01_B")
+    workshop.write("logs/run.txt", "val_bpb:1.2\n")
+    workshop.commit("two records, one log")
+    workshop.publish(1)
+    assert opened(workshop, 1).logs == ()
+
+
+def test_a_damaged_object_is_told_and_the_files_after_it_are_read(workshop: Workshop) -> None:
+    workshop.write("a.log", "damaged\n" * 1000)
+    workshop.write("b.log", "whole\n")
+    workshop.commit("two logs")
+    digest = workshop.git("rev-parse", "HEAD:a.log")
+    loose = workshop.path / ".git" / "objects" / digest[:2] / digest[2:]
+    loose.chmod(0o644)
+    loose.write_bytes(loose.read_bytes()[:30])
+    tree = GitTree(Git(workshop.path), "HEAD", "")
+    for _ in range(2):
+        with pytest.raises(SubmissionError, match=r"damaged|does not hold"):
+            tree.read("a.log")
+        assert tree.read("b.log") == b"whole\n"
+
+
+def test_a_head_that_names_no_commit_is_told_from_one_that_is_not_there(workshop: Workshop) -> None:
+    workshop.git("update-ref", "refs/pull/8/head", workshop.git("rev-parse", "HEAD:README.md"))
+    broken, missing = (Repository(workshop.path).pull_request(number) for number in (8, 9))
+    assert isinstance(broken, Unreadable)
+    assert "refs/pull/8/head names no commit" in broken.reason
+    assert isinstance(missing, Unreadable)
+    assert "names no commit" not in missing.reason
