@@ -123,7 +123,7 @@ class TensorFunctions:
         given = [*arguments, *keywords.values()]
         place = next((value for value in given if _lists(value)), None)
         if place is not None:
-            rest = [value for value in given if value is not place and not isinstance(value, v.Const)]
+            rest: list[v.Value] = [value for value in given if value is not place and not isinstance(value, v.Const)]
             for filled in _lists(place) if rest else ():
                 filled.items, filled.exact = rest[:1], False
         elif len(given) > 1 and isinstance(given[0], v.Data):
