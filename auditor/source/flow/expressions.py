@@ -153,7 +153,8 @@ class Expressions(Places):
         if isinstance(result, v.Data) and isinstance(left, v.Data) and left.index and left.index.loop == v.POSITIONS:
             bound = ast.unparse(node.comparators[0])
             result.span = (None, bound) if isinstance(op, ast.Lt | ast.LtE) else (bound, None)
-        if isinstance(result, v.Data) and any(v.summary(side).table_word for side in (left, right)):
+        says = any(v.summary(side).table_word for side in (left, right)) and not _is_of_presence(op, right)
+        if isinstance(result, v.Data) and says:
             result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
             result.table_word = False
         if isinstance(result, v.Data) and result.judged:
@@ -211,3 +212,11 @@ class Expressions(Places):
             if activation.on_yield is not None:
                 activation.on_yield(found)
         return v.Data()
+
+
+def _is_of_presence(op: ast.cmpop, bound: v.Value) -> bool:
+    """Does a comparison tell only whether there is an entry? No count and no share is below zero."""
+    known = bound.value if isinstance(bound, v.Const) else None
+    if not isinstance(known, int | float):
+        return False
+    return known < 0 or (known == 0 and isinstance(op, ast.GtE | ast.Lt))
