@@ -162,11 +162,9 @@ class Expressions(Places):
         return result
 
     def _tests_word(self, left: v.Value, right: v.Value, op: ast.cmpop) -> bool:
-        """Is what a table says of the realised token held against something? Against -1, or 0 from below, it is asked
-        only whether anything was written: no count or share of one is negative."""
-        if isinstance(right, v.Const) and (right.value == -1 or (right.value == 0 and isinstance(op, ast.Lt | ast.GtE))):
-            return False
-        return any(self.machine.recorder.tells_word(v.summary(side)) for side in (left, right))
+        """Is what a table says of the realised token held against something?"""
+        told = any(self.machine.recorder.tells_word(v.summary(side)) for side in (left, right))
+        return told and not _is_of_presence(op, right)
 
     def _first_turn(self, left: v.Value, right: v.Value, op: ast.cmpop) -> v.Value | None:
         """``i == 0`` tells the first turn of a loop from later ones."""
@@ -218,3 +216,11 @@ class Expressions(Places):
             if activation.on_yield is not None:
                 activation.on_yield(found)
         return v.Data()
+
+
+def _is_of_presence(op: ast.cmpop, bound: v.Value) -> bool:
+    """Does a comparison tell only whether there is an entry? No count and no share is below zero."""
+    known = bound.value if isinstance(bound, v.Const) else None
+    if not isinstance(known, int | float):
+        return False
+    return known < 0 or (known == 0 and isinstance(op, ast.GtE | ast.Lt))
