@@ -144,7 +144,7 @@ class LibraryCalls(TensorFunctions):
     def _from_elsewhere(self, result: v.Value, name: str, last: str, arguments: v.Arguments, node: ast.AST) -> v.Value:
         """What a function of a module gives that is neither shipped nor known."""
         if last == "main":
-            self.machine.recorder.elsewhere(node, f"{name} is called here, and is not shipped")
+            self.machine.recorder.elsewhere(node, f"{name} is called here, which is neither shipped nor followed")
         if isinstance(result, v.Data) and not any(result is given for given in arguments):
             result.foreign |= {name}
         return result
@@ -288,7 +288,7 @@ class LibraryCalls(TensorFunctions):
             value.scores |= {self.machine.recorder.score(node, value, origin)}
         if is_metric and value.foreign and not value.scores:
             named = ", ".join(sorted(value.foreign)[:_MAX_NAMED])
-            told = f"{named} gives the number that is printed here, and is not shipped"
+            told = f"the number that is printed here comes by {named}, which is neither shipped nor followed"
             self.machine.recorder.elsewhere(node, told, origin)
         if value.scores:
             self.machine.recorder.report(node, label, value, is_metric, origin)

@@ -216,7 +216,7 @@ SHIPPED = "import torch\ndef evaluate_all(model):\n    return torch.zeros(())\n"
 
 
 def test_a_printed_number_of_a_module_that_is_not_shipped_is_named(tmp_path: Path):
-    told = "extras.evaluate_all gives the number that is printed here, and is not shipped"
+    told = "the number that is printed here comes by extras.evaluate_all, which is neither shipped nor followed"
 
     assert left_open(submission(tmp_path, FOREIGN)) == [told]
 
@@ -234,12 +234,15 @@ def test_a_printed_number_of_a_shipped_module_is_not(tmp_path: Path):
             "subprocess.run([sys.executable, 'train_other.py'], check=True)\n",
             "train_other.py is started here, and is not shipped",
         ),
-        ("import train_other\ntrain_other.main()\n", "train_other.main is called here, and is not shipped"),
+        (
+            "import train_other\ntrain_other.main()\n",
+            "train_other.main is called here, which is neither shipped nor followed",
+        ),
         ("runpy.run_path('train_other.py')\n", "`train_other.py` is run here, and is not shipped or not named"),
         (
             "spec = importlib.util.spec_from_file_location('base', 'train_other.py')\n"
             "base = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(base)\nbase.main()\n",
-            "train_other.main is called here, and is not shipped",
+            "train_other.main is called here, which is neither shipped nor followed",
         ),
         ("print('Ready for training')\n", "no file of validation tokens that is read was found in the source"),
         (VALIDATE.replace("print(", "len("), "no score of validation tokens that is printed was found in the source"),
