@@ -28,9 +28,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auditor.run.judge import ScoreLine, judge_lines
-from auditor.run.runner import Event
+from auditor.run.ranks import Event
 from auditor.run.session import Session
-from auditor.run.streams import coded_stream, cut_points, order_of, replace_after, replace_apart
+from auditor.run.streams import coded_stream, cut_points, independent_of, order_of, replace_after, replace_apart
 from auditor.run.trace import Trace, read_trace
 
 CUTS = (0.02, 0.5, 0.9)
@@ -38,6 +38,8 @@ KINDS = ("suffix", "target", "bound", "artifact")
 _UNCORRECTED = 1e-5  # nats; rounding of float32 losses
 _CHANCE_NATS = 40.0  # exp(-40): never by chance
 _UNFOLLOWED_NATS = 0.01  # per token, where it is not known which tokens a printed mean counts
+_MOST = 0.5  # of the losses before a cut, that can be compared
+_SIDE_BY_SIDE = "ranks score side by side, so that most losses before the cut may depend on tokens after it"
 _NOT_REPEATED = "the script does not repeat itself on the same stream either"
 
 
@@ -218,20 +220,23 @@ def _scored(trace: Trace, line: ScoreLine) -> dict[int, list[tuple[float, int | 
 def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, replaced: set[int],
                     cut: float) -> Comparison:  # fmt: skip
     first, second = _scored(trace, line), _scored(other, twin)
-    order = order_of(trace, line)
+    order, independent = order_of(trace, line), independent_of(trace, line, replaced)
     stop = next((index for index, position in enumerate(order) if position in replaced), len(order))
-    changed = [position for position in order[:stop] if first[position] != second.get(position)]
+    before = [position for position in order[:stop] if position in independent]
+    if len(before) < stop * _MOST:
+        return Comparison(cut=cut, text=line.metric.text, problem=_SIDE_BY_SIDE)
+    changed = [position for position in before if first[position] != second.get(position)]
     largest = max((_distance(first[each], second.get(each, [])) for each in changed), default=0.0)
     if math.isinf(largest):
         return Comparison(cut=cut, text=line.metric.text, problem="the second run counts other losses in this line")
-    stopped = order[stop] if stop < len(order) else None
+    stopped = order[stop] if stop < len(order) and order[stop] in independent else None
     detail = None
     if not changed and stopped is not None and _rows(first[stopped]) != _rows(second.get(stopped, [])):
         changed, detail = [stopped], "the distribution for the first replaced token is another one"
     return Comparison(
         cut=cut,
         text=line.metric.text,
-        num_compared=stop,
+        num_compared=len(before),
         num_changed=len(changed),
         first_changed=changed[0] if changed else None,
         first_replaced=stopped,

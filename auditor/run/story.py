@@ -14,6 +14,7 @@ from auditor.run.probes import Comparison
 
 _MAX_CHUNKS = 12  # told one by one in the summary
 _MAX_TEXT = 90
+_MAX_SPANS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,13 @@ def _ran(run: RunFacts) -> str:
         return f"not run: {plain(run.failure or '')}"
     end = "ran to its end" if run.failure is None else f"did not reach its end: {plain(run.failure)}"
     newer = "; newer f-strings were rewritten as it was read" if run.rewritten else ""
+    processes = (
+        f"{len(run.ranks)} processes that {run.num_collectives:,} collectives put in order" if run.ranks else "one process"
+    )
     newer += f"; without {', '.join(map(plain, run.left_out))}, whose content is not there" if run.left_out else ""
     return (
         f"the shipped script {end} ({run.seconds:.0f} s, {run.cpu_seconds:.0f} s computing), on a toy data set of "
-        f"{run.num_positions:,} validation tokens, in one process; isolation: {run.isolation}{newer}"
+        f"{run.num_positions:,} validation tokens, in {processes}; isolation: {run.isolation}{newer}"
     )
 
 
@@ -132,12 +136,25 @@ def _order(line: RunLine, run: RunFacts) -> str:
             for each in line.offences
         ]
         return "TRAINED BEFORE SCORED: " + "; ".join(parts)
-    bos = f" ({line.num_early_bos} document beginnings aside, which are all the same token)" if line.num_early_bos else ""
+    aside = f" ({line.num_early_bos} document beginnings aside, which are all the same token)" if line.num_early_bos else ""
+    if line.num_unordered:
+        aside += (
+            f"; {line.num_unordered:,} positions were trained on by one rank while another scored them, with no collective "
+            "between: in which order is unknown, but nothing of it had reached the score"
+        )
     if line.is_score_first:
-        return f"test-time training: each of {len(line.chunks)} chunks was scored before any gradient that used it{bos}"
+        reach = " could reach the score" if line.num_unordered else ""
+        chunks = f"each of {len(line.chunks)} chunks was scored before any gradient that used it{reach}"
+        return f"test-time training: {chunks}{aside}"
     return (
-        f"none of them was trained on before{bos}" if run.num_trained_validation else "no validation token was trained on"
+        f"none of them was trained on before{aside}" if run.num_trained_validation else "no validation token was trained on"
     )
+
+
+def _where(spans: Sequence[tuple[int, int]]) -> str:
+    """Ranges of positions, where they are few."""
+    shown = ", ".join(f"{begin:,} to {end - 1:,}" for begin, end in spans)
+    return f" ({shown})" if 0 < len(spans) <= _MAX_SPANS else ""
 
 
 def _chunks(chunks: Sequence[Chunk]) -> Iterator[str]:
@@ -156,6 +173,11 @@ def _chunks(chunks: Sequence[Chunk]) -> Iterator[str]:
 
 
 def _training(run: RunFacts) -> Iterator[str]:
+    for each in run.ranks:
+        yield (
+            f"rank {each.rank} scored {each.num_scored:,} positions of what was reported{_where(each.scored)} and trained "
+            f"on {each.num_trained:,}{_where(each.trained)}"
+        )
     if run.num_discarded:
         yield (
             f"{run.num_discarded:,} positions were trained on before one of their scores, and nothing of it reached that "

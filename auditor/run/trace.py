@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from auditor.run.runner import Event
+from auditor.run.ranks import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ class Trace:
     Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a checksum
     of the whole distribution, None if unknown; `scored_at` the event; `own` whether gradients of that very position had
     gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on. `summed_in` is where the
-    script sums a loss, by its number. `lines` are (event, text) of standard output.
+    script sums a loss, by its number. `lines` are (event, text) of standard output. Lists by event number: `ranks`, who
+    told it, and `epochs`, the collectives before it.
     """
 
     positions: list[int] = field(default_factory=list)
@@ -108,6 +109,23 @@ class Trace:
     contacts: list[Contact] = field(default_factory=list)
     num_unlocated: int = 0
     num_trained_unlocated: int = 0
+    ranks: list[int] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+
+    @property
+    def num_ranks(self) -> int:
+        """How many processes told something."""
+        return max(self.ranks, default=0) + 1
+
+    def precedes(self, first: int, second: int) -> bool:
+        """Is it known that one event happened before another? Of two ranks only by a collective between them."""
+        if self.ranks[first] == self.ranks[second]:
+            return first < second
+        return self.epochs[first] < self.epochs[second]
+
+    def is_unordered(self, first: int, second: int) -> bool:
+        """Is the order of two events unknown?"""
+        return first != second and not self.precedes(first, second) and not self.precedes(second, first)
 
     def losses_of(self, sums: Iterable[int]) -> list[int]:
         """The numbers of the losses in some sums, in order of summing."""
@@ -119,6 +137,8 @@ def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
     trace = Trace()
     for at, event in enumerate(events):
         try:
+            trace.ranks.append(_whole(event.get("rank", 0)))
+            trace.epochs.append(_whole(event.get("epoch", 0)))
             add = _ADDERS.get(str(event["t"]))
             if add is not None:
                 add(trace, at, event)

@@ -1,9 +1,9 @@
 """Entry point of the audited child: put the stand-ins in place, start the recorder, run the script as ``__main__``.
 
-``python -I boot.py JOB`` where JOB is a JSON object: `script` (path), `events` (file descriptor), `requote` (path of the
-module that rewrites newer f-strings), `environment`, `validation` and `training` (shards), `record`, `swap` (a folder of
-files to be read back, or None). The script's folder comes first on `sys.path`, as when Python runs a file; this folder is
-never on it.
+``python -I boot.py JOB`` where JOB is a JSON object: `script` (path), `events` (a file descriptor for each rank), `requote`
+(path of the module that rewrites newer f-strings), `environment`, `validation` and `training` (shards), `record`, `swap`
+(a folder of files to be read back, or None). The script's folder comes first on `sys.path`, as when Python runs a file;
+this folder is never on it.
 """
 
 # No __future__ imports here: code that the script compiles would inherit them.
@@ -126,24 +126,30 @@ def main():
     """Prepare the process and run the job's script."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     load_package()
-    from _pgolf_child import attention, clock, compiling, cuda, distributed, kernels
     from _pgolf_child.emit import Emitter, Tee, exchange, watch_system
+    from _pgolf_child.launch import split
 
-    emitter = Emitter(job["events"])
+    size = len(job["events"])
+    rank, meeting = split(size) if size > 1 else (0, None)
+    emitter = Emitter(job["events"].pop(rank))
+    for other in job["events"]:
+        os.close(other)
+    from _pgolf_child import attention, clock, compiling, cuda, distributed, kernels, ranks
+
     sys.stdout = Tee(sys.stdout, emitter)
-    recorder = None
     try:
-        cuda.install()
+        world = distributed.Alone() if meeting is None else ranks.Ranks(rank, size, meeting, emitter.emit)
+        cuda.install(size)
         compiling.install()
-        distributed.install()
+        distributed.install(world)
         attention.install()
         kernels.install(emitter.emit)
         if job["record"]:
             from _pgolf_child.record import Recorder
 
-            recorder = Recorder(emitter.emit, job["validation"], job["training"])
-            recorder.install()
-            kernels.tell(recorder)
+            world.recorder = Recorder(emitter.emit, job["validation"], job["training"], world.first_number)
+            world.recorder.install()
+            kernels.tell(world.recorder)
         reader = Reader(load_file(job["requote"], f"{PACKAGE}.requote").requote, emitter.emit)
         reader.install()
         watch_system(emitter.emit)

@@ -35,7 +35,7 @@ from auditor.report import (
     Unreadable,
 )
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
-from auditor.run.facts import Chunk, Offence, Reach, RunFacts, RunLine, Via
+from auditor.run.facts import Chunk, Offence, RankFacts, Reach, RunFacts, RunLine, Via
 from auditor.run.judge import Coverage
 from auditor.run.overrides import Override
 from auditor.run.probes import Comparison
@@ -302,6 +302,11 @@ class Samples:
             connections=(Reach(what=spoil("socket.connect: x"), after_scoring=True),),
             comparisons=(compared, Comparison(cut=0.0, text=line.text, probe="bound", problem=spoil("the second run: x"))),
             timeline=Timeline(basis=Basis.RUN, num_positions=100, steps=(step,), caption="recorded"),
+            ranks=(
+                RankFacts(rank=0, num_scored=50, scored=((1, 51),), num_trained=50, trained=((1, 51),)),
+                RankFacts(rank=1, num_scored=42, scored=((51, 93),), num_trained=0, trained=()),
+            ),
+            num_collectives=7,
         )
 
     def clean(self) -> Report:

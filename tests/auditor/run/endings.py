@@ -241,3 +241,102 @@ evaluate(fresh, val, "final")
 """
 
 BESIDE_THE_ARTIFACT = PLAIN_EXPORT.replace("evaluate(", "fresh.mix.weight.data += 0.1 * model.mix.weight.data\nevaluate(")
+
+RANKS = """
+import torch.distributed as dist
+dist.init_process_group("nccl")
+rank, world = dist.get_rank(), dist.get_world_size()
+
+
+def pairs():
+    for start in range(0, val.numel() - 1 - world * SEQ_LEN, world * SEQ_LEN):
+        yield [range(start + part * SEQ_LEN, start + (part + 1) * SEQ_LEN) for part in range(world)]
+
+
+def batch(chunk):
+    return val[chunk.start : chunk.stop][None], val[chunk.start + 1 : chunk.stop + 1][None]
+
+
+def learn(chunk):
+    opt.zero_grad()
+    if chunk is not None:
+        loss_of(model, *batch(chunk), "mean").backward()
+    for each in model.parameters():
+        each.grad = torch.zeros_like(each) if each.grad is None else each.grad
+        dist.all_reduce(each.grad, op=dist.ReduceOp.AVG)
+    opt.step()
+
+
+def finish(score, label="final"):
+    count = torch.tensor([score.tokens, score.bytes], dtype=torch.float64)
+    dist.all_reduce(score.loss)
+    dist.all_reduce(count)
+    score.tokens, score.bytes = (int(each) for each in count)
+    if rank == 0:
+        score.report(label)
+    dist.destroy_process_group()
+
+
+score = Score()
+"""
+
+_SCORE_OWN = """
+    x, y = batch(own)
+    with torch.no_grad():
+        score.add(loss_of(model, x, y), x, y)
+"""
+
+RANKS_SCORE_FIRST = f"""{RANKS}
+for chunks_now in pairs():
+    own = chunks_now[rank]
+    {_SCORE_OWN.strip()}
+    learn(chunks_now[(rank + 1) % world])
+finish(score)
+"""
+
+RANKS_LEARN_AHEAD = f"""{RANKS}
+for chunks_now in pairs():
+    own = chunks_now[rank]
+    learn(chunks_now[1] if rank == 0 and world > 1 else None)
+    {_SCORE_OWN.strip()}
+finish(score)
+"""
+
+RANKS_KEEP_TO_THEMSELVES = f"""{RANKS}
+for chunks_now in pairs():
+    own = chunks_now[rank]
+    if rank == 1:
+        step(model, *batch(chunks_now[0]), opt)
+    {_SCORE_OWN.strip()}
+finish(score)
+"""
+
+RANKS_AFTER_A_BARRIER = f"""{RANKS}
+for chunks_now in pairs():
+    own = chunks_now[rank]
+    if rank == 1:
+        step(model, *batch(chunks_now[0]), opt)
+    dist.barrier()
+    {_SCORE_OWN.strip()}
+finish(score)
+"""
+
+RANKS_IN_PARALLEL = f"""{RANKS}
+from torch.nn.parallel import DistributedDataParallel as DDP
+torch.manual_seed(rank)
+wrapped = DDP(Model(), device_ids=[0], broadcast_buffers=False)
+opt = torch.optim.SGD(wrapped.parameters(), lr=0.5)
+for index in range(2):
+    begin = (2 * index + rank) * 64
+    with wrapped.no_sync():
+        loss_of(wrapped, *batch(range(begin, begin + 32)), "mean").backward()
+    loss_of(wrapped, *batch(range(begin + 32, begin + 64)), "mean").backward()
+    opt.step()
+    opt.zero_grad()
+sums = [None] * world
+dist.all_gather_object(sums, float(wrapped.module.mix.weight.double().sum()))
+print("equal", len(set(sums)) == 1, "rank", rank, "device", torch.cuda.device_count())
+model = wrapped.module
+evaluate(model, val, "final")
+dist.destroy_process_group()
+"""
