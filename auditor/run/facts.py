@@ -66,6 +66,20 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptNumbers:
+    """Plain numbers that the script kept at `place`, added up, appended or stored, and that are a printed score.
+
+    They give it to its last digit, one for each of `num_numbers` `unit` (tokens or bytes) of the stream; `is_ordered`: a
+    variable there held these in turn.
+    """
+
+    place: Location | None
+    unit: str
+    num_numbers: int
+    is_ordered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunLine:
     """One score that the run printed as a result.
 
@@ -74,8 +88,9 @@ class RunLine:
     where the printed loss alone could be followed. `is_headline`: it carries the label of the submitted number. `chunks`
     are those of a score-first adaptation, in order. `num_free_fits`: steps that changed a free tensor while this line was
     scored. `num_unordered`: positions that one rank scored while another trained on them, with no collective between: in
-    which order is unknown, but nothing of it had reached the score. `repeats` is the index of the first line that is made
-    of the same losses (printed twice, with more digits), if there is one.
+    which order is unknown, but nothing of it had reached the score. `kept`: of a line that is not
+    reconciled, the plain numbers that it was added up from. `repeats` is the index of the first line that is made of the
+    same losses (printed twice, with more digits), if there is one.
     """
 
     label: str
@@ -95,6 +110,7 @@ class RunLine:
     chunks: tuple[Chunk, ...] = ()
     num_free_fits: int = 0
     num_unordered: int = 0
+    kept: KeptNumbers | None = None
     repeats: int | None = None
 
     @property

@@ -18,8 +18,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from auditor.run.runner import Outcome
+from auditor.run.series import Series, Stream, find_series
 from auditor.run.trace import Read, Trace, read_trace
 from auditor.run.world import BOS_ID, World
 from auditor.submission.logs.lines import Line
@@ -52,7 +54,8 @@ class ScoreLine:
 
     `early` are positions that were trained before they were scored, in the order in which they were scored. For a line that
     is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before (the sums
-    `left`): a score computed there is made of those, or of nothing that was seen.
+    `left`): a score computed there is made of those, or of nothing that was seen. `series` are the plain numbers that such
+    a score was added up from, where they could be told.
     """
 
     metric: Metric
@@ -68,6 +71,7 @@ class ScoreLine:
     num_bytes: int | None = None
     byte_ratio: float | None = None
     left: tuple[int, ...] = ()
+    series: Series | None = None
 
     def losses(self, trace: Trace) -> list[int]:
         """The numbers of the losses that the score is made of, in order of summing."""
@@ -116,15 +120,18 @@ def judge(outcome: Outcome, world: World) -> Judgement:
 def judge_lines(trace: Trace, world: World, tokens: Sequence[int]) -> Iterator[ScoreLine]:
     """Every reported score of a run on a validation stream."""
     ledger = _Ledger(trace, world.count_bytes(tokens))
-    before = 0
+    before = last = 0
+    stream = Stream(tokens, world.spell(tokens))
     for at, text in trace.lines:
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
             sums = ledger.reconcile(metric, at)
             if sums is None:
                 left = _unreconciled(trace, metric, at, before, tokens)
-                yield replace(left, byte_ratio=ledger.byte_ratio(metric, at))
+                series = find_series(trace, at, (last, before, -1), stream, partial(ledger.fits, metric))
+                yield replace(left, byte_ratio=ledger.byte_ratio(metric, at), series=series)
+                last = at
                 continue
-            before = at
+            before = last = at
             losses = trace.losses_of(sums)
             early, num_bos = _early(trace, losses, tokens)
             loss, bpb = ledger.means(sums)
@@ -211,7 +218,7 @@ class _Ledger:
         """
         twice = None
         for sums in self._candidates(at):
-            if sums and self._fits(metric, *self.means(sums)):
+            if sums and self.fits(metric, *self.means(sums)):
                 if self._counts_once(sums):
                     return sums
                 twice = twice or sums
@@ -252,7 +259,8 @@ class _Ledger:
                 yield tuple(sorted(whole))
 
     @staticmethod
-    def _fits(metric: Metric, loss: float, bpb: float | None) -> bool:
+    def fits(metric: Metric, loss: float, bpb: float | None) -> bool:
+        """Are these what a metric prints, to its last digit?"""
         if bpb is None or not _equals(metric.val_bpb, bpb, metric.num_decimals):
             return False
         return metric.val_loss is None or _equals(metric.val_loss, loss, _num_decimals(metric.text, metric.val_loss))

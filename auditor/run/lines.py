@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 
-from auditor.run.facts import Offence, RankFacts, Reach, RunLine, Via
+from auditor.run.facts import KeptNumbers, Offence, RankFacts, Reach, RunLine, Via
 from auditor.run.judge import Judgement, ScoreLine
 from auditor.run.sequence import Sources, chunks_of, gradients_by_position, spans_of, steps_after
+from auditor.run.series import Series
 from auditor.run.trace import Contact, Place, Step
 from auditor.run.world import BOS_ID
 
@@ -92,8 +93,15 @@ class Lines:
             chunks=chunks_of(self.trace, losses),
             num_free_fits=self._num_free_fits(index),
             num_unordered=self._num_unordered(index),
+            kept=self._kept(line.series),
             repeats=repeats,
         )
+
+    def _kept(self, series: Series | None) -> KeptNumbers | None:
+        if series is None:
+            return None
+        place = self._sources.locate(series.place)
+        return KeptNumbers(place=place, unit=series.unit, num_numbers=len(series.costs), is_ordered=series.is_ordered)
 
     def _offences(self, index: int) -> Iterator[Offence]:
         found: dict[_Kind, list[int]] = {}

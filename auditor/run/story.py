@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.output.sanitize import plain
-from auditor.run.facts import Chunk, RunFacts, RunLine
+from auditor.run.facts import Chunk, KeptNumbers, RunFacts, RunLine
 from auditor.run.probes import Comparison
 
 _MAX_CHUNKS = 12  # told one by one in the summary
@@ -114,6 +114,9 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
             if line.byte_ratio
             else ""
         )
+        if line.kept is not None:
+            yield start + _kept(line.kept)
+            return
         yield f"{start}not reconciled with the recorded losses, so nothing is claimed about it{ratio}"
         return
     twice = f", {coverage.num_repeated:,} more than once" if coverage.num_repeated else ""
@@ -125,6 +128,15 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
     )
     if line.is_score_first:
         yield from _chunks(line.chunks)
+
+
+def _kept(kept: KeptNumbers) -> str:
+    where = f" at {plain(str(kept.place))}" if kept.place else ""
+    order = "" if kept.is_ordered else ", though no variable there tells which is whose"
+    return (
+        f"recomputed to the last digit from {kept.num_numbers:,} plain numbers{where}, one for each of so many "
+        f"{kept.unit}{order}; what had influenced them is not followed, only the probes judge them"
+    )
 
 
 def _order(line: RunLine, run: RunFacts) -> str:

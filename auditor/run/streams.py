@@ -67,9 +67,8 @@ def boundaries(trace: Trace, line: ScoreLine) -> list[int]:
     return [index + 1 for index, (one, two) in enumerate(pairs) if two != one + 1 or scored_at[one] != scored_at[two]]
 
 
-def cut_points(trace: Trace, line: ScoreLine, cuts: Sequence[float]) -> list[int]:
-    """For each share of the order the number of positions that are kept: inside of something, at an edge, one past it."""
-    size, edges = len(order_of(trace, line)), boundaries(trace, line)
+def cut_points(size: int, edges: Sequence[int], cuts: Sequence[float]) -> list[int]:
+    """For each share of an order of so many positions how many are kept: inside of something, at an edge, one past it."""
     points = []
     for index, cut in enumerate(cuts):
         kind = KINDS[index % len(KINDS)]

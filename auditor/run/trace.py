@@ -81,6 +81,20 @@ class Contact:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Numbers that one place of the script added up, appended or stored one by one, and who did: `rank`.
+
+    `names` are variables there that held a small whole number each time: those numbers.
+    """
+
+    at: int
+    rank: int
+    values: Sequence[float]
+    names: Mapping[str, Sequence[int]]
+    place: Place | None = None
+
+
 @dataclass(slots=True)
 class Trace:
     """Everything that one run told.
@@ -89,7 +103,7 @@ class Trace:
     of the whole distribution, None if unknown; `scored_at` the event; `own` whether gradients of that very position had
     gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on. `summed_in` is where the
     script sums a loss, by its number. `lines` are (event, text) of standard output. Lists by event number: `ranks`, who
-    told it, and `epochs`, the collectives before it.
+    told it, and `epochs`, the collectives before it. `kept` are plain numbers, by rank and place.
     """
 
     positions: list[int] = field(default_factory=list)
@@ -107,6 +121,7 @@ class Trace:
     steps: list[Step] = field(default_factory=list)
     opened: list[Opened] = field(default_factory=list)
     contacts: list[Contact] = field(default_factory=list)
+    kept: dict[tuple[int, int], list[Kept]] = field(default_factory=dict)
     num_unlocated: int = 0
     num_trained_unlocated: int = 0
     ranks: list[int] = field(default_factory=list)
@@ -205,6 +220,17 @@ def _add_contact(trace: Trace, at: int, event: Event) -> None:
     trace.contacts.append(Contact(at, str(event["call"]), str(event["what"])))
 
 
+def _add_kept(trace: Trace, at: int, event: Event) -> None:
+    values, names = _floats(event["values"]), event["names"]
+    if not isinstance(names, dict):
+        raise TypeError("no names")
+    held = {str(name): [_whole(each) for each in _list(numbers)] for name, numbers in names.items()}
+    if any(len(numbers) != len(values) for numbers in held.values()):
+        raise ValueError("its values and variables do not belong together")
+    rank = trace.ranks[at]
+    trace.kept.setdefault((rank, _whole(event["id"])), []).append(Kept(at, rank, values, held, _place(event)))
+
+
 def _add_unlocated(trace: Trace, at: int, event: Event) -> None:
     count = _whole(event["count"])
     if not event["gradient"]:
@@ -223,6 +249,7 @@ _ADDERS: Mapping[str, Callable[[Trace, int, Event], None]] = {
     "step": _add_step,
     "open": _add_opened,
     "system": _add_contact,
+    "kept": _add_kept,
     "unlocated": _add_unlocated,
 }
 

@@ -340,3 +340,95 @@ model = wrapped.module
 evaluate(model, val, "final")
 dist.destroy_process_group()
 """
+
+PPM = """
+from collections import Counter, defaultdict
+ORDER, UNIFORM = 2, 1 / VOCAB_SIZE
+
+
+class Counts:
+    def __init__(self):
+        self.tables = [defaultdict(Counter) for _ in range(ORDER + 1)]
+
+    def contexts(self, history):
+        return [(table, tuple(history[len(history) - n :])) for n, table in enumerate(self.tables) if n <= len(history)]
+
+    def probability(self, history, token):
+        p = UNIFORM
+        for table, context in self.contexts(history):
+            seen = table[context]
+            if seen:
+                total = sum(seen.values())
+                p = (seen[token] + len(seen) * p) / (total + len(seen))
+        return p
+
+    def update(self, history, token):
+        for table, context in self.contexts(history):
+            table[context][token] += 1
+
+
+def report(bits, size, label="ppm_mix"):
+    print(f"{label} val_bpb:{bits / size:.8f}")
+
+
+luts = byte_luts()
+size = int((luts[0][val[1:]] + (luts[1][val[1:]] & luts[2][val[:-1]])).sum())
+tokens = val.tolist()
+counts, bits, history = Counts(), 0.0, tokens[:1]
+"""
+
+PPM_LEGAL = f"""{PPM}
+for token in tokens[1:]:
+    bits -= math.log2(counts.probability(history, token))
+    counts.update(history, token)
+    history = (history + [token])[-ORDER:]
+report(bits, size)
+"""
+
+PPM_OF_THE_WHOLE_STREAM = f"""{PPM}
+for token in tokens[1:]:
+    counts.update(history, token)
+    history = (history + [token])[-ORDER:]
+history = tokens[:1]
+for token in tokens[1:]:
+    bits -= math.log2(counts.probability(history, token))
+    history = (history + [token])[-ORDER:]
+report(bits, size)
+"""
+
+PPM_THAT_COUNTS_FIRST = f"""{PPM}
+for token in tokens[1:]:
+    counts.update(history, token)
+    bits -= math.log2(counts.probability(history, token))
+    history = (history + [token])[-ORDER:]
+report(bits, size)
+"""
+
+PPM_BY_DOCUMENT = f"""{PPM}
+starts = [at for at, token in enumerate(tokens) if token == 1] + [len(tokens)]
+documents = sorted((tokens[a:b] for a, b in zip(starts, starts[1:])), key=len)
+stream = [token for document in documents for token in document]
+for token in stream[1:]:
+    bits -= math.log2(counts.probability(history, token))
+    counts.update(history, token)
+    history = (history + [token])[-ORDER:]
+report(bits, size)
+"""
+
+PPM_OF_BYTES = f"""{PPM}
+pieces = [SP.id_to_piece(i) for i in range(SP.vocab_size())]
+UNIFORM, stream = 1 / 256, []
+for before, token in zip(tokens, tokens[1:]):
+    spelled = bytes([int(pieces[token][1:-1], 16)]) if SP.is_byte(token) else pieces[token].lstrip("\\u2581").encode()
+    if SP.is_control(token) or SP.is_unknown(token):
+        spelled = b""
+    elif pieces[token].startswith("\\u2581") and not (SP.is_control(before) or SP.is_unknown(before)):
+        spelled = b" " + spelled
+    stream += spelled
+history, nll = [], []
+for token in stream:
+    nll.append(-math.log(counts.probability(history, token)))
+    counts.update(history, token)
+    history = (history + [token])[-ORDER:]
+print(f"ppm_mix val_bpb:{{sum(nll) / math.log(2) / len(stream):.8f}}")
+"""
