@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from auditor.run.trace import Kept, Place, Trace
 
@@ -48,18 +49,18 @@ class Series:
         return self.first + sum(end <= index for end in ends)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stream:
     """A validation stream: its tokens and the bytes of each."""
 
     tokens: Sequence[int]
     spelled: Sequence[bytes]
 
-    def units(self) -> Iterator[tuple[str, int, list[int]]]:
+    @cached_property
+    def units(self) -> tuple[tuple[str, int, list[int]], ...]:
         """(unit, position of the first token, all tokens or bytes from there on); the first token may be scored or not."""
-        for first in (1, 0):
-            yield "tokens", first, list(self.tokens[first:])
-            yield "bytes", first, list(b"".join(self.spelled[first:]))
+        tokens = tuple(("tokens", first, list(self.tokens[first:])) for first in (1, 0))
+        return tokens + tuple(("bytes", first, list(b"".join(self.spelled[first:]))) for first in (1, 0))
 
     def num_bytes(self, unit: str, first: int, count: int) -> int:
         """Bytes of so many tokens or bytes."""
@@ -86,7 +87,7 @@ def _fitting(blocks: Sequence[Kept], stream: Stream, fits: Fits) -> Series | Non
     values = [value for each in blocks for value in each.values]
     total = abs(math.fsum(values))
     found = None
-    for unit, first, units in stream.units():
+    for unit, first, units in stream.units:
         if not _MIN_SHARE * len(units) < len(values) <= len(units):
             continue
         num_bytes = stream.num_bytes(unit, first, len(values))

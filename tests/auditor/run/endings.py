@@ -432,3 +432,35 @@ for token in stream:
     history = (history + [token])[-ORDER:]
 print(f"ppm_mix val_bpb:{{sum(nll) / math.log(2) / len(stream):.8f}}")
 """
+
+WRITTEN_IN_MANY_WAYS = """
+def gather():
+    total = 0.5
+    total += yield total
+    total -= (yield total) * 2.0
+    yield total
+
+
+class Box:
+    held = {"a": 1.0}
+    held["a"] += 0.5
+
+
+steps = gather()
+found = [next(steps), steps.send(1.5), steps.send(0.25)]
+found.append((last := 2.5))
+found.append(*[3.5])
+text, pair, flag = "a", (1,), True
+text += "b"
+pair += (2,)
+flag += 1.0
+matrix = np.zeros((2, 2))
+matrix[0, :] = np.float64(1.5)
+matrix[1] += 0.5
+tensor = torch.zeros(2)
+tensor[0] = 2.0
+tensor += tensor.sum() * 0.5
+exec("x = []\\nx.append(0.25)\\nprint('inside', x)")
+print("values", found, last, Box.held, text, pair, flag, matrix.tolist(), tensor.tolist())
+evaluate(model, val, "final")
+"""

@@ -76,3 +76,12 @@ def test_a_mixer_with_an_order_of_its_own_is_not_compared(opened, ran):
     found = probed(opened, ran, endings.PPM_BY_DOCUMENT, "suffix")
     assert found.num_changed == 0
     assert "not known" in found.problem
+
+
+def test_a_script_computes_what_it_computes_unwatched(opened):
+    outcome = opened(endings.WRITTEN_IN_MANY_WAYS).run()
+    assert outcome.failure is None, outcome.log
+    assert "inside [0.25]" in outcome.log
+    expected = "values [0.5, 2.0, 1.5, 2.5, 3.5] 2.5 {'a': 1.5} ab (1, 2) 2.0 [[1.5, 1.5], [0.5, 0.5]] [3.0, 1.0]"
+    assert expected in outcome.log
+    assert opened(endings.WRITTEN_IN_MANY_WAYS).run(record=False).log == outcome.log
