@@ -30,12 +30,13 @@ _OPERATIONS = {
 
 
 class Alone:
-    """A world of one process."""
+    """A world of one process; `asked` is the collective that a script asks for."""
 
     rank, size, first_number = 0, 1, 0
 
     def __init__(self) -> None:
         self.recorder = None
+        self.asked = ""
         self._started = False
 
     def start(self, *_arguments, **_options) -> None:
@@ -85,11 +86,12 @@ class _Work:
         return future
 
 
-def _collective(function):
+def _collective(function, world):
     """Give a collective its usual options: done at once whenever asked, never differentiated."""
 
     @functools.wraps(function)
     def done(*arguments, async_op=False, **options):
+        world.asked = function.__name__
         with torch.no_grad():
             function(*arguments, **options)
         return _Work() if async_op else None
@@ -130,12 +132,12 @@ class Collectives:
             "barrier",
             "all_reduce_coalesced",
         )
-        yield from ((name, _collective(getattr(self, name))) for name in tensors)
-        yield "_all_gather_base", _collective(self.all_gather_into_tensor)
-        yield "_reduce_scatter_base", _collective(self.reduce_scatter_tensor)
-        yield "monitored_barrier", _collective(self.barrier)
+        yield from ((name, _collective(getattr(self, name), self.world)) for name in tensors)
+        yield "_all_gather_base", _collective(self.all_gather_into_tensor, self.world)
+        yield "_reduce_scatter_base", _collective(self.reduce_scatter_tensor, self.world)
+        yield "monitored_barrier", _collective(self.barrier, self.world)
         objects = ("broadcast_object_list", "all_gather_object", "gather_object", "scatter_object_list")
-        yield from ((name, getattr(self, name)) for name in objects)
+        yield from ((name, _collective(getattr(self, name), self.world)) for name in objects)
 
     def _parts(self, tensor, group):
         """The tensor of each rank, and this process's rank among them; none where it is no part of the group."""
@@ -257,6 +259,7 @@ class DistributedDataParallel(torch.nn.Module):
     @torch.no_grad()
     def _take(self, tensors):
         if tensors:
+            self.world.asked = "a wrapper's start"
             for own, given in zip(tensors, self.world.gather(tensors)[0], strict=True):
                 _put(own, given)
 
@@ -269,6 +272,7 @@ class DistributedDataParallel(torch.nn.Module):
     def _average(self):
         self._queued = False
         parameters = [each for each in self.module.parameters() if each.requires_grad]
+        self.world.asked = "a wrapper's mean of gradients"
         given = self.world.gather([each.grad for each in parameters])
         for parameter, parts in zip(parameters, zip(*given, strict=True), strict=True):
             there = [part for part in parts if part is not None]

@@ -25,6 +25,7 @@ class Ranks:
     def __init__(self, rank: int, size: int, meeting: str, emit) -> None:
         self.rank, self.size = rank, size
         self.recorder = None
+        self.asked = ""
         self.first_number = rank * _NUMBERS
         self._meeting, self._num_starts = meeting, 0
         self._emit = emit
@@ -81,16 +82,19 @@ class Ranks:
         parts = [None] * c10d.get_world_size(group)
         news = self.recorder.carried.news() if self.recorder is not None else {}
         try:
-            c10d.all_gather_object(parts, (news, value), group=group)
+            c10d.all_gather_object(parts, (self.asked, news, value), group=group)
         except Exception:
             threading.Event().wait(_GRACE_SECONDS)
             raise
+        if len({asked for asked, _, _ in parts}) > 1:
+            each = " and ".join(f"rank {rank} in {asked}" for rank, (asked, _, _) in enumerate(parts))
+            raise RuntimeError(f"ranks met in different collectives: {each}")
         if len(parts) == self.size:
             self._emit({"t": "collective"})
-        for learned, _ in parts:
+        for _, learned, _ in parts:
             if learned:
                 self.recorder.carried.learn(learned)
-        return [part for _, part in parts]
+        return [part for _, _, part in parts]
 
     def _pack(self, tensor):
         known = None

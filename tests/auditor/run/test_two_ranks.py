@@ -117,6 +117,11 @@ def test_a_rank_that_fails_ends_the_other_and_is_the_one_that_is_told(opened):
     assert outcome.seconds < 200
 
 
+def test_ranks_that_meet_in_different_collectives_are_told_which(opened):
+    outcome = opened(f"{endings.RANKS}\nif rank == 1:\n    dist.barrier()\nfinish(score)\n", 2).run()
+    assert "different collectives: rank 0 in all_reduce and rank 1 in barrier" in str(outcome.failure)
+
+
 COLLECTIVES = f"""{endings.RANKS}
 mine = torch.arange(4.0) + 10 * rank
 parts = [torch.empty(4) for _ in range(world)]
