@@ -9,6 +9,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sentencepiece")
 
+import cli
+from auditor.commands.running import run_options
 from auditor.run.facts import Via
 from auditor.run.judge import judge
 from auditor.run.lines import Lines
@@ -173,3 +175,9 @@ def test_collectives_compute_what_they_mean_and_the_environment_is_torchruns(ope
         assert f"{rank} environment {rank} {rank} 2 127.0.0.1" in lines
     assert "0 scatter [10.0, 12.0]" in lines
     assert "1 scatter [14.0, 16.0]" in lines
+
+
+@pytest.mark.parametrize(("words", "num_ranks"), [((), 1), (("--ranks", "2"), 2)])
+@pytest.mark.parametrize("command", [("run-trace", "."), ("audit", ".", "--run")])
+def test_one_process_runs_unless_two_are_asked_for(command, words, num_ranks):
+    assert run_options(cli.parser().parse_args([*command, *words])).num_ranks == num_ranks
