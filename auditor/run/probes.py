@@ -114,13 +114,12 @@ class Prober:
     def _compare_series(self, second: _Run, replaced: int, cut: float) -> Iterator[Comparison]:
         """Each line that is made of plain numbers: those before the first replaced position."""
         spelled = self.session.world.spell(self.session.world.validation())
-        is_model_changed = _losses_until(self.first.trace, replaced) != _losses_until(second.trace, replaced)
         for line, twin in zip(_results(self.first.lines), _results(second.lines), strict=False):
             if line.series is None:
                 continue
             if twin.series is None or twin.metric.label != line.metric.label:
                 yield Comparison(cut=cut, text=line.metric.text, problem=_NO_SERIES)
-            elif is_model_changed:
+            elif _losses_until(self.first.trace, line, replaced) != _losses_until(second.trace, twin, replaced):
                 yield Comparison(cut=cut, text=line.metric.text, problem=_MODEL_CHANGED)
             else:
                 yield _compare_costs(line.metric.text, line.series, twin.series, replaced, spelled, cut)
@@ -273,12 +272,15 @@ def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine
     )
 
 
-def _losses_until(trace: Trace, position: int) -> dict[int, list[float]]:
-    """The losses that a model gave to each position before one."""
+def _losses_until(trace: Trace, line: ScoreLine, position: int) -> dict[int, list[float]]:
+    """The losses before a position that plain numbers may be made of: they left, or were summed without autograd."""
     found: dict[int, list[float]] = {}
-    for at, value in zip(trace.positions, trace.values, strict=True):
-        if at < position:
-            found.setdefault(at, []).append(value)
+    left = set(line.behind)
+    for number, each in enumerate(trace.sums):
+        for loss in each.losses if each.at < line.at else ():
+            at = trace.positions[loss]
+            if at < position and (number in left or not trace.with_gradient[loss]):
+                found.setdefault(at, []).append(trace.values[loss])
     return found
 
 
