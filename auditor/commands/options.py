@@ -15,6 +15,7 @@ from auditor.output import FORMATS
 RULESETS = ("practice", "readme")
 FAIL_ON = ("violation", "review", "open")
 PROBES = ("suffix", "target", "bound", "artifact")
+RANKS = (1, 2)  # a clock of collectives orders two ranks completely; of more, groups could be ordered apart
 
 
 def words(options: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditor.commands.options import PROBES, seconds
+from auditor.commands.options import PROBES, RANKS, seconds
 from auditor.commands.writing import ERROR, failed
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def add_run_options(group: argparse._ArgumentGroup) -> None:
     """How to run a submission."""
     group.add_argument("--run-python", type=Path, metavar="PATH", help="a Python that has torch, numpy and sentencepiece")
     group.add_argument("--run-timeout", type=seconds, metavar="SECONDS", help="wall time for each run of the script (600)")
+    group.add_argument("--ranks", type=int, choices=RANKS, default=1, help="processes to run it as (1)")
     group.add_argument("--run-probes", nargs="+", choices=(*PROBES, "none"), help="usually suffix, target and bound")
     group.add_argument("--keep-run", type=Path, metavar="DIR", help="keep its log, its events and what they showed there")
 
@@ -39,7 +40,7 @@ def run_options(arguments: argparse.Namespace) -> RunOptions:
 
     python = arguments.run_python or Path(sys.executable)
     check_python(python)
-    options = RunOptions(python=python, keep=arguments.keep_run)
+    options = RunOptions(python=python, keep=arguments.keep_run, num_ranks=arguments.ranks)
     if arguments.run_timeout is not None:
         options = replace(options, seconds=arguments.run_timeout)
     if arguments.run_probes is not None:

@@ -49,19 +49,36 @@ class Offence:
 class Chunk:
     """Positions that were first trained on together: `first` to `last`, of which `num_positions` are meant.
 
-    `num_scored_before` of them were scored, and counted in the line, before the first gradient that used them;
-    `with_gradient` says whether autograd was on while they were scored. `num_updates` backward passes used them in this
-    turn. `scored_at` (the latest) and `trained_at` (the first) are event numbers of the run.
+    `num_scored_before` of them were scored, and counted in the line, before the first gradient that used them; of these,
+    `num_unordered` by one rank while another trained on them, with no collective between: in which order is unknown, but
+    nothing of it can have come before the score. `with_gradient` says whether autograd was on while they were scored.
+    `num_updates` backward passes used them in this turn. `scored_at` (the latest) and `trained_at` (the first) are event
+    numbers of the run.
     """
 
     first: int
     last: int
     num_positions: int
     num_scored_before: int
+    num_unordered: int = 0
     with_gradient: bool
     num_updates: int
     scored_at: int | None
     trained_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptNumbers:
+    """Plain numbers that the script kept at `place`, added up, appended or stored, and that are a printed score.
+
+    They give it to its last digit, one for each of `num_numbers` `unit` (tokens or bytes) of the stream; `is_ordered`: a
+    variable there held these in turn.
+    """
+
+    place: Location | None
+    unit: str
+    num_numbers: int
+    is_ordered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +89,10 @@ class RunLine:
     is claimed about it, but `byte_ratio`, which is what its printed val_bpb was divided by over our own count of bytes
     where the printed loss alone could be followed. `is_headline`: it carries the label of the submitted number. `chunks`
     are those of a score-first adaptation, in order. `num_free_fits`: steps that changed a free tensor while this line was
-    scored. `repeats` is the index of the first line that is made of the same losses (printed twice, with more digits), if
-    there is one.
+    scored. `num_unordered`: positions that one rank scored while another trained on them, with no collective between: in
+    which order is unknown, but nothing of it had reached the score. `kept`: of a line that is not
+    reconciled, the plain numbers that it was added up from. `repeats` is the index of the first line that is made of the
+    same losses (printed twice, with more digits), if there is one.
     """
 
     label: str
@@ -92,6 +111,8 @@ class RunLine:
     with_gradient: bool = False
     chunks: tuple[Chunk, ...] = ()
     num_free_fits: int = 0
+    num_unordered: int = 0
+    kept: KeptNumbers | None = None
     repeats: int | None = None
 
     @property
@@ -103,6 +124,20 @@ class RunLine:
     def is_score_first(self) -> bool:
         """Was it scored chunk by chunk, each before the training that used it?"""
         return bool(self.chunks) and not self.offences and all(c.num_scored_before == c.num_positions for c in self.chunks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankFacts:
+    """What one of several ranks did: how many positions, and which (half-open ranges, the narrowest gaps closed).
+
+    `scored` are those whose loss went into a reported score.
+    """
+
+    rank: int
+    num_scored: int
+    scored: tuple[tuple[int, int], ...]
+    num_trained: int
+    trained: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +156,7 @@ class RunFacts:
     `num_unlocated` targets of unknown origin. `left_out` are files of the submission whose content was not there.
     `training_reads` are training shards that were opened after the first loss behind the last reported line; `connections`
     are attempts to use the network. `num_discarded` positions had gradients before their first counted score, but nothing
-    of them reached a score.
+    of them reached a score. `ranks` are the processes, empty where there was one; `num_collectives` put them in order.
     """
 
     script: str | None
@@ -144,6 +179,8 @@ class RunFacts:
     connections: tuple[Reach, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     timeline: Timeline | None = None
+    ranks: tuple[RankFacts, ...] = ()
+    num_collectives: int = 0
 
     @property
     def headline(self) -> RunLine | None:

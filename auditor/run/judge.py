@@ -18,9 +18,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from auditor.run.runner import Outcome
+from auditor.run.series import Series, Stream, find_series
 from auditor.run.trace import Place, Read, Trace, read_trace
 from auditor.run.world import BOS_ID, World
 from auditor.submission.logs.lines import Line
@@ -55,7 +57,8 @@ class ScoreLine:
 
     `early` are positions that were trained before they were scored, in the order in which they were scored. For a line that
     is not reconciled they are among the `num_left` losses that left for numpy or Python since the line before (the sums
-    `left`): a score computed there is made of those, or of nothing that was seen.
+    `left`): a score computed there is made of those, or of nothing that was seen. `series` are the plain numbers that such
+    a score was added up from, where they could be told.
     """
 
     metric: Metric
@@ -71,6 +74,7 @@ class ScoreLine:
     num_bytes: int | None = None
     byte_ratio: float | None = None
     left: tuple[int, ...] = ()
+    series: Series | None = None
 
     def losses(self, trace: Trace) -> list[int]:
         """The numbers of the losses that the score is made of, in order of summing."""
@@ -123,17 +127,20 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int], like: Sequenc
     that were meant there.
     """
     ledger = _Ledger(trace, world.count_bytes(tokens))
-    before = 0
+    before = last = 0
     meant = iter(like)
+    stream = Stream(tokens, world.spell(tokens))
     for at, text in trace.lines:
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
             model = next(meant, None)
             sums = ledger.reconcile(metric, at, None if model is None else model.sums)
             if sums is None:
                 left = _unreconciled(trace, metric, at, before, tokens)
-                yield replace(left, byte_ratio=ledger.byte_ratio(metric, at))
+                series = find_series(trace, at, (last, before, -1), stream, partial(ledger.fits, metric))
+                yield replace(left, byte_ratio=ledger.byte_ratio(metric, at), series=series)
+                last = at
                 continue
-            before = at
+            before = last = at
             losses = trace.losses_of(sums)
             early, num_bos = _early(trace, losses, tokens)
             loss, bpb = ledger.means(sums)
@@ -242,11 +249,11 @@ class _Ledger:
         Losses of a toy model lie close together, so that several sets of sums can fit: those that are `meant` go first, and
         one that counts no position twice goes before one that does.
         """
-        if meant and self._precede(meant, at) and self._fits(metric, *self.means(meant)):
+        if meant and self._precede(meant, at) and self.fits(metric, *self.means(meant)):
             return meant
         twice = None
         for union in self._candidates(at):
-            if self._fits(metric, *union.means()):
+            if self.fits(metric, *union.means()):
                 if self._counts_once(union.sums):
                     return union.in_order()
                 twice = twice or union.in_order()
@@ -293,7 +300,8 @@ class _Ledger:
         yield from (union for part in parts if union.add(part))
 
     @staticmethod
-    def _fits(metric: Metric, loss: float, bpb: float | None) -> bool:
+    def fits(metric: Metric, loss: float, bpb: float | None) -> bool:
+        """Are these what a metric prints, to its last digit?"""
         if bpb is None or not _equals(metric.val_bpb, bpb, metric.num_decimals):
             return False
         return metric.val_loss is None or _equals(metric.val_loss, loss, _num_decimals(metric.text, metric.val_loss))

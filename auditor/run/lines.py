@@ -13,9 +13,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 
-from auditor.run.facts import Offence, Reach, RunLine, Via
+from auditor.run.facts import KeptNumbers, Offence, RankFacts, Reach, RunLine, Via
 from auditor.run.judge import Judgement, ScoreLine
-from auditor.run.sequence import Sources, chunks_of, step_after
+from auditor.run.sequence import Sources, chunks_of, gradients_by_position, spans_of, steps_after
+from auditor.run.series import Series
 from auditor.run.trace import Contact, Place, Step
 from auditor.run.world import BOS_ID
 
@@ -83,12 +84,7 @@ class Lines:
 
     @cached_property
     def _gradients_of(self) -> dict[int, list[int]]:
-        """Events of the gradients of each position, in order."""
-        found: dict[int, list[int]] = {}
-        for gradient in self.trace.gradients:
-            for position in gradient.positions:
-                found.setdefault(position, []).append(gradient.at)
-        return found
+        return gradients_by_position(self.trace)
 
     @cached_property
     def _places(self) -> dict[int, Place | None]:
@@ -115,8 +111,16 @@ class Lines:
             with_gradient=line.with_gradient,
             chunks=chunks_of(self.trace, losses),
             num_free_fits=self._num_free_fits(index),
+            num_unordered=self._num_unordered(index),
+            kept=self._kept(line.series),
             repeats=repeats,
         )
+
+    def _kept(self, series: Series | None) -> KeptNumbers | None:
+        if series is None:
+            return None
+        place = self._sources.locate(series.place)
+        return KeptNumbers(place=place, unit=series.unit, num_numbers=len(series.costs), is_ordered=series.is_ordered)
 
     def _offences(self, index: int) -> Iterator[Offence]:
         found: dict[_Kind, list[int]] = {}
@@ -147,24 +151,33 @@ class Lines:
 
     def _updates(self, number: int) -> Iterator[_Update]:
         """The last update by a loss's own position before its score, and the last of parameters beneath a free tensor."""
-        until = self.trace.scored_at[number]
-        events = self._gradients_of.get(self.trace.positions[number], [])
-        before = events[: bisect.bisect_left(events, until)] or [-1]
-        last = _Update(before[-1], self._step_between(before[-1], until))
+        position, until = self.trace.positions[number], self.trace.scored_at[number]
+        newest = self._last_gradient(position, until)
+        last = _Update(newest, self._step_between(newest, until))
         yield last
-        if last.via is not Via.FREE_TENSOR or not self.trace.kept[number]:
+        if last.via is not Via.FREE_TENSOR or not self.trace.own_in_weights[number]:
             return
-        earlier = (_Update(each, self._step_between(each, until), beneath=True) for each in reversed(before))
+        before = self._gradients_before(position, until)
+        earlier = (_Update(each, self._step_between(each, until), beneath=True) for each in before)
         yield from itertools.islice((update for update in earlier if update.via is Via.PARAMETERS), 1)
 
+    def _gradients_before(self, position: int, until: int) -> Iterator[int]:
+        """The gradients that a position had a part in before an event, the newest first."""
+        events = self._gradients_of.get(position, [])
+        before = reversed(events[: bisect.bisect_left(events, until)])
+        return (event for event in before if self.trace.precedes(event, until))
+
+    def _last_gradient(self, position: int, until: int) -> int:
+        return next(self._gradients_before(position, until), -1)
+
     def _step_between(self, gradient: int, until: int) -> Step | None:
-        step = step_after(self.trace, gradient)
-        return step if step is not None and step.at < until else None
+        steps = itertools.takewhile(lambda step: step.at < until, steps_after(self.trace, gradient))
+        return next((step for step in steps if self.trace.precedes(step.at, until)), None)
 
     def _is_again(self, index: int, position: int, gradient: int) -> bool:
         """Was a position's first score counted in another line, by a pass that went on after it was trained on?"""
-        return any(
-            self._scored[other].get(position, gradient) < gradient <= self._ends[other]
+        return gradient >= 0 and any(
+            self.trace.precedes(self._scored[other].get(position, gradient), gradient) and gradient <= self._ends[other]
             for other in range(len(self.results))
             if self.results[other].sums not in (None, self.results[index].sums)
         )
@@ -198,9 +211,33 @@ class Lines:
             for number in losses
             if not self.trace.own[number]
             and self._tokens[position := self.trace.positions[number]] != BOS_ID
-            and self._gradients_of.get(position, [self.trace.scored_at[number]])[0] < self.trace.scored_at[number]
+            and self._last_gradient(position, self.trace.scored_at[number]) >= 0
         }
         return len(found)
+
+    def _num_unordered(self, index: int) -> int:
+        """Positions that one rank scored while another trained on them, with nothing between that orders both."""
+        trace, gradients = self.trace, self._gradients_of
+        scores = ((trace.positions[each], trace.scored_at[each]) for each in self._losses[index] if not trace.own[each])
+        found = {
+            position for position, at in scores if any(trace.is_unordered(each, at) for each in gradients.get(position, ()))
+        }
+        return len(found)
+
+    def ranks(self) -> tuple[RankFacts, ...]:
+        """What each of several ranks scored, of what was reported, and trained on; none of one alone."""
+        if self.trace.num_ranks == 1:
+            return ()
+        scored: list[set[int]] = [set() for _ in range(self.trace.num_ranks)]
+        trained: list[set[int]] = [set() for _ in range(self.trace.num_ranks)]
+        for number in itertools.chain.from_iterable(self._losses):
+            scored[self.trace.ranks[self.trace.scored_at[number]]].add(self.trace.positions[number])
+        for gradient in self.trace.gradients:
+            trained[self.trace.ranks[gradient.at]].update(gradient.positions)
+        return tuple(
+            RankFacts(rank=rank, num_scored=len(own), scored=spans_of(own), num_trained=len(used), trained=spans_of(used))
+            for rank, (own, used) in enumerate(zip(scored, trained, strict=True))
+        )
 
     def _begin_of_last(self) -> int | None:
         """The event of the first loss behind the last line that could be followed."""
@@ -210,7 +247,8 @@ class Lines:
     def training_reads(self) -> tuple[str, ...]:
         """Training shards that were opened after the last line's first loss."""
         begin = self._begin_of_last()
-        late = (each for each in self.trace.opened if begin is not None and each.at > begin and "_train_" in each.path)
+        after = (each for each in self.trace.opened if begin is not None and self.trace.precedes(begin, each.at))
+        late = (each for each in after if "_train_" in each.path)
         return tuple(dict.fromkeys(each.path.rsplit("/", 1)[-1] for each in late))
 
     def connections(self) -> tuple[Reach, ...]:

@@ -40,7 +40,8 @@ Phase = Callable[[str], None]
 class RunOptions:
     """How submissions are run: with which Python, for how many seconds at most each time, and where to keep what they told.
 
-    `probes` are run one after the other; `cuts` are the shares of the evaluation after which the suffix is replaced.
+    `probes` are run one after the other; `cuts` are the shares of the evaluation after which the suffix is replaced. The
+    script runs as `num_ranks` processes, as ``torchrun`` starts them.
     """
 
     python: Path
@@ -48,6 +49,7 @@ class RunOptions:
     keep: Path | None = None
     cuts: Sequence[float] = CUTS
     probes: Sequence[str] = USUAL_PROBES
+    num_ranks: int = 1
 
 
 def check_python(python: Path) -> None:
@@ -74,7 +76,8 @@ def observe(submission: Submission, options: RunOptions, on_phase: Phase = lambd
     script = submission.script.path if submission.script else None
     outcome = None
     try:
-        session = open_session(submission, cache_folder(), options.python, Limits(seconds=options.seconds))
+        limits = Limits(seconds=options.seconds)
+        session = open_session(submission, cache_folder(), options.python, limits, options.num_ranks)
         on_phase("run")
         outcome = session.run()
         judgement = judge(outcome, session.world)
@@ -149,6 +152,8 @@ def _facts(session: Session, outcome: Outcome, judgement: Judgement, lines: Line
         connections=lines.connections(),
         comparisons=comparisons,
         timeline=draw(judgement.trace, picture),
+        ranks=lines.ranks(),
+        num_collectives=sum(event.get("t") == "collective" and event.get("rank") == 0 for event in outcome.events),
     )
 
 

@@ -28,9 +28,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auditor.run.judge import ScoreLine, judge_lines
-from auditor.run.runner import Event
+from auditor.run.ranks import Event
+from auditor.run.series import Series
 from auditor.run.session import Session
-from auditor.run.streams import coded_stream, cut_points, order_of, replace_after, replace_apart
+from auditor.run.streams import boundaries, coded_stream, cut_points, independent_of, order_of, replace_after, replace_apart
 from auditor.run.trace import Place, Trace, read_trace
 
 CUTS = (0.02, 0.5, 0.9)
@@ -38,6 +39,12 @@ KINDS = ("suffix", "target", "bound", "artifact")
 _UNCORRECTED = 1e-5  # nats; rounding of float32 losses
 _CHANCE_NATS = 40.0  # exp(-40): never by chance
 _UNFOLLOWED_NATS = 0.01  # per token, where it is not known which tokens a printed mean counts
+_MOST = 0.5  # of the losses before a cut, that can be compared
+_SIDE_BY_SIDE = "ranks score side by side, so that most losses before the cut may depend on tokens after it"
+_OTHER_LINES = "the second run has no such line that is made of losses likewise"
+_NO_SERIES = "the second run's numbers do not add up to its score in the same way"
+_MODEL_CHANGED = "the model's own losses before the cut changed too, so that an order of its own may be the reason"
+_NO_ORDER = "no variable holds the tokens or bytes in turn, so which number belongs to which is not known"
 _NOT_REPEATED = "the script does not repeat itself on the same stream either"
 
 
@@ -83,13 +90,15 @@ class Prober:
         self.headline = headline
         self.first = _Run(trace, lines)
         self.order = order_of(trace, headline)
+        if not self.order and headline.series is not None:
+            self.order = list(range(headline.series.first, len(session.world.validation())))
         self._unsteady: set[str] | None = None
 
     def suffix(self, cuts: Sequence[float] = CUTS) -> Iterator[Comparison]:
         """Each line under each cut; none where no loss behind the headline is known."""
         if not self.order:
             return
-        points = cut_points(self.first.trace, self.headline, cuts)
+        points = cut_points(len(self.order), boundaries(self.first.trace, self.headline), cuts)
         for cut, num_kept in zip(cuts, points, strict=True):
             tokens, replaced = replace_after(self.order, num_kept, self.session.world)
             second = self._run(tokens)
@@ -99,6 +108,21 @@ class Prober:
                 else:
                     assert isinstance(second, _Run)
                     yield self._steady(_compare_prefix(self.first.trace, line, second.trace, twin, replaced, cut))
+            if isinstance(second, _Run):
+                yield from (self._steady(found) for found in self._compare_series(second, min(replaced), cut))
+
+    def _compare_series(self, second: _Run, replaced: int, cut: float) -> Iterator[Comparison]:
+        """Each line that is made of plain numbers: those before the first replaced position."""
+        spelled = self.session.world.spell(self.session.world.validation())
+        for line, twin in zip(_results(self.first.lines), _results(second.lines), strict=False):
+            if line.series is None:
+                continue
+            if twin.series is None or twin.metric.label != line.metric.label:
+                yield Comparison(cut=cut, text=line.metric.text, problem=_NO_SERIES)
+            elif _losses_until(self.first.trace, line, replaced) != _losses_until(second.trace, twin, replaced):
+                yield Comparison(cut=cut, text=line.metric.text, problem=_MODEL_CHANGED)
+            else:
+                yield _compare_costs(line.metric.text, line.series, twin.series, replaced, spelled, cut)
 
     def target(self) -> Iterator[Comparison]:
         """Whether corrections depend on the very token, for each line; none where no loss behind the headline is known."""
@@ -121,7 +145,11 @@ class Prober:
             yield Comparison(cut=0.0, text=self.headline.metric.text, probe="bound", problem=second)
             return
         num_bytes = sum(self.session.world.count_bytes(tokens))
-        yield from (_compare_bound(second.trace, line, costs, num_bytes) for line in _results(second.lines))
+        for line, twin in zip(_results(self.first.lines), _results(second.lines), strict=False):
+            if twin.metric.label != line.metric.label:
+                yield Comparison(cut=0.0, text=line.metric.text, probe="bound", problem=_OTHER_LINES)
+            else:  # the same line has other numbers on it
+                yield replace(_compare_bound(second.trace, twin, costs, num_bytes), text=line.metric.text)
 
     def artifact(self) -> Iterator[Comparison]:
         """Each line that is scored after files were read back: those of the first run, after training on other data."""
@@ -168,10 +196,7 @@ class Prober:
                 and (twin.sums is None) == (line.sums is None)
                 and _places(second.trace, twin) == _places(self.first.trace, line)
             )
-            yield (
-                line,
-                twin if twin is not None and fits else "the second run has no such line that is made of losses likewise",
-            )
+            yield line, twin if twin is not None and fits else _OTHER_LINES
 
     def _steady(self, found: Comparison) -> Comparison:
         """What was found, unless the script does not repeat itself: then nothing is."""
@@ -186,6 +211,10 @@ class Prober:
 
     def _note_unsteady(self, again: _Run | str) -> None:
         self._unsteady = {line.metric.text for line, twin in self._pairs(again) if self._differs(line, twin, again)}
+        if isinstance(again, _Run):
+            end = len(self.session.world.validation())
+            found = self._compare_series(again, end, 0.0)
+            self._unsteady |= {each.text for each in found if each.num_changed or each.problem is not None}
 
     def _differs(self, line: ScoreLine, twin: ScoreLine | str, again: _Run | str) -> bool:
         if isinstance(twin, str) or isinstance(again, str):
@@ -222,20 +251,23 @@ def _scored(trace: Trace, line: ScoreLine) -> dict[int, list[tuple[float, int | 
 def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, replaced: set[int],
                     cut: float) -> Comparison:  # fmt: skip
     first, second = _scored(trace, line), _scored(other, twin)
-    order = order_of(trace, line)
+    order, independent = order_of(trace, line), independent_of(trace, line, replaced)
     stop = next((index for index, position in enumerate(order) if position in replaced), len(order))
-    changed = [position for position in order[:stop] if first[position] != second.get(position)]
+    before = [position for position in order[:stop] if position in independent]
+    if len(before) < stop * _MOST:
+        return Comparison(cut=cut, text=line.metric.text, problem=_SIDE_BY_SIDE)
+    changed = [position for position in before if first[position] != second.get(position)]
     largest = max((_distance(first[each], second.get(each, [])) for each in changed), default=0.0)
     if math.isinf(largest):
         return Comparison(cut=cut, text=line.metric.text, problem="the second run counts other losses in this line")
-    stopped = order[stop] if stop < len(order) else None
+    stopped = order[stop] if stop < len(order) and order[stop] in independent else None
     detail = None
     if not changed and stopped is not None and _rows(first[stopped]) != _rows(second.get(stopped, [])):
         changed, detail = [stopped], "the distribution for the first replaced token is another one"
     return Comparison(
         cut=cut,
         text=line.metric.text,
-        num_compared=stop,
+        num_compared=len(before),
         num_changed=len(changed),
         first_changed=changed[0] if changed else None,
         first_replaced=stopped,
@@ -247,6 +279,36 @@ def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine
 def _places(trace: Trace, line: ScoreLine) -> set[Place | None]:
     """Where the script sums what a line is made of."""
     return {trace.sums[number].place for number in line.sums or ()}
+
+
+def _losses_until(trace: Trace, line: ScoreLine, position: int) -> dict[int, list[float]]:
+    """The losses before a position that plain numbers may be made of: they left, or were summed without autograd."""
+    found: dict[int, list[float]] = {}
+    left = set(line.behind)
+    for number, each in enumerate(trace.sums):
+        for loss in each.losses if each.at < line.at else ():
+            at = trace.positions[loss]
+            if at < position and (number in left or not trace.with_gradient[loss]):
+                found.setdefault(at, []).append(trace.values[loss])
+    return found
+
+
+def _compare_costs(text: str, first: Series, second: Series, replaced: int, spelled: Sequence[bytes],
+                   cut: float) -> Comparison:  # fmt: skip
+    if not (first.is_ordered and second.is_ordered) or (first.unit, first.first) != (second.unit, second.first):
+        return Comparison(cut=cut, text=text, problem=_NO_ORDER)
+    pairs = list(zip(first.costs, second.costs, strict=False))[: first.index_of(replaced, spelled)]
+    changed = [index for index, (one, other) in enumerate(pairs) if one != other]
+    return Comparison(
+        cut=cut,
+        text=text,
+        num_compared=len(pairs),
+        num_changed=len(changed),
+        first_changed=first.position_of(changed[0], spelled) if changed else None,
+        first_replaced=replaced,
+        largest_change=max((abs(pairs[index][0] - pairs[index][1]) for index in changed), default=0.0),
+        detail=f"of the numbers that the script adds up, one for each of its {first.unit}" if changed else None,
+    )
 
 
 def _rows(scored: Sequence[tuple[float, int | None]]) -> list[int | None]:

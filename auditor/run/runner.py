@@ -30,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.run.ranks import Event, merge
 from auditor.source import requote
 from auditor.submission.errors import SubmissionError
 from auditor.submission.submission import Submission
@@ -50,8 +51,6 @@ shift 2
 exec "$@"
 """  # inside new namespaces: the root file system is read-only but for the run's folder, at a place that is always the same
 _UNSHARE = ("unshare", "--map-root-user", "--net", "--mount", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc")
-
-Event = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +133,15 @@ def run_child(
     python: Path,
     limits: Limits,
     record: bool = True,
+    num_ranks: int = 1,
 ) -> Outcome:
-    """Run `script` (relative to ``work/work``, which holds the submission and its data) and collect its events."""
+    """Run `script` (relative to ``work/work``, which holds the submission and its data) and collect its events.
+
+    Of several ranks each is a process; their events are merged (`ranks.merge`). ValueError if the events are damaged.
+    """
     for name in ("tmp", "home"):
         (work / name).mkdir(exist_ok=True)
-    reading, writing = os.pipe()
-    os.set_inheritable(writing, True)
+    reading, writing = zip(*(os.pipe() for _ in range(num_ranks)), strict=True)
     _write_job(work, script, writing, environment, record)
     command: list[str] = [str(python), "-I", "-u", str(_BOOT), "../job.json"]
     isolated = can_isolate()
@@ -155,16 +157,19 @@ def run_child(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            pass_fds=(writing,),
+            pass_fds=writing,
             start_new_session=True,
             preexec_fn=functools.partial(_limit, limits),
         )
-    os.close(writing)
-    collector = _Collector(reading, limits.event_bytes)
-    collector.start()
+    for descriptor in writing:
+        os.close(descriptor)
+    collectors = [_Collector(descriptor, limits.event_bytes // num_ranks) for descriptor in reading]
+    for collector in collectors:
+        collector.start()
     timed_out = _wait(process, limits.seconds)
-    collector.join(timeout=10)
-    events = tuple(collector.events)
+    for collector in collectors:
+        collector.join(timeout=10)
+    events = merge([tuple(collector.events) for collector in collectors])
     text = (work / "log.txt").read_bytes().decode("utf-8", "backslashreplace")
     return Outcome(
         events=events,
@@ -181,12 +186,12 @@ def _needs_tmp(python: Path) -> bool:
     return any(path.is_relative_to("/tmp") for path in (python, _BOOT))
 
 
-def _write_job(work: Path, script: str, events: int, environment: Mapping[str, str], record: bool) -> None:
+def _write_job(work: Path, script: str, events: Sequence[int], environment: Mapping[str, str], record: bool) -> None:
     data = work / "work" / "data" / "datasets"
     shards = sorted(path for path in data.glob("*/fineweb_*.bin") if "_bytes_" not in path.name)
     job = {
         "script": script,
-        "events": events,
+        "events": list(events),
         "record": record,
         "environment": dict(environment),
         "requote": requote.__file__,

@@ -10,6 +10,7 @@ Not covered: states that were put back in between (their training is a turn like
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Turn:
     num_events: int = 0
     with_gradient: bool = False
     place: Place | None = None
+    ranks: set[int] = field(default_factory=set)
 
 
 def turns_of(trace: Trace, groups: Mapping[int, int], excused: AbstractSet[int] = frozenset()) -> list[Turn]:
@@ -57,6 +59,7 @@ def turns_of(trace: Trace, groups: Mapping[int, int], excused: AbstractSet[int] 
             turns.append(Turn(action, group, at, at))
         turn = turns[-1]
         turn.end = at
+        turn.ranks.add(trace.ranks[at])
         turn.num_events += 1
         if action is Action.SCORE:
             _add_score(trace, turn, index, excused)
@@ -90,6 +93,7 @@ def chunks_of(trace: Trace, losses: Sequence[int]) -> tuple[Chunk, ...]:
     scored: dict[int, tuple[int, bool]] = {}
     for number in losses:
         scored.setdefault(trace.positions[number], (trace.scored_at[number], trace.with_gradient[number]))
+    trained = gradients_by_position(trace)
     used: set[int] = set()
     found = []
     for index, turn in enumerate(turns):
@@ -97,17 +101,33 @@ def chunks_of(trace: Trace, losses: Sequence[int]) -> tuple[Chunk, ...]:
             fresh = turn.positions - used
             used |= turn.positions
             if fresh and index > scores[0]:
-                found.append(_chunk(turn, fresh, scored))
+                found.append(_chunk(trace, turn, fresh, scored, trained))
     return tuple(found)
 
 
-def _chunk(turn: Turn, fresh: set[int], scored: Mapping[int, tuple[int, bool]]) -> Chunk:
-    before = [scored[position] for position in fresh if position in scored and scored[position][0] < turn.begin]
+def gradients_by_position(trace: Trace) -> dict[int, list[int]]:
+    """Events of the gradients of each position, in order."""
+    found: dict[int, list[int]] = {}
+    for gradient in trace.gradients:
+        for position in gradient.positions:
+            found.setdefault(position, []).append(gradient.at)
+    return found
+
+
+def _chunk(trace: Trace, turn: Turn, fresh: set[int], scored: Mapping[int, tuple[int, bool]],
+           trained: Mapping[int, Sequence[int]]) -> Chunk:  # fmt: skip
+    before, num_unordered = [], 0
+    for position in fresh & scored.keys():
+        gradients = [each for each in trained[position] if each <= turn.end]
+        if not any(trace.precedes(each, scored[position][0]) for each in gradients):
+            before.append(scored[position])
+            num_unordered += any(trace.is_unordered(each, scored[position][0]) for each in gradients)
     return Chunk(
         first=min(fresh),
         last=max(fresh),
         num_positions=len(fresh),
         num_scored_before=len(before),
+        num_unordered=num_unordered,
         with_gradient=any(with_gradient for _, with_gradient in before),
         num_updates=turn.num_events,
         scored_at=max((at for at, _ in before), default=None),
@@ -115,10 +135,10 @@ def _chunk(turn: Turn, fresh: set[int], scored: Mapping[int, tuple[int, bool]]) 
     )
 
 
-def step_after(trace: Trace, at: int) -> Step | None:
-    """The first step of an optimizer after an event."""
+def steps_after(trace: Trace, at: int) -> Iterator[Step]:
+    """The steps of optimizers that are known to come after an event."""
     index = bisect.bisect_right(trace.steps, at, key=lambda step: step.at)
-    return trace.steps[index] if index < len(trace.steps) else None
+    yield from (step for step in itertools.islice(trace.steps, index, None) if trace.precedes(at, step.at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +188,11 @@ def _row(turn: Turn, trace: Trace, picture: Picture) -> Row:
     spans = spans_of(turn.positions)
     where = picture.sources.locate(turn.place)
     if turn.action is Action.TRAIN:
-        step = step_after(trace, turn.begin)
-        by = f" by {step.optimizer}" if step else ""
+        step = next(steps_after(trace, turn.begin), None)
+        by = (f" by {step.optimizer}" if step else "") + _who(trace, turn)
         text = f"{turn.num_events} backward passes use {len(turn.positions):,} positions{by}"
         return Row(action=turn.action, spans=spans, text=text, location=where)
-    early = f", {len(turn.early):,} of them trained on before" if turn.early else ""
+    early = f"{_who(trace, turn)}, {len(turn.early):,} of them trained on before" if turn.early else _who(trace, turn)
     mode = "with autograd on" if turn.with_gradient else "without autograd"
     return Row(
         action=turn.action,
@@ -182,6 +202,13 @@ def _row(turn: Turn, trace: Trace, picture: Picture) -> Row:
         offence=bool(turn.early),
         location=where,
     )
+
+
+def _who(trace: Trace, turn: Turn) -> str:
+    """Which ranks did it, where there are several."""
+    if trace.num_ranks == 1:
+        return ""
+    return f", on rank{'s' * (len(turn.ranks) > 1)} {' and '.join(map(str, sorted(turn.ranks)))}"
 
 
 def spans_of(positions: set[int]) -> tuple[tuple[int, int], ...]:
@@ -246,4 +273,5 @@ def _absorb(whole: Turn, part: Turn) -> None:
     whole.positions |= part.positions
     whole.early |= part.early
     whole.num_events += part.num_events
+    whole.ranks |= part.ranks
     whole.with_gradient |= part.with_gradient

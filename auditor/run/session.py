@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from auditor.run.overrides import Override, overrides
@@ -37,6 +38,7 @@ class Session:
     overrides: tuple[Override, ...]
     python: Path
     limits: Limits
+    num_ranks: int = 1
 
     def run(
         self,
@@ -65,9 +67,10 @@ class Session:
                 shutil.copytree(swap, work / "swap")
             given = set(_files(work / "work"))
             environment = {each.name: each.value for each in self.overrides}
+            run = partial(run_child, self.script, work, python=self.python, limits=self.limits, num_ranks=self.num_ranks)
             if trained := {name: "0" for name, value in environment.items() if _EVAL_ONLY.search(name) and value in _TRUE}:
-                run_child(self.script, work, environment | trained, python=self.python, limits=self.limits, record=False)
-            outcome = run_child(self.script, work, environment, python=self.python, limits=self.limits, record=record)
+                run(environment | trained, record=False)
+            outcome = run(environment, record=record)
             if collect is not None:
                 _collect(work / "work", given, collect)
             return dataclasses.replace(outcome, left_out=left_out)
@@ -88,7 +91,7 @@ def _collect(folder: Path, given: set[Path], target: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def open_session(submission: Submission, cache: Path, python: Path, limits: Limits) -> Session:
+def open_session(submission: Submission, cache: Path, python: Path, limits: Limits, num_ranks: int = 1) -> Session:
     """Prepare to run a submission. ValueError, with the reason, for one that cannot be run."""
     script = submission.script
     if script is None:
@@ -103,6 +106,7 @@ def open_session(submission: Submission, cache: Path, python: Path, limits: Limi
         overrides=overrides(submission.configuration, world, texts),
         python=python,
         limits=limits,
+        num_ranks=num_ranks,
     )
 
 

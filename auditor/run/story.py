@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.output.sanitize import plain
-from auditor.run.facts import Chunk, RunFacts, RunLine
+from auditor.run.facts import Chunk, KeptNumbers, RunFacts, RunLine
 from auditor.run.probes import Comparison
 
 _MAX_CHUNKS = 12  # told one by one in the summary
 _MAX_TEXT = 90
+_MAX_SPANS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,13 @@ def _ran(run: RunFacts) -> str:
         return f"not run: {plain(run.failure or '')}"
     end = "ran to its end" if run.failure is None else f"did not reach its end: {plain(run.failure)}"
     newer = "; newer f-strings were rewritten as it was read" if run.rewritten else ""
+    processes = (
+        f"{len(run.ranks)} processes that {run.num_collectives:,} collectives put in order" if run.ranks else "one process"
+    )
     newer += f"; without {', '.join(map(plain, run.left_out))}, whose content is not there" if run.left_out else ""
     return (
         f"the shipped script {end} ({run.seconds:.0f} s, {run.cpu_seconds:.0f} s computing), on a toy data set of "
-        f"{run.num_positions:,} validation tokens, in one process; isolation: {run.isolation}{newer}"
+        f"{run.num_positions:,} validation tokens, in {processes}; isolation: {run.isolation}{newer}"
     )
 
 
@@ -110,6 +114,9 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
             if line.byte_ratio
             else ""
         )
+        if line.kept is not None:
+            yield start + _kept(line.kept)
+            return
         yield f"{start}not reconciled with the recorded losses, so nothing is claimed about it{ratio}"
         return
     twice = f", {coverage.num_repeated:,} more than once" if coverage.num_repeated else ""
@@ -123,6 +130,15 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
         yield from _chunks(line.chunks)
 
 
+def _kept(kept: KeptNumbers) -> str:
+    where = f" at {plain(str(kept.place))}" if kept.place else ""
+    order = "" if kept.is_ordered else ", though no variable there tells which is whose"
+    return (
+        f"recomputed to the last digit from {kept.num_numbers:,} plain numbers{where}, one for each of so many "
+        f"{kept.unit}{order}; what had influenced them is not followed, only the probes judge them"
+    )
+
+
 def _order(line: RunLine, run: RunFacts) -> str:
     if line.offences:
         parts = [
@@ -132,12 +148,25 @@ def _order(line: RunLine, run: RunFacts) -> str:
             for each in line.offences
         ]
         return "TRAINED BEFORE SCORED: " + "; ".join(parts)
-    bos = f" ({line.num_early_bos} document beginnings aside, which are all the same token)" if line.num_early_bos else ""
+    aside = f" ({line.num_early_bos} document beginnings aside, which are all the same token)" if line.num_early_bos else ""
+    if line.num_unordered:
+        aside += (
+            f"; {line.num_unordered:,} positions were trained on by one rank while another scored them, with no collective "
+            "between: in which order is unknown, but nothing of it had reached the score"
+        )
     if line.is_score_first:
-        return f"test-time training: each of {len(line.chunks)} chunks was scored before any gradient that used it{bos}"
+        reach = " could reach the score" if line.num_unordered else ""
+        chunks = f"each of {len(line.chunks)} chunks was scored before any gradient that used it{reach}"
+        return f"test-time training: {chunks}{aside}"
     return (
-        f"none of them was trained on before{bos}" if run.num_trained_validation else "no validation token was trained on"
+        f"none of them was trained on before{aside}" if run.num_trained_validation else "no validation token was trained on"
     )
+
+
+def _where(spans: Sequence[tuple[int, int]]) -> str:
+    """Ranges of positions, where they are few."""
+    shown = ", ".join(f"{begin:,} to {end - 1:,}" for begin, end in spans)
+    return f" ({shown})" if 0 < len(spans) <= _MAX_SPANS else ""
 
 
 def _chunks(chunks: Sequence[Chunk]) -> Iterator[str]:
@@ -156,6 +185,11 @@ def _chunks(chunks: Sequence[Chunk]) -> Iterator[str]:
 
 
 def _training(run: RunFacts) -> Iterator[str]:
+    for each in run.ranks:
+        yield (
+            f"rank {each.rank} scored {each.num_scored:,} positions of what was reported{_where(each.scored)} and trained "
+            f"on {each.num_trained:,}{_where(each.trained)}"
+        )
     if run.num_discarded:
         yield (
             f"{run.num_discarded:,} positions were trained on before one of their scores, and nothing of it reached that "

@@ -10,6 +10,7 @@ import itertools
 import math
 import random
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from auditor.run.judge import ScoreLine
 from auditor.run.trace import Trace
@@ -23,12 +24,37 @@ KINDS = ("inside", "boundary", "past")
 
 
 def order_of(trace: Trace, line: ScoreLine) -> list[int]:
-    """The positions of a reported score in the order of their first counting; within one sum, by position."""
+    """The positions of a reported score in the order of their first counting; within one sum, by position.
+
+    Sums of several ranks come in no order of their own: then it is the order of scoring.
+    """
     order: dict[int, None] = {}
+    if trace.num_ranks > 1:
+        losses = sorted(trace.losses_of(line.behind), key=lambda each: (trace.scored_at[each], trace.positions[each]))
+        return list(dict.fromkeys(trace.positions[each] for each in losses))
     for number in line.behind:
         for position in sorted({trace.positions[each] for each in trace.sums[number].losses}):
             order.setdefault(position)
     return list(order)
+
+
+def independent_of(trace: Trace, line: ScoreLine, replaced: AbstractSet[int]) -> set[int]:
+    """The positions of a score that replaced tokens may not reach, as far as ranks go.
+
+    A token that stands earlier in the stream may be scored later by another rank, and yet be read: positions with such a
+    token before them are left out.
+    """
+    if trace.num_ranks == 1:
+        return {trace.positions[each] for each in trace.losses_of(line.behind)}
+    rank_of = {trace.positions[each]: trace.ranks[trace.scored_at[each]] for each in trace.losses_of(line.behind)}
+    found: set[int] = set()
+    seen: set[int] = set()
+    for position in sorted(rank_of.keys() | replaced):
+        if position in rank_of and seen <= {rank_of[position]}:
+            found.add(position)
+        if position in replaced:
+            seen.add(rank_of.get(position, -1))
+    return found
 
 
 def boundaries(trace: Trace, line: ScoreLine) -> list[int]:
@@ -41,9 +67,8 @@ def boundaries(trace: Trace, line: ScoreLine) -> list[int]:
     return [index + 1 for index, (one, two) in enumerate(pairs) if two != one + 1 or scored_at[one] != scored_at[two]]
 
 
-def cut_points(trace: Trace, line: ScoreLine, cuts: Sequence[float]) -> list[int]:
-    """For each share of the order the number of positions that are kept: inside of something, at an edge, one past it."""
-    size, edges = len(order_of(trace, line)), boundaries(trace, line)
+def cut_points(size: int, edges: Sequence[int], cuts: Sequence[float]) -> list[int]:
+    """For each share of an order of so many positions how many are kept: inside of something, at an edge, one past it."""
     points = []
     for index, cut in enumerate(cuts):
         kind = KINDS[index % len(KINDS)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from auditor.run.runner import Event
+from auditor.run.ranks import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,30 @@ class Contact:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Numbers that one place of the script added up, appended or stored one by one, and who did: `rank`.
+
+    `names` are variables there that held a small whole number each time: those numbers.
+    """
+
+    at: int
+    rank: int
+    values: Sequence[float]
+    names: Mapping[str, Sequence[int]]
+    place: Place | None = None
+
+
 @dataclass(slots=True)
 class Trace:
     """Everything that one run told.
 
     Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a checksum
     of the whole distribution, None if unknown; `scored_at` the event; `own` whether gradients of that very position had
-    gone into the numbers that the loss was computed from, `kept` whether by parameters of a model; `with_gradient` whether
-    autograd was on. `summed_in` is where the script sums a loss, by its number. `lines` are (event, text) of standard
-    output.
+    gone into the numbers that the loss was computed from, `own_in_weights` whether by parameters of a model;
+    `with_gradient` whether autograd was on. `summed_in` is where the script sums a loss, by its number. `lines` are (event,
+    text) of standard output. Lists by event number: `ranks`, who told it, and `epochs`, the collectives before it. `kept`
+    are plain numbers, by rank and place.
     """
 
     positions: list[int] = field(default_factory=list)
@@ -97,7 +112,7 @@ class Trace:
     rows: list[int | None] = field(default_factory=list)
     scored_at: list[int] = field(default_factory=list)
     own: list[bool] = field(default_factory=list)
-    kept: list[bool] = field(default_factory=list)
+    own_in_weights: list[bool] = field(default_factory=list)
     with_gradient: list[bool] = field(default_factory=list)
     sums: list[Sum] = field(default_factory=list)
     sum_of: dict[int, int] = field(default_factory=dict)
@@ -108,8 +123,26 @@ class Trace:
     steps: list[Step] = field(default_factory=list)
     opened: list[Opened] = field(default_factory=list)
     contacts: list[Contact] = field(default_factory=list)
+    kept: dict[tuple[int, int], list[Kept]] = field(default_factory=dict)
     num_unlocated: int = 0
     num_trained_unlocated: int = 0
+    ranks: list[int] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+
+    @property
+    def num_ranks(self) -> int:
+        """How many processes told something."""
+        return max(self.ranks, default=0) + 1
+
+    def precedes(self, first: int, second: int) -> bool:
+        """Is it known that one event happened before another? Of two ranks only by a collective between them."""
+        if self.ranks[first] == self.ranks[second]:
+            return first < second
+        return self.epochs[first] < self.epochs[second]
+
+    def is_unordered(self, first: int, second: int) -> bool:
+        """Is the order of two events unknown?"""
+        return first != second and not self.precedes(first, second) and not self.precedes(second, first)
 
     def losses_of(self, sums: Iterable[int]) -> list[int]:
         """The numbers of the losses in some sums, in order of summing."""
@@ -121,6 +154,8 @@ def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
     trace = Trace()
     for at, event in enumerate(events):
         try:
+            trace.ranks.append(_whole(event.get("rank", 0)))
+            trace.epochs.append(_whole(event.get("epoch", 0)))
             add = _ADDERS.get(str(event["t"]))
             if add is not None:
                 add(trace, at, event)
@@ -134,7 +169,7 @@ def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
 
 def _add_losses(trace: Trace, at: int, event: Event) -> None:
     positions = [_whole(each) for each in _list(event["positions"])]
-    own, kept = set(_list(event.get("own", []))), set(_list(event.get("kept", [])))
+    own, in_weights = set(_list(event.get("own", []))), set(_list(event.get("own_in_weights", [])))
     if event["first"] != len(trace.positions):
         raise ValueError("its losses are not numbered on")
     values, rows = _floats(event["values"]), [_whole(each) for each in _list(event.get("rows", []))]
@@ -145,7 +180,7 @@ def _add_losses(trace: Trace, at: int, event: Event) -> None:
     trace.rows += rows or [None] * len(positions)
     trace.scored_at += [at] * len(positions)
     trace.own += [index in own for index in range(len(positions))]
-    trace.kept += [index in kept for index in range(len(positions))]
+    trace.own_in_weights += [index in in_weights for index in range(len(positions))]
     trace.with_gradient += [bool(event["gradient"])] * len(positions)
 
 
@@ -188,6 +223,17 @@ def _add_contact(trace: Trace, at: int, event: Event) -> None:
     trace.contacts.append(Contact(at, str(event["call"]), str(event["what"])))
 
 
+def _add_kept(trace: Trace, at: int, event: Event) -> None:
+    values, names = _floats(event["values"]), event["names"]
+    if not isinstance(names, dict):
+        raise TypeError("no names")
+    held = {str(name): [_whole(each) for each in _list(numbers)] for name, numbers in names.items()}
+    if any(len(numbers) != len(values) for numbers in held.values()):
+        raise ValueError("its values and variables do not belong together")
+    rank = trace.ranks[at]
+    trace.kept.setdefault((rank, _whole(event["id"])), []).append(Kept(at, rank, values, held, _place(event)))
+
+
 def _add_unlocated(trace: Trace, at: int, event: Event) -> None:
     count = _whole(event["count"])
     if not event["gradient"]:
@@ -206,6 +252,7 @@ _ADDERS: Mapping[str, Callable[[Trace, int, Event], None]] = {
     "step": _add_step,
     "open": _add_opened,
     "system": _add_contact,
+    "kept": _add_kept,
     "unlocated": _add_unlocated,
 }
 

@@ -86,6 +86,10 @@ class World:
             range(max(middle, _FIRST_WORD), endings) if token < middle else range(_FIRST_WORD, max(middle, _FIRST_WORD + 1))
         )
 
+    def spell(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes that each token of a stream stands for."""
+        return spell(tokens, pieces(self.vocab_size))
+
     def count_bytes(self, tokens: Sequence[int]) -> list[int]:
         """Bytes that each token of a stream stands for."""
         return count_bytes(tokens, pieces(self.vocab_size))
@@ -105,6 +109,19 @@ def pieces(vocab_size: int) -> list[tuple[str, int]]:
         raise ValueError(f"vocabulary of {vocab_size}: the toy world makes {BYTE_VOCABULARY}, or 285 to {most} pieces")
     endings = [consonant + vowel + "q" for consonant in _CONSONANTS for vowel in _VOWELS][:_NUM_ENDINGS]
     return [*held, *((piece, NORMAL) for piece in (*words[:num_words], *endings))]
+
+
+def spell(tokens: Sequence[int], vocabulary: Sequence[tuple[str, int]]) -> list[bytes]:
+    """The bytes that each token of a stream stands for, as `count_bytes` counts them."""
+    own = [_bytes_of(piece, kind) for piece, kind in vocabulary]
+    counts = count_bytes(tokens, vocabulary)
+    return [b" " * (count - len(own[token])) + own[token] for token, count in zip(tokens, counts, strict=True)]
+
+
+def _bytes_of(piece: str, kind: int) -> bytes:
+    if kind == BYTE:
+        return bytes([int(piece[1:-1], 16)])
+    return piece.removeprefix(SPACE).encode() if kind == NORMAL else b""
 
 
 def count_bytes(tokens: Sequence[int], vocabulary: Sequence[tuple[str, int]]) -> list[int]:

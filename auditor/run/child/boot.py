@@ -1,14 +1,15 @@
 """Entry point of the audited child: put the stand-ins in place, start the recorder, run the script as ``__main__``.
 
-``python -I boot.py JOB`` where JOB is a JSON object: `script` (path), `events` (file descriptor), `requote` (path of the
-module that rewrites newer f-strings), `environment`, `validation` and `training` (shards), `record`, `swap` (a folder of
-files to be read back, or None). The script's folder comes first on `sys.path`, as when Python runs a file; this folder is
-never on it.
+``python -I boot.py JOB`` where JOB is a JSON object: `script` (path), `events` (a file descriptor for each rank), `requote`
+(path of the module that rewrites newer f-strings), `environment`, `validation` and `training` (shards), `record`, `swap`
+(a folder of files to be read back, or None). The script's folder comes first on `sys.path`, as when Python runs a file;
+this folder is never on it.
 """
 
 # No __future__ imports here: code that the script compiles would inherit them.
 import __future__
 
+import ast
 import builtins
 import functools
 import importlib.util
@@ -45,11 +46,15 @@ def load_file(path, name):
 
 
 class Reader:
-    """Compiles sources that this Python may be too old for; what was rewritten is told."""
+    """Compiles sources that this Python may be too old for; what was rewritten is told.
 
-    def __init__(self, requote, emit):
+    `kept` has the script's modules instrumented, if it is there.
+    """
+
+    def __init__(self, requote, emit, kept=None):
         self.requote = requote
         self.emit = emit
+        self.kept = kept
         self.compile = builtins.compile
 
     def read(self, source, filename, mode, flags=0, dont_inherit=False, optimize=-1, **options):
@@ -57,15 +62,23 @@ class Reader:
         if not dont_inherit:
             flags |= sys._getframe(1).f_code.co_flags & _FUTURE
         try:
-            return self.compile(source, filename, mode, flags, True, optimize, **options)
+            return self._compile(source, filename, mode, flags, optimize, **options)
         except SyntaxError:
             text = source.decode() if isinstance(source, bytes) else source
             rewritten = self.requote(text.replace("\r\n", "\n")) if isinstance(text, str) else None
             if rewritten is None or rewritten == text:
                 raise
-            code = self.compile(rewritten, filename, mode, flags, True, optimize, **options)
+            code = self._compile(rewritten, filename, mode, flags, optimize, **options)
             self.emit({"t": "rewritten", "path": str(filename)})
             return code
+
+    def _compile(self, source, filename, mode, flags, optimize, **options):
+        """As `compile`, but a module of the script's own tells what its lines add up."""
+        is_code = mode == "exec" and not flags & ast.PyCF_ONLY_AST and isinstance(source, str | bytes)
+        if is_code and self.kept is not None and self.kept.may_instrument(source, filename):
+            tree = self.compile(source, filename, mode, flags | ast.PyCF_ONLY_AST, True, optimize, **options)
+            source = self.kept.instrument(tree)
+        return self.compile(source, filename, mode, flags, True, optimize, **options)
 
     def install(self):
         """Let `exec` and `compile` of packed scripts, and imports of sibling modules, read newer sources."""
@@ -126,25 +139,36 @@ def main():
     """Prepare the process and run the job's script."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     load_package()
-    from _pgolf_child import attention, clock, compiling, cuda, distributed, kernels
     from _pgolf_child.emit import Emitter, Tee, exchange, watch_system
+    from _pgolf_child.launch import split
 
-    emitter = Emitter(job["events"])
-    sys.stdout = Tee(sys.stdout, emitter)
-    recorder = None
+    size = len(job["events"])
+    rank, meeting = split(size) if size > 1 else (0, None)
+    emitter = Emitter(job["events"].pop(rank))
+    for other in job["events"]:
+        os.close(other)
+    from _pgolf_child import attention, clock, compiling, cuda, distributed, kernels, ranks
+    from _pgolf_child.kept import Kept
+
+    kept = Kept(emitter.emit)
+    sys.stdout = Tee(sys.stdout, emitter, kept.flush)
     try:
-        cuda.install()
+        world = distributed.Alone() if meeting is None else ranks.Ranks(rank, size, meeting, emitter.emit)
+        cuda.install(size)
         compiling.install()
-        distributed.install()
+        distributed.install(world)
         attention.install()
         kernels.install(emitter.emit)
         if job["record"]:
             from _pgolf_child.record import Recorder
 
-            recorder = Recorder(emitter.emit, job["validation"], job["training"])
-            recorder.install()
-            kernels.tell(recorder)
-        reader = Reader(load_file(job["requote"], f"{PACKAGE}.requote").requote, emitter.emit)
+            world.recorder = Recorder(emitter.emit, job["validation"], job["training"], world.first_number)
+            world.recorder.install()
+            kernels.tell(world.recorder)
+            kept.install()
+        reader = Reader(
+            load_file(job["requote"], f"{PACKAGE}.requote").requote, emitter.emit, kept if job["record"] else None
+        )
         reader.install()
         watch_system(emitter.emit)
         if job["swap"]:

@@ -20,12 +20,24 @@ class Carried:
     def __init__(self, shadow) -> None:
         self.shadow = shadow
         self._influence: dict[bytes, int] = {}
+        self._untold: dict[bytes, int] = {}
 
     def leaves(self, tensor) -> None:
         """Note a tensor that is written or handed out."""
         entry = self.shadow.get(tensor)
         if entry is not None and entry.influence and (digest := _digest(tensor)) is not None:
             self._influence[digest] = self._influence.get(digest, 0) | entry.influence
+            self._untold[digest] = self._influence[digest]
+
+    def news(self) -> dict:
+        """What was noted since the last time, for another process."""
+        fresh, self._untold = self._untold, {}
+        return fresh
+
+    def learn(self, influence) -> None:
+        """Take what another process noted."""
+        for digest, positions in influence.items():
+            self._influence[digest] = self._influence.get(digest, 0) | positions
 
     def comes(self, tensor) -> None:
         """Recognise a tensor that was read or made from outside."""

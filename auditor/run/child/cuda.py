@@ -39,12 +39,12 @@ def _moved(function):
     return wrapper
 
 
-def install() -> None:
+def install(num_devices=1) -> None:
     """Replace what leads to a CUDA device."""
     _install_constructors()
     _install_tensor()
     _install_autocast()
-    _install_module()
+    _install_module(num_devices)
     torch.set_default_device = lambda device: None
     load, generator = torch.load, torch.Generator
 
@@ -151,7 +151,7 @@ class Stream:
     synchronize = wait_stream = wait_event = record_event = query = nothing
 
 
-def _install_module() -> None:
+def _install_module(num_devices) -> None:
     properties = types.SimpleNamespace(
         name=_NAME,
         total_memory=_MEMORY_BYTES,
@@ -165,7 +165,7 @@ def _install_module() -> None:
         "is_available": True,
         "is_initialized": True,
         "is_bf16_supported": True,
-        "device_count": 1,
+        "device_count": num_devices,
         "current_device": 0,
         "get_device_name": _NAME,
         "get_device_capability": (9, 0),

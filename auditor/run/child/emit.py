@@ -33,17 +33,20 @@ class Emitter:
 
 
 class Tee:
-    """Standard output that also tells each finished line as an event."""
+    """Standard output that also tells each finished line as an event; `before_line` is called first."""
 
-    def __init__(self, stream, emitter: Emitter) -> None:
+    def __init__(self, stream, emitter: Emitter, before_line) -> None:
         self._stream = stream
         self._emitter = emitter
+        self._before_line = before_line
         self._rest = ""
 
     def write(self, text: str) -> int:
         """Write through, and tell the lines that are complete."""
         self._stream.write(text)
         *lines, self._rest = (self._rest + text).split("\n")
+        if lines:
+            self._before_line()
         for line in lines:
             self._emitter.emit({"t": "line", "text": line})
         return len(text)

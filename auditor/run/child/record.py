@@ -49,15 +49,14 @@ def tensors_in(values):
 class Recorder(TorchDispatchMode):
     """Emits events about losses of validation tokens, sums of them, reads of the sums, gradients and steps."""
 
-    def __init__(self, emit, validation, training) -> None:
+    def __init__(self, emit, validation, training, first=0) -> None:
         super().__init__()
         self.emit = emit
         self.locator = Locator(validation, training)
         self.size = self.locator.num_validation
         self.shadow = Shadow()
         self.carried = Carried(self.shadow)
-        self.num_losses = 0
-        self.num_sums = 0
+        self.num_losses = self.num_sums = first  # numbered from here on
         self._sinks = {
             aten.nll_loss_forward.default: self._loss,
             aten.nll_loss2d_forward.default: self._loss,
@@ -188,10 +187,10 @@ class Recorder(TorchDispatchMode):
             event["rows"] = _checksums(scores, classes)[counted.reshape(-1)].tolist()
         entry = self.shadow.get(scores)
         if entry is not None and entry.influence:
-            any_way, kept = mask_of(entry.influence, 2 * self.size).view(2, -1)
+            any_way, in_weights = mask_of(entry.influence, 2 * self.size).view(2, -1)
             event["influenced"] = int(any_way.sum())
             event["own"] = any_way[positions].nonzero().reshape(-1).tolist()
-            event["kept"] = kept[positions].nonzero().reshape(-1).tolist()
+            event["own_in_weights"] = in_weights[positions].nonzero().reshape(-1).tolist()
         event["gradient"] = torch.is_grad_enabled()
         self.num_losses += count
         self.emit(event)

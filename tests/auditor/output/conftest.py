@@ -35,7 +35,7 @@ from auditor.report import (
     Unreadable,
 )
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
-from auditor.run.facts import Chunk, Offence, Reach, RunFacts, RunLine, Via
+from auditor.run.facts import Chunk, KeptNumbers, Offence, RankFacts, Reach, RunFacts, RunLine, Via
 from auditor.run.judge import Coverage
 from auditor.run.overrides import Override
 from auditor.run.probes import Comparison
@@ -281,6 +281,7 @@ class Samples:
             is_headline=False,
             is_reconciled=False,
             byte_ratio=1.2,
+            kept=KeptNumbers(place=place, unit="bytes", num_numbers=90, is_ordered=True),
         )
         step = TimelineStep(action=Action.TRAIN, spans=((1, 51),), text=spoil("3 backward passes"), location=place)
         compared = Comparison(cut=0.5, text=line.text, num_compared=40, num_changed=3, first_changed=2, largest_change=0.1)
@@ -302,6 +303,11 @@ class Samples:
             connections=(Reach(what=spoil("socket.connect: x"), after_scoring=True),),
             comparisons=(compared, Comparison(cut=0.0, text=line.text, probe="bound", problem=spoil("the second run: x"))),
             timeline=Timeline(basis=Basis.RUN, num_positions=100, steps=(step,), caption="recorded"),
+            ranks=(
+                RankFacts(rank=0, num_scored=50, scored=((1, 51),), num_trained=50, trained=((1, 51),)),
+                RankFacts(rank=1, num_scored=42, scored=((51, 93),), num_trained=0, trained=()),
+            ),
+            num_collectives=7,
         )
 
     def clean(self) -> Report:

@@ -248,3 +248,226 @@ evaluate(fresh, val, "final")
 """
 
 BESIDE_THE_ARTIFACT = PLAIN_EXPORT.replace("evaluate(", "fresh.mix.weight.data += 0.1 * model.mix.weight.data\nevaluate(")
+
+RANKS = """
+import torch.distributed as dist
+dist.init_process_group("nccl")
+rank, world = dist.get_rank(), dist.get_world_size()
+
+
+def pairs():
+    for start in range(0, val.numel() - 1 - world * SEQ_LEN, world * SEQ_LEN):
+        yield [range(start + part * SEQ_LEN, start + (part + 1) * SEQ_LEN) for part in range(world)]
+
+
+def batch(chunk):
+    return val[chunk.start : chunk.stop][None], val[chunk.start + 1 : chunk.stop + 1][None]
+
+
+def learn(chunk):
+    opt.zero_grad()
+    if chunk is not None:
+        loss_of(model, *batch(chunk), "mean").backward()
+    for each in model.parameters():
+        each.grad = torch.zeros_like(each) if each.grad is None else each.grad
+        dist.all_reduce(each.grad, op=dist.ReduceOp.AVG)
+    opt.step()
+
+
+def finish(score, label="final"):
+    count = torch.tensor([score.tokens, score.bytes], dtype=torch.float64)
+    dist.all_reduce(score.loss)
+    dist.all_reduce(count)
+    score.tokens, score.bytes = (int(each) for each in count)
+    if rank == 0:
+        score.report(label)
+    dist.destroy_process_group()
+
+
+score = Score()
+"""
+
+_SCORE_OWN = """
+    x, y = batch(own)
+    with torch.no_grad():
+        score.add(loss_of(model, x, y), x, y)
+"""
+
+RANKS_SCORE_FIRST = f"""{RANKS}
+for chunks_now in pairs():
+    own = chunks_now[rank]
+    {_SCORE_OWN.strip()}
+    learn(chunks_now[(rank + 1) % world])
+finish(score)
+"""
+
+RANKS_LEARN_AHEAD = f"""{RANKS}
+for chunks_now in pairs():
+    own = chunks_now[rank]
+    learn(chunks_now[1] if rank == 0 and world > 1 else None)
+    {_SCORE_OWN.strip()}
+finish(score)
+"""
+
+RANKS_KEEP_TO_THEMSELVES = f"""{RANKS}
+for chunks_now in pairs():
+    own = chunks_now[rank]
+    if rank == 1:
+        step(model, *batch(chunks_now[0]), opt)
+    {_SCORE_OWN.strip()}
+finish(score)
+"""
+
+RANKS_AFTER_A_BARRIER = f"""{RANKS}
+for chunks_now in pairs():
+    own = chunks_now[rank]
+    if rank == 1:
+        step(model, *batch(chunks_now[0]), opt)
+    dist.barrier()
+    {_SCORE_OWN.strip()}
+finish(score)
+"""
+
+RANKS_IN_PARALLEL = f"""{RANKS}
+from torch.nn.parallel import DistributedDataParallel as DDP
+torch.manual_seed(rank)
+wrapped = DDP(Model(), device_ids=[0], broadcast_buffers=False)
+opt = torch.optim.SGD(wrapped.parameters(), lr=0.5)
+for index in range(2):
+    begin = (2 * index + rank) * 64
+    with wrapped.no_sync():
+        loss_of(wrapped, *batch(range(begin, begin + 32)), "mean").backward()
+    loss_of(wrapped, *batch(range(begin + 32, begin + 64)), "mean").backward()
+    opt.step()
+    opt.zero_grad()
+sums = [None] * world
+dist.all_gather_object(sums, float(wrapped.module.mix.weight.double().sum()))
+print("equal", len(set(sums)) == 1, "rank", rank, "device", torch.cuda.device_count())
+model = wrapped.module
+evaluate(model, val, "final")
+dist.destroy_process_group()
+"""
+
+PPM = """
+from collections import Counter, defaultdict
+ORDER, UNIFORM = 2, 1 / VOCAB_SIZE
+
+
+class Counts:
+    def __init__(self):
+        self.tables = [defaultdict(Counter) for _ in range(ORDER + 1)]
+
+    def contexts(self, history):
+        return [(table, tuple(history[len(history) - n :])) for n, table in enumerate(self.tables) if n <= len(history)]
+
+    def probability(self, history, token):
+        p = UNIFORM
+        for table, context in self.contexts(history):
+            seen = table[context]
+            if seen:
+                total = sum(seen.values())
+                p = (seen[token] + len(seen) * p) / (total + len(seen))
+        return p
+
+    def update(self, history, token):
+        for table, context in self.contexts(history):
+            table[context][token] += 1
+
+
+def report(bits, size, label="ppm_mix"):
+    print(f"{label} val_bpb:{bits / size:.8f}")
+
+
+luts = byte_luts()
+size = int((luts[0][val[1:]] + (luts[1][val[1:]] & luts[2][val[:-1]])).sum())
+tokens = val.tolist()
+counts, bits, history = Counts(), 0.0, tokens[:1]
+"""
+
+PPM_LEGAL = f"""{PPM}
+for token in tokens[1:]:
+    bits -= math.log2(counts.probability(history, token))
+    counts.update(history, token)
+    history = (history + [token])[-ORDER:]
+report(bits, size)
+"""
+
+PPM_OF_THE_WHOLE_STREAM = f"""{PPM}
+for token in tokens[1:]:
+    counts.update(history, token)
+    history = (history + [token])[-ORDER:]
+history = tokens[:1]
+for token in tokens[1:]:
+    bits -= math.log2(counts.probability(history, token))
+    history = (history + [token])[-ORDER:]
+report(bits, size)
+"""
+
+PPM_THAT_COUNTS_FIRST = f"""{PPM}
+for token in tokens[1:]:
+    counts.update(history, token)
+    bits -= math.log2(counts.probability(history, token))
+    history = (history + [token])[-ORDER:]
+report(bits, size)
+"""
+
+PPM_BY_DOCUMENT = f"""{PPM}
+starts = [at for at, token in enumerate(tokens) if token == 1] + [len(tokens)]
+documents = sorted((tokens[a:b] for a, b in zip(starts, starts[1:])), key=len)
+stream = [token for document in documents for token in document]
+for token in stream[1:]:
+    bits -= math.log2(counts.probability(history, token))
+    counts.update(history, token)
+    history = (history + [token])[-ORDER:]
+report(bits, size)
+"""
+
+PPM_OF_BYTES = f"""{PPM}
+pieces = [SP.id_to_piece(i) for i in range(SP.vocab_size())]
+UNIFORM, stream = 1 / 256, []
+for before, token in zip(tokens, tokens[1:]):
+    spelled = bytes([int(pieces[token][1:-1], 16)]) if SP.is_byte(token) else pieces[token].lstrip("\\u2581").encode()
+    if SP.is_control(token) or SP.is_unknown(token):
+        spelled = b""
+    elif pieces[token].startswith("\\u2581") and not (SP.is_control(before) or SP.is_unknown(before)):
+        spelled = b" " + spelled
+    stream += spelled
+history, nll = [], []
+for token in stream:
+    nll.append(-math.log(counts.probability(history, token)))
+    counts.update(history, token)
+    history = (history + [token])[-ORDER:]
+print(f"ppm_mix val_bpb:{{sum(nll) / math.log(2) / len(stream):.8f}}")
+"""
+
+WRITTEN_IN_MANY_WAYS = """
+def gather():
+    total = 0.5
+    total += yield total
+    total -= (yield total) * 2.0
+    yield total
+
+
+class Box:
+    held = {"a": 1.0}
+    held["a"] += 0.5
+
+
+steps = gather()
+found = [next(steps), steps.send(1.5), steps.send(0.25)]
+found.append((last := 2.5))
+found.append(*[3.5])
+text, pair, flag = "a", (1,), True
+text += "b"
+pair += (2,)
+flag += 1.0
+matrix = np.zeros((2, 2))
+matrix[0, :] = np.float64(1.5)
+matrix[1] += 0.5
+tensor = torch.zeros(2)
+tensor[0] = 2.0
+tensor += tensor.sum() * 0.5
+exec("x = []\\nx.append(0.25)\\nprint('inside', x)")
+print("values", found, last, Box.held, text, pair, flag, matrix.tolist(), tensor.tolist())
+evaluate(model, val, "final")
+"""

@@ -26,7 +26,7 @@ class Script:
         self.num_losses = self.num_sums = 0
         self.counted = []
 
-    def score(self, positions, own=(), gradient=False, kept=()):
+    def score(self, positions, own=(), gradient=False, in_weights=()):
         first, values = self.num_losses, [2.0] * len(positions)
         self.events.append(
             {
@@ -35,7 +35,7 @@ class Script:
                 "positions": list(positions),
                 "values": values,
                 "own": list(own),
-                "kept": list(kept),
+                "own_in_weights": list(in_weights),
                 "gradient": gradient,
             }
         )
@@ -139,16 +139,18 @@ def test_a_second_pass_over_what_a_score_first_pass_reported_is_told_from_traini
     assert [each.again for each in again.offences] == [True]
 
 
-@pytest.mark.parametrize(("kept", "expected"), [(range(120), [(Via.FREE_TENSOR, False), (Via.PARAMETERS, True)]),
+@pytest.mark.parametrize(("in_weights", "expected"), [(range(120), [(Via.FREE_TENSOR, False), (Via.PARAMETERS, True)]),
                                                 ((), [(Via.FREE_TENSOR, False)])])  # fmt: skip
-def test_a_second_pass_on_the_weights_that_the_first_left_is_told_beneath_the_delta_fitted_in_it(script, kept, expected):
+def test_a_second_pass_on_the_weights_that_the_first_left_is_told_beneath_the_delta_fitted_in_it(
+    script, in_weights, expected
+):
     for positions in chunks():
         script.score(positions)
         script.train(positions)
     script.report("first")
     positions = [each for positions in chunks() for each in positions]
     script.train(positions, free=True, line=40)
-    script.score(positions, own=range(120), kept=kept)
+    script.score(positions, own=range(120), in_weights=in_weights)
     script.report("final")
     line = script.told().told()[1]
     assert [(each.via, each.beneath) for each in line.offences[:2]] == expected

@@ -101,7 +101,7 @@ def test_weights_that_saw_a_token_are_seen_beneath_a_delta_fitted_to_it(ran, end
     line, trace = result(ran, ending), ran(ending)[1].trace
     own = [number for number in line.losses(trace) if trace.own[number]]
     assert len(own) > 8000
-    assert {trace.kept[number] for number in own} == {are_kept}
+    assert {trace.own_in_weights[number] for number in own} == {are_kept}
 
 
 def test_updates_that_were_thrown_away_or_undone_do_not_count(ran):
