@@ -83,10 +83,15 @@ def later_tokens_reach(submission: Submission, run: RunFacts) -> Answer:
 
 
 def trained_at_all(submission: Submission, run: RunFacts) -> Answer:
-    """Did gradients of validation tokens go into the scored weights? What was calibrated without gradients is not seen."""
+    """Did gradients of validation tokens go into the scored weights? Or did anything of later tokens reach earlier losses?
+
+    The second is what calibration without gradients leaves, and so does a model that looks ahead: only the source tells.
+    """
     touched = [(line, each) for line in _results(run) for each in line.offences if each.via is Via.PARAMETERS]
     if touched:
         return Answer(observed=(_observed(touched),), only_confirms=True)
+    if reaching := later_tokens_reach(submission, run).observed:
+        return Answer(observed=reaching, only_confirms=True)
     if run.num_trained_validation or run.num_trained_unlocated or not _all_followed(run):
         return SILENT
     return Answer(clean="no gradient of a validation token was computed", doubts=False)

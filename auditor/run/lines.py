@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 
+from auditor.network import reaches_out
 from auditor.run.facts import Offence, Reach, RunLine, Via
 from auditor.run.judge import Judgement, ScoreLine
 from auditor.run.sequence import Sources, chunks_of, step_after
@@ -19,9 +20,6 @@ from auditor.run.world import BOS_ID
 
 _NETWORK_CALLS = ("socket.connect", "socket.getaddrinfo")
 _LOCAL = re.compile(r"^\(?['\"b]*(?:localhost|127\.|::1|0\.0\.0\.0|/|\\x00|None\b|$)")
-_NETWORK_TOOL = re.compile(
-    r"(?:^|[/\s'\"])(?:pip3?|curl|wget|git|apt|apt-get|conda|uv|aria2c|huggingface-cli)(?=['\"\s]|$)"
-)
 
 _Kind = tuple[Via, bool, Place | None]
 
@@ -204,4 +202,4 @@ def _via(step: Step | None) -> Via:
 def _is_network(contact: Contact) -> bool:
     if contact.call in _NETWORK_CALLS:
         return not _LOCAL.match(contact.what)
-    return contact.call != "ctypes.dlopen" and bool(_NETWORK_TOOL.search(contact.what))
+    return contact.call != "ctypes.dlopen" and reaches_out(contact.what)

@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 
-_WATCHED = {"socket.connect": 1, "socket.getaddrinfo": 0, "subprocess.Popen": 0, "os.system": 0, "ctypes.dlopen": 0}
+_WATCHED = {"socket.connect": 1, "socket.getaddrinfo": 0, "subprocess.Popen": 1, "os.system": 0, "ctypes.dlopen": 0}
 
 
 class Emitter:
@@ -56,6 +56,13 @@ class Tee:
         return getattr(self._stream, name)
 
 
+def _told(what) -> str:
+    """An address, a path, or a command with its words joined by spaces."""
+    if isinstance(what, list):
+        return " ".join(map(_told, what))
+    return os.fsdecode(what) if isinstance(what, str | bytes | os.PathLike) else str(what)
+
+
 def watch_system(emit) -> None:
     """Tell which data files are opened and what is started or connected to."""
 
@@ -65,7 +72,7 @@ def watch_system(emit) -> None:
             if isinstance(path, str | bytes | os.PathLike) and "fineweb" in os.fsdecode(path):
                 emit({"t": "open", "path": os.fsdecode(path), "mode": str(mode)})
         elif name in _WATCHED:
-            emit({"t": "system", "call": name, "what": str(arguments[_WATCHED[name]])[:300]})
+            emit({"t": "system", "call": name, "what": _told(arguments[_WATCHED[name]])[:300]})
 
     sys.addaudithook(hook)
 
