@@ -69,10 +69,13 @@ def later_tokens_reach(submission: Submission, run: RunFacts) -> Answer:
         changed = [each for each in _probed(run, line, "suffix") if each.num_changed]
         if changed and not line.offences:
             worst = max(changed, key=lambda each: each.num_changed)
-            text = (
-                f"replacing the tokens after {worst.cut:.0%} of the evaluation changed {worst.num_changed:,} of "
-                f"{worst.num_compared:,} earlier losses of `{line.label}`, first at position {worst.first_changed}"
+            told = (
+                f"{worst.num_changed:,} of {worst.num_compared:,} earlier losses of `{line.label}`, "
+                f"first at position {worst.first_changed}"
             )
+            if worst.is_own_distribution:
+                told = f"the distribution that the first of them is scored with in `{line.label}`"
+            text = f"replacing the tokens after {worst.cut:.0%} of the evaluation changed {told}"
             observed.append(Observed(text=text, lines=(line,)))
     if observed:
         return Answer(observed=tuple(observed))
@@ -187,19 +190,44 @@ def trained_in_epochs(submission: Submission, run: RunFacts) -> Answer:
 
 
 def corrected_by_token(submission: Submission, run: RunFacts) -> Answer:
-    """Does it depend on a token itself whether the loss that the model gave for it was corrected?
+    """Does it depend on a token itself whether the loss that the model gave for it was corrected, or its distribution?
 
     A correction that favours a class of tokens and is normalised over it looks the same, so a person must look.
     """
     text = "whether the loss that the model gave was corrected depends on the very token in {} of {} replacements on {}"
-    return _by_probe(
-        run, "target", Status.REVIEW, text, "replacing single tokens did not decide whether their own losses were corrected"
-    )
+    clean = "replacing single tokens decided neither whether their own losses were corrected nor their distributions"
+    corrected = _by_probe(run, "target", Status.REVIEW, text, clean)
+    return _either(corrected, _own_distribution(run))
+
+
+def _own_distribution(run: RunFacts) -> Answer:
+    """Is a token scored with another distribution if it is another token, though no loss before it changed?"""
+    observed = []
+    for line in _results(run):
+        changed = [each for probe in ("suffix", "target") for each in _probed(run, line, probe) if each.num_changed]
+        own = [each for each in changed if each.is_own_distribution]
+        is_explained = bool(line.offences) or any(each not in own and each.probe == "suffix" for each in changed)
+        if own and not is_explained:
+            text = f"another token was scored with another distribution in {len(own)} probes of `{line.label}`"
+            observed.append(Observed(text=text, lines=(line,), status=Status.REVIEW))
+    return Answer(observed=tuple(observed))
 
 
 def corrected_by_lookup(submission: Submission, run: RunFacts) -> Answer:
-    """As `corrected_by_token`, where the source says that it is a table that was asked under the token."""
-    return replace(corrected_by_token(submission, run), only_confirms=True)
+    """As `corrected_by_token`, where the source says that it is a table that was asked under the token.
+
+    Tokens that share a key share their counts, so the answers add up to more than one, which the bound shows.
+    """
+    answer = _either(corrected_by_token(submission, run), cheaper_than_possible(submission, run))
+    return replace(answer, only_confirms=True)
+
+
+def _either(*answers: Answer) -> Answer:
+    """What any of several questions observed; else what all of them that could be told saw in order."""
+    if observed := tuple(each for answer in answers for each in answer.observed):
+        return Answer(observed=observed)
+    clean = "; ".join(answer.clean for answer in answers if answer.clean)
+    return Answer(clean=clean, doubts=False) if clean else SILENT
 
 
 def cheaper_than_possible(submission: Submission, run: RunFacts) -> Answer:
@@ -223,7 +251,7 @@ def _by_probe(run: RunFacts, probe: str, status: Status | None, text: str, clean
         is_explained = bool(line.offences) or any(each.num_changed for each in _probed(run, line, "suffix"))
         for each in _probed(run, line, probe):
             num_compared += each.num_compared
-            if each.num_changed and not is_explained:
+            if each.num_changed and not each.is_own_distribution and not is_explained:
                 told = text.format(f"{each.num_changed:,}", f"{each.num_compared:,}", f"`{line.label}`")
                 observed.append(Observed(text=told, lines=(line,), status=status))
     if observed:

@@ -39,11 +39,12 @@ PROBES: Mapping[str, tuple[str, ...]] = {
     "PG402": ("artifact",),
     "PG501": ("suffix",),
     "PG502": ("target",),
-    "PG601": ("target",),
+    "PG601": ("target", "bound"),
     "PG602": ("bound",),
     "PG603": ("bound",),
 }
 """The rules that ask a run, each with the probes that its question is about."""
+CUTS = (0.5,)  # of the suffix probe; fewer than an audit has, since a case that it decides is decided by more as well
 
 _OFFENDED = (Outcome.FAIL, Outcome.REVIEW)
 
@@ -113,7 +114,7 @@ def hold(case: Case, python: Path) -> Held:
         laid_out = lay_out(case, Path(folder) / case.path)
         submission = Submission(case.path, DirectoryTree(laid_out.root))
         source = ask(rule, submission).outcome
-        submission.run = observe(submission, RunOptions(python=python, probes=PROBES[case.rule_id]))
+        submission.run = observe(submission, RunOptions(python=python, probes=PROBES[case.rule_id], cuts=CUTS))
         result = ask(rule, submission)
     return Held(case, source, result.outcome, says(result), submission.run)
 

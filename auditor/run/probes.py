@@ -38,6 +38,7 @@ KINDS = ("suffix", "target", "bound", "artifact")
 _UNCORRECTED = 1e-5  # nats; rounding of float32 losses
 _CHANCE_NATS = 40.0  # exp(-40): never by chance
 _UNFOLLOWED_NATS = 0.01  # per token, where it is not known which tokens a printed mean counts
+_OWN_DISTRIBUTION = "the distribution for the first replaced token is another one"
 _NOT_REPEATED = "the script does not repeat itself on the same stream either"
 
 
@@ -48,7 +49,8 @@ class Comparison:
     suffix: `num_compared` losses are counted before the first replaced token, `num_changed` of them differ or are of
     another distribution; `first_changed` is the position of the first, `first_replaced` that of the first replaced token in
     the line's order, which counts as changed if its distribution is another one; `largest_change` is in nats. target: of so
-    many replaced tokens, for how many it depends on the token whether its loss was corrected. bound: tokens, all of them
+    many replaced tokens, for how many it depends on the token whether its loss was corrected, or else the first of them if
+    its distribution is another one. bound: tokens, all of them
     changed if they cost less than they can; `largest_change` is what was saved, in nats per token. artifact: losses that
     were scored after the files were put back. `problem` says why nothing could be compared, `detail` what was found, in
     words.
@@ -64,6 +66,11 @@ class Comparison:
     largest_change: float = 0.0
     problem: str | None = None
     detail: str | None = None
+
+    @property
+    def is_own_distribution(self) -> bool:
+        """Did nothing change but the distribution that the first replaced token is scored with?"""
+        return self.num_changed == 1 and self.first_changed == self.first_replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +234,7 @@ def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine
     stopped = order[stop] if stop < len(order) else None
     detail = None
     if not changed and stopped is not None and _rows(first[stopped]) != _rows(second.get(stopped, [])):
-        changed, detail = [stopped], "the distribution for the first replaced token is another one"
+        changed, detail = [stopped], _OWN_DISTRIBUTION
     return Comparison(
         cut=cut,
         text=line.metric.text,
@@ -253,12 +260,14 @@ def _distance(first: Sequence[tuple[float, object]], second: Sequence[tuple[floa
 def _compare_corrections(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, replaced: set[int]) -> Comparison:
     first, second = _corrected(trace, line), _corrected(other, twin)
     both = first.keys() & second.keys()
-    asked = sorted(both & replaced)
+    asked = [position for position in order_of(trace, line) if position in both & replaced]
     changed = [position for position in asked if first[position] != second[position]]
     by_itself = sum(first[position] != second[position] for position in both - replaced)
     usual = len(asked) * by_itself / max(len(both) - len(asked), 1)  # what comes from the tokens before
+    detail = "whether a loss is corrected depends on the token that it is the loss of"
     if len(changed) < 3 or len(changed) <= 4 * usual:
-        changed = []
+        detail = _OWN_DISTRIBUTION
+        changed = [each for each in asked[:1] if not _is_scored_alike(trace, line, other, twin, each)]
     return Comparison(
         cut=0.0,
         text=line.metric.text,
@@ -267,8 +276,14 @@ def _compare_corrections(trace: Trace, line: ScoreLine, other: Trace, twin: Scor
         num_changed=len(changed),
         first_changed=changed[0] if changed else None,
         first_replaced=asked[0] if asked else None,
-        detail="whether a loss is corrected depends on the token that it is the loss of" if changed else None,
+        detail=detail if changed else None,
     )
+
+
+def _is_scored_alike(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, position: int) -> bool:
+    """Is a token scored with the same distributions in both runs?"""
+    first, second = _scored(trace, line), _scored(other, twin)
+    return _rows(first[position]) == _rows(second.get(position, []))
 
 
 def _corrected(trace: Trace, line: ScoreLine) -> dict[int, bool]:

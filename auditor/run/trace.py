@@ -6,8 +6,9 @@ not is an error that names it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auditor.run.runner import Event
 
@@ -124,10 +125,25 @@ def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
                 add(trace, at, event)
         except (KeyError, TypeError, IndexError, ValueError) as error:
             raise ValueError(f"event {at} ({str(event)[:80]}): {type(error).__name__} {error}") from error
+    trace.sums = _as_costs(trace.sums)
     outside = [position for position in trace.positions if not 0 <= position < num_positions]
     if outside:
         raise ValueError(f"a loss of position {outside[0]} in a stream of {num_positions} tokens")
     return trace
+
+
+def _as_costs(sums: Sequence[Sum]) -> list[Sum]:
+    """Sums with the values negated that the script sums as logarithms of probabilities.
+
+    By line, not by value: what is called a probability may exceed one, and its cost is then below zero.
+    """
+    totals: defaultdict[object, float] = defaultdict(float)
+    for each in sums:
+        totals[each.place or each.at] += sum(each.values)
+    return [
+        replace(each, values=[-value for value in each.values]) if totals[each.place or each.at] < 0 else each
+        for each in sums
+    ]
 
 
 def _add_losses(trace: Trace, at: int, event: Event) -> None:

@@ -28,6 +28,7 @@ from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
 aten = torch.ops.aten
 _MAX_SUM_HOLDER = 1 << 16  # elements; larger tensors are no accumulators
 _MAX_COLUMNS = 128  # of a row of scores, for its checksum
+_ROUNDING = 1e-3  # of probabilities
 _MIN_CLASSES = 256  # a table with fewer columns holds no scores of a vocabulary
 _INTEGERS = {torch.int64, torch.int32, torch.int16, torch.uint8, torch.uint16, torch.int8, torch.uint32}
 
@@ -211,7 +212,7 @@ class Recorder(TorchDispatchMode):
     def _picked(self, scores, index, out) -> None:
         places = self.shadow.view(index, TOKENS)
         if places is not None and scores.shape[-1] >= _MIN_CLASSES and places.numel() == out.numel():
-            numbers = self._losses(places.reshape(out.shape), out.abs(), scores)
+            numbers = self._losses(places.reshape(out.shape), _costs(scores, out), scores)
             if numbers is not None:
                 self.shadow.put(out, LOSSES, numbers)
 
@@ -268,7 +269,7 @@ class Recorder(TorchDispatchMode):
         if not bool(counted.any()):
             return
         event = {"t": "sum", "id": self.num_sums, "losses": ranges(numbers[counted].tolist()), "place": script_place()}
-        event["values"] = values.reshape(numbers.shape)[counted].to(torch.float64).abs().tolist()
+        event["values"] = values.reshape(numbers.shape)[counted].to(torch.float64).tolist()
         self.emit(event)
         entry = self.shadow.at(out)
         entry.sums |= {self.num_sums}
@@ -337,9 +338,16 @@ class Recorder(TorchDispatchMode):
         if numbers is None or not bool((numbers >= 0).any()):
             return None
         event = {"t": "leaves", "losses": ranges(numbers[numbers >= 0].tolist())}
-        event["values"] = tensor.detach()[numbers >= 0].to(torch.float64).abs().tolist()
+        event["values"] = tensor.detach()[numbers >= 0].to(torch.float64).tolist()
         self.emit(event)
         return numbers
+
+
+def _costs(scores, picked):
+    """What was picked from scores as nats: of probabilities the negative logarithm, of logarithms the number."""
+    if bool(scores.min() >= 0) and bool(scores.max() <= 1 + _ROUNDING):
+        return -picked.clamp_min(torch.finfo(picked.dtype).tiny).log()
+    return picked.abs()
 
 
 def _checksums(scores, classes):
