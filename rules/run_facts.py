@@ -67,22 +67,24 @@ def later_tokens_reach(submission: Submission, run: RunFacts) -> Answer:
     observed = []
     for line in _results(run):
         changed = [each for each in _probed(run, line, "suffix") if each.num_changed]
+        changed += [each for each in _probed(run, line, "target") if each.num_changed and each.is_own_distribution]
         if changed and not line.offences:
-            worst = max(changed, key=lambda each: each.num_changed)
-            told = (
-                f"{worst.num_changed:,} of {worst.num_compared:,} earlier losses of `{line.label}`, "
-                f"first at position {worst.first_changed}"
-            )
-            if worst.is_own_distribution:
-                told = f"the distribution that the first of them is scored with in `{line.label}`"
-            text = f"replacing the tokens after {worst.cut:.0%} of the evaluation changed {told}"
-            observed.append(Observed(text=text, lines=(line,)))
+            observed.append(Observed(text=_reaching(max(changed, key=lambda each: each.num_changed), line), lines=(line,)))
     if observed:
         return Answer(observed=tuple(observed))
     if not is_whole(run):
         return SILENT
     cuts = len({each.cut for each in run.comparisons if each.probe == "suffix"})
     return Answer(clean=f"replacing all later tokens at {cuts} cuts left every earlier loss identical", whole=True)
+
+
+def _reaching(found: Comparison, line: RunLine) -> str:
+    if found.is_own_distribution:
+        return f"another token is scored with another distribution, as {found.num_changed} replaced tokens of `{line.label}` show"
+    return (
+        f"replacing the tokens after {found.cut:.0%} of the evaluation changed {found.num_changed:,} of "
+        f"{found.num_compared:,} earlier losses of `{line.label}`, first at position {found.first_changed}"
+    )
 
 
 def trained_at_all(submission: Submission, run: RunFacts) -> Answer:
@@ -208,7 +210,7 @@ def _own_distribution(run: RunFacts) -> Answer:
         own = [each for each in changed if each.is_own_distribution]
         is_explained = bool(line.offences) or any(each not in own and each.probe == "suffix" for each in changed)
         if own and not is_explained:
-            text = f"another token was scored with another distribution in {len(own)} probes of `{line.label}`"
+            text = f"another token is scored with another distribution in {len(own)} probes of `{line.label}`"
             observed.append(Observed(text=text, lines=(line,), status=Status.REVIEW))
     return Answer(observed=tuple(observed))
 
@@ -233,10 +235,14 @@ def _either(*answers: Answer) -> Answer:
 def cheaper_than_possible(submission: Submission, run: RunFacts) -> Answer:
     """Is a stream of known random source coded in fewer nats than any normalised prediction from the past needs?
 
-    Training on the stream, or looking ahead in it, does the same and is told by other questions; these lines are left out.
+    Or do the probabilities add up to more than one, where the script makes them and takes a token's own from them? Training on the stream, or looking ahead in it, does the same and is told by other questions; these lines are left out.
     """
-    text = "a stream of known random source cost less than any normalised prediction can ({} of {} tokens) on {}"
-    return _by_probe(run, "bound", None, text, "a stream of known random source cost no less than it must")
+    bound = "a stream of known random source cost less than any normalised prediction can ({} of {} tokens) on {}"
+    mass = "what a token's probability was taken from adds up to more than one at {} of {} positions of {}"
+    return _either(
+        _by_probe(run, "mass", None, mass, "what probabilities were taken from adds up to at most one"),
+        _by_probe(run, "bound", None, bound, "a stream of known random source cost no less than it must"),
+    )
 
 
 def mixed_cheaply(submission: Submission, run: RunFacts) -> Answer:

@@ -37,14 +37,14 @@ PROBES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("PG403", "PG503", "PG504", "PG701", "PG702", "PG703", "PG801", "PG802", "PG901", "PG902"), ()),
     "PG401": ("suffix",),
     "PG402": ("artifact",),
-    "PG501": ("suffix",),
-    "PG502": ("target",),
+    "PG501": ("suffix", "target"),
+    "PG502": ("suffix", "target"),
     "PG601": ("target", "bound"),
     "PG602": ("bound",),
     "PG603": ("bound",),
 }
 """The rules that ask a run, each with the probes that its question is about."""
-CUTS = (0.5,)  # of the suffix probe; fewer than an audit has, since a case that it decides is decided by more as well
+CUTS = (0.02, 0.9)  # of the suffix probe; fewer than an audit has, since a case that it decides is decided by more as well
 
 _OFFENDED = (Outcome.FAIL, Outcome.REVIEW)
 

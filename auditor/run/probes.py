@@ -14,6 +14,9 @@ by bit; where something changed, one more run of the first stream tells influenc
 - *artifact*: trained on other data, but with the first run's files put in the place of what it wrote and reads back: all
   that is scored afterwards must follow the files.
 
+Beside them, *mass* needs no second run: where a script makes probabilities itself, those of all that a token could have been
+must add up to at most one.
+
 Not covered: influence that does not reach a loss at toy scale, or reaches only so few tokens ahead that no cut meets it;
 corrections that favour a class of tokens and are normalised over it look like gates; scripts that behave otherwise when
 watched or when small.
@@ -23,7 +26,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,10 +38,12 @@ from auditor.run.trace import Trace, read_trace
 
 CUTS = (0.02, 0.5, 0.9)
 KINDS = ("suffix", "target", "bound", "artifact")
+_FEWEST = 3  # replaced tokens that a finding rests on
+_ABOVE_ONE = 0.05  # what a distribution adds up to; its logarithms rounded to bfloat16 stay below
 _UNCORRECTED = 1e-5  # nats; rounding of float32 losses
 _CHANCE_NATS = 40.0  # exp(-40): never by chance
 _UNFOLLOWED_NATS = 0.01  # per token, where it is not known which tokens a printed mean counts
-_OWN_DISTRIBUTION = "the distribution for the first replaced token is another one"
+OWN_DISTRIBUTION = "the distribution that a replaced token is scored with is another one"
 _NOT_REPEATED = "the script does not repeat itself on the same stream either"
 
 
@@ -49,8 +54,9 @@ class Comparison:
     suffix: `num_compared` losses are counted before the first replaced token, `num_changed` of them differ or are of
     another distribution; `first_changed` is the position of the first, `first_replaced` that of the first replaced token in
     the line's order, which counts as changed if its distribution is another one; `largest_change` is in nats. target: of so
-    many replaced tokens, for how many it depends on the token whether its loss was corrected, or else the first of them if
-    its distribution is another one. bound: tokens, all of them
+    many replaced tokens, for how many it depends on the token whether its loss was corrected, or else of how
+    many the distribution is another one, though that of the token before is not. mass: of so many losses, how many were picked
+    from what adds up to more than one; `largest_change` is the excess. bound: tokens, all of them
     changed if they cost less than they can; `largest_change` is what was saved, in nats per token. artifact: losses that
     were scored after the files were put back. `problem` says why nothing could be compared, `detail` what was found, in
     words.
@@ -69,8 +75,8 @@ class Comparison:
 
     @property
     def is_own_distribution(self) -> bool:
-        """Did nothing change but the distribution that the first replaced token is scored with?"""
-        return self.num_changed == 1 and self.first_changed == self.first_replaced
+        """Did nothing change but the distributions that replaced tokens themselves are scored with?"""
+        return self.detail == OWN_DISTRIBUTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +215,11 @@ def probe(session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: 
         yield from probes[kind]()
 
 
+def compare_masses(trace: Trace, lines: Sequence[ScoreLine]) -> Iterator[Comparison]:
+    """Whether what each line's losses were picked from adds up to more than one; only where the script made it."""
+    yield from (found for line in _results(lines) if (found := _compare_masses(trace, line)).num_compared)
+
+
 def _results(lines: Sequence[ScoreLine]) -> Iterator[ScoreLine]:
     yield from (line for line in lines if not line.metric.progress)
 
@@ -234,7 +245,7 @@ def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine
     stopped = order[stop] if stop < len(order) else None
     detail = None
     if not changed and stopped is not None and _rows(first[stopped]) != _rows(second.get(stopped, [])):
-        changed, detail = [stopped], _OWN_DISTRIBUTION
+        changed, detail = [stopped], OWN_DISTRIBUTION
     return Comparison(
         cut=cut,
         text=line.metric.text,
@@ -261,13 +272,10 @@ def _compare_corrections(trace: Trace, line: ScoreLine, other: Trace, twin: Scor
     first, second = _corrected(trace, line), _corrected(other, twin)
     both = first.keys() & second.keys()
     asked = [position for position in order_of(trace, line) if position in both & replaced]
-    changed = [position for position in asked if first[position] != second[position]]
-    by_itself = sum(first[position] != second[position] for position in both - replaced)
-    usual = len(asked) * by_itself / max(len(both) - len(asked), 1)  # what comes from the tokens before
+    changed = _telling(asked, {position for position in both if first[position] != second[position]}, both)
     detail = "whether a loss is corrected depends on the token that it is the loss of"
-    if len(changed) < 3 or len(changed) <= 4 * usual:
-        detail = _OWN_DISTRIBUTION
-        changed = [each for each in asked[:1] if not _is_scored_alike(trace, line, other, twin, each)]
+    if not changed:
+        changed, detail = _other_distributions(trace, line, other, twin, asked), OWN_DISTRIBUTION
     return Comparison(
         cut=0.0,
         text=line.metric.text,
@@ -280,10 +288,24 @@ def _compare_corrections(trace: Trace, line: ScoreLine, other: Trace, twin: Scor
     )
 
 
-def _is_scored_alike(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, position: int) -> bool:
-    """Is a token scored with the same distributions in both runs?"""
+def _telling(asked: Sequence[int], changed: set[int], among: Set[int]) -> list[int]:
+    """The asked positions that changed, if they are more than what comes from the tokens before explains."""
+    found = [position for position in asked if position in changed]
+    usual = len(asked) * len(changed.difference(asked)) / max(len(among) - len(asked), 1)
+    return found if len(found) >= _FEWEST and len(found) > 4 * usual else []
+
+
+def _other_distributions(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, asked: Sequence[int]) -> list[int]:
+    """The replaced tokens that are scored with another distribution.
+
+    The first one's must be the same. Later ones follow replaced tokens, so those count whose neighbour before is unchanged.
+    """
     first, second = _scored(trace, line), _scored(other, twin)
-    return _rows(first[position]) == _rows(second.get(position, []))
+    differs = {position: _rows(scored) != _rows(second.get(position, [])) for position, scored in first.items()}
+    if asked and differs[asked[0]]:
+        return [asked[0]]
+    changed = {position for position, is_other in differs.items() if is_other and not differs.get(position - 1, True)}
+    return _telling(asked, changed, differs.keys())
 
 
 def _corrected(trace: Trace, line: ScoreLine) -> dict[int, bool]:
@@ -293,6 +315,28 @@ def _corrected(trace: Trace, line: ScoreLine) -> dict[int, bool]:
         for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True):
             found.setdefault(trace.positions[loss], abs(value - trace.values[loss]) > _UNCORRECTED)
     return found
+
+
+def _compare_masses(trace: Trace, line: ScoreLine) -> Comparison:
+    """Losses that were counted as they were picked, by what they were picked from adds up to."""
+    excess = {
+        trace.positions[loss]: mass - 1
+        for number in line.sums or ()
+        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True)
+        if (mass := trace.masses[loss]) is not None and abs(value - trace.values[loss]) <= _UNCORRECTED
+    }
+    above = [position for position, each in excess.items() if each > _ABOVE_ONE]
+    largest = max(excess.values(), default=0.0)
+    return Comparison(
+        cut=0.0,
+        text=line.metric.text,
+        probe="mass",
+        num_compared=len(excess),
+        num_changed=len(above),
+        first_changed=above[0] if above else None,
+        largest_change=largest if above else 0.0,
+        detail=f"what a token's probability was taken from adds up to {1 + largest:.4f}" if above else None,
+    )
 
 
 def _compare_bound(trace: Trace, line: ScoreLine, costs: Sequence[float], num_bytes: int) -> Comparison:

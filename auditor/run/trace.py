@@ -87,7 +87,7 @@ class Trace:
     """Everything that one run told.
 
     Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a checksum
-    of the whole distribution, None if unknown; `scored_at` the event; `own` whether gradients of that very position had
+    of the whole distribution, None if unknown; `masses` what it adds up to where the script made it; `scored_at` the event; `own` whether gradients of that very position had
     gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on. `summed_in` is where the
     script sums a loss, by its number. `lines` are (event, text) of standard output.
     """
@@ -95,6 +95,7 @@ class Trace:
     positions: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     rows: list[int | None] = field(default_factory=list)
+    masses: list[float | None] = field(default_factory=list)
     scored_at: list[int] = field(default_factory=list)
     own: list[bool] = field(default_factory=list)
     with_gradient: list[bool] = field(default_factory=list)
@@ -152,11 +153,13 @@ def _add_losses(trace: Trace, at: int, event: Event) -> None:
     if event["first"] != len(trace.positions):
         raise ValueError("its losses are not numbered on")
     values, rows = _floats(event["values"]), [_whole(each) for each in _list(event.get("rows", []))]
-    if len(values) != len(positions) or (rows and len(rows) != len(positions)):
-        raise ValueError("its positions, values and rows do not belong together")
+    masses = _floats(event.get("masses", []))
+    if len(values) != len(positions) or any(each and len(each) != len(positions) for each in (rows, masses)):
+        raise ValueError("its positions, values, rows and masses do not belong together")
     trace.positions += positions
     trace.values += values
     trace.rows += rows or [None] * len(positions)
+    trace.masses += masses or [None] * len(positions)
     trace.scored_at += [at] * len(positions)
     trace.own += [index in own for index in range(len(positions))]
     trace.with_gradient += [bool(event["gradient"])] * len(positions)

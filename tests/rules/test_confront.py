@@ -13,7 +13,7 @@ from auditor.report import Outcome, RuleResult
 from auditor.rule import Rule, Ruleset, RulesetName
 from auditor.run.facts import Chunk, Offence, Reach, RunFacts, RunLine, Via
 from auditor.run.judge import Coverage
-from auditor.run.probes import Comparison
+from auditor.run.probes import OWN_DISTRIBUTION, Comparison
 from auditor.submission.submission import Submission
 from auditor.submission.tree import DirectoryTree
 from rules import ALL_RULES
@@ -207,7 +207,7 @@ def test_what_a_probe_changed_is_held_against_the_rule_that_asks_it(asked, name,
 def test_a_distribution_that_depends_on_its_own_token_needs_a_person_unless_earlier_losses_changed_too(asked, probe):
     run = compared(probe, 1)
     (*others, found) = run.comparisons
-    own = replace(found, first_replaced=found.first_changed)
+    own = replace(found, detail=OWN_DISTRIBUTION)
     name = "PG502-good_gate_on_entropy"
     assert asked(name, replace(run, comparisons=(*others, own))).outcome is Outcome.REVIEW
     ahead = replace(STEADY[0], num_changed=12, first_changed=3, first_replaced=400)

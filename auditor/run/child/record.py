@@ -171,10 +171,11 @@ class Recorder(TorchDispatchMode):
         if count:
             self.emit({"t": "unlocated", "count": count, "gradient": torch.is_grad_enabled(), "of": int(scored.sum())})
 
-    def _losses(self, places, values, scores, classes=-1):
+    def _losses(self, places, values, scores, classes=-1, masses=None):
         """Number the losses of validation tokens and tell them; None if there are none.
 
-        `classes` is the dimension of the vocabulary in `scores`, None where there are no scores by token.
+        `classes` is the dimension of the vocabulary in `scores`, None where there are no scores by token; `masses` is what
+        each row of scores adds up to as probabilities, None where they are normalised by the operation or are none.
         """
         counted = (places >= 0) & (places < self.size)
         count = int(counted.sum())
@@ -187,6 +188,8 @@ class Recorder(TorchDispatchMode):
         event["values"] = values.reshape(places.shape)[counted].to(torch.float64).tolist()
         if classes is not None:
             event["rows"] = _checksums(scores, classes)[counted.reshape(-1)].tolist()
+        if masses is not None:
+            event["masses"] = masses[counted.reshape(-1)].tolist()
         entry = self.shadow.get(scores)
         if entry is not None and entry.influence:
             own = mask_of(entry.influence, self.size)[positions]
@@ -206,13 +209,14 @@ class Recorder(TorchDispatchMode):
     def _pick_indexed(self, func, args, kwargs, out) -> None:
         """``scores[rows, targets]``."""
         scores, indices = args[:2]
-        if scores.is_floating_point() and scores.dim() >= 2 and len(indices) == scores.dim() and indices[-1] is not None:
+        by_token = scores.dim() >= 2 and len(indices) == scores.dim() and scores.numel() == out.numel() * scores.shape[-1]
+        if scores.is_floating_point() and by_token and indices[-1] is not None:  # else it is a table that is asked
             self._picked(scores, indices[-1], out)
 
     def _picked(self, scores, index, out) -> None:
         places = self.shadow.view(index, TOKENS)
         if places is not None and scores.shape[-1] >= _MIN_CLASSES and places.numel() == out.numel():
-            numbers = self._losses(places.reshape(out.shape), _costs(scores, out), scores)
+            numbers = self._losses(places.reshape(out.shape), _costs(scores, out), scores, masses=_masses(scores))
             if numbers is not None:
                 self.shadow.put(out, LOSSES, numbers)
 
@@ -345,9 +349,23 @@ class Recorder(TorchDispatchMode):
 
 def _costs(scores, picked):
     """What was picked from scores as nats: of probabilities the negative logarithm, of logarithms the number."""
-    if bool(scores.min() >= 0) and bool(scores.max() <= 1 + _ROUNDING):
+    if _masses(scores) is not None and bool(scores.min() >= 0):
         return -picked.clamp_min(torch.finfo(picked.dtype).tiny).log()
     return picked.abs()
+
+
+def _masses(scores):
+    """What each row of scores adds up to as probabilities or their logarithms; None if they are neither.
+
+    Costs are above zero like probabilities, but add up to one only as the exponents of their negatives.
+    """
+    rows = scores.detach().to(torch.float64)
+    if bool(rows.max() <= _ROUNDING):
+        return rows.exp().sum(-1).reshape(-1)
+    if bool(rows.min() < 0):
+        return None
+    as_costs = (-rows).exp().sum(-1).reshape(-1)
+    return None if bool(((as_costs - 1).abs() < _ROUNDING).all()) else rows.sum(-1).reshape(-1)
 
 
 def _checksums(scores, classes):
