@@ -251,7 +251,10 @@ def mixed_cheaply(submission: Submission, run: RunFacts) -> Answer:
 
 
 def _by_probe(run: RunFacts, probe: str, status: Status | None, text: str, clean: str) -> Answer:
-    """What a probe found on lines that nothing else explains; `text` takes two counts and a label."""
+    """What a probe found on lines that nothing else explains; `text` takes two counts and a label.
+
+    Which tokens a line counts that is not reconciled is not known, nor by which bytes, so a person must look.
+    """
     observed, num_compared = [], 0
     for line in _results(run):
         is_explained = bool(line.offences) or any(each.num_changed for each in _probed(run, line, "suffix"))
@@ -259,7 +262,7 @@ def _by_probe(run: RunFacts, probe: str, status: Status | None, text: str, clean
             num_compared += each.num_compared
             if each.num_changed and not each.is_own_distribution and not is_explained:
                 told = text.format(f"{each.num_changed:,}", f"{each.num_compared:,}", f"`{line.label}`")
-                observed.append(Observed(text=told, lines=(line,), status=status))
+                observed.append(Observed(text=told, lines=(line,), status=status if line.is_reconciled else Status.REVIEW))
     if observed:
         return Answer(observed=tuple(observed))
     return Answer(clean=clean, doubts=False) if num_compared and _all_followed(run) else SILENT

@@ -134,7 +134,9 @@ class Prober:
             yield Comparison(cut=0.0, text=self.headline.metric.text, probe="bound", problem=second)
             return
         num_bytes = sum(self.session.world.count_bytes(tokens))
-        yield from (_compare_bound(second.trace, line, costs, num_bytes) for line in _results(second.lines))
+        for line, twin in zip(self.first.lines, second.lines, strict=False):
+            if not line.metric.progress and twin.metric.label == line.metric.label:
+                yield replace(_compare_bound(second.trace, twin, costs, num_bytes), text=line.metric.text)
 
     def artifact(self) -> Iterator[Comparison]:
         """Each line that is scored after files were read back: those of the first run, after training on other data."""

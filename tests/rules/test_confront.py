@@ -203,6 +203,14 @@ def test_what_a_probe_changed_is_held_against_the_rule_that_asks_it(asked, name,
     assert asked(name, compared(probe, 0)).outcome is Outcome.PASS
 
 
+@pytest.mark.parametrize("probe", ["mass", "bound"])
+def test_what_is_no_distribution_is_a_violation_where_the_line_is_reconciled_else_a_person_must_look(asked, probe):
+    name = "PG602-good_closed_form_tilt"
+    assert asked(name, compared(probe, 12)).outcome is Outcome.FAIL
+    unfollowed = replace(LINE, is_reconciled=False, coverage=None)
+    assert asked(name, compared(probe, 12, lines=(unfollowed,))).outcome is Outcome.REVIEW
+
+
 @pytest.mark.parametrize("probe", ["suffix", "target"])
 def test_a_distribution_that_depends_on_its_own_token_needs_a_person_unless_earlier_losses_changed_too(asked, probe):
     run = compared(probe, 1)

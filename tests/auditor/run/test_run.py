@@ -152,7 +152,9 @@ def test_a_gate_that_knows_the_target_is_found_where_it_corrects_in_numpy(opened
 
 def test_a_cache_in_c_that_nothing_can_be_seen_of_is_found_by_its_number_alone(opened, ran):
     assert result(ran, endings.CACHE_IN_C).sums is None
-    assert probed(opened, ran, endings.CACHE_IN_C, "bound").num_changed > 0
+    found = probed(opened, ran, endings.CACHE_IN_C, "bound")
+    assert found.num_changed > 0
+    assert found.text == result(ran, endings.CACHE_IN_C).metric.text  # by which rules know the line
     assert probed(opened, ran, endings.PLAIN, "bound").num_changed == 0
 
 
