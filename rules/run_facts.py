@@ -80,7 +80,7 @@ def later_tokens_reach(submission: Submission, run: RunFacts) -> Answer:
 
 def _reaching(found: Comparison, line: RunLine) -> str:
     if found.is_own_distribution:
-        return f"another token is scored with another distribution, as {found.num_changed} replaced tokens of `{line.label}` show"
+        return f"another token is scored with another distribution ({found.num_changed} replaced tokens of `{line.label}`)"
     return (
         f"replacing the tokens after {found.cut:.0%} of the evaluation changed {found.num_changed:,} of "
         f"{found.num_compared:,} earlier losses of `{line.label}`, first at position {found.first_changed}"
@@ -235,7 +235,9 @@ def _either(*answers: Answer) -> Answer:
 def cheaper_than_possible(submission: Submission, run: RunFacts) -> Answer:
     """Is a stream of known random source coded in fewer nats than any normalised prediction from the past needs?
 
-    Or do the probabilities add up to more than one, where the script makes them and takes a token's own from them? Training on the stream, or looking ahead in it, does the same and is told by other questions; these lines are left out.
+    Or do the probabilities add up to more than one, where the script makes them and takes a token's own from them?
+    Training on the stream, or looking ahead in it, does the same and is told by other questions; these lines are left
+    out.
     """
     bound = "a stream of known random source cost less than any normalised prediction can ({} of {} tokens) on {}"
     mass = "what a token's probability was taken from adds up to more than one at {} of {} positions of {}"

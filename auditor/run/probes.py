@@ -14,8 +14,8 @@ by bit; where something changed, one more run of the first stream tells influenc
 - *artifact*: trained on other data, but with the first run's files put in the place of what it wrote and reads back: all
   that is scored afterwards must follow the files.
 
-Beside them, *mass* needs no second run: where a script makes probabilities itself, those of all that a token could have been
-must add up to at most one.
+Beside them, *mass* needs no second run: where a script makes probabilities itself, those of all that a token could have
+been must add up to at most one.
 
 Not covered: influence that does not reach a loss at toy scale, or reaches only so few tokens ahead that no cut meets it;
 corrections that favour a class of tokens and are normalised over it look like gates; scripts that behave otherwise when
@@ -52,14 +52,13 @@ class Comparison:
     """One reported line under one probe. Something was found if `num_changed` is positive.
 
     suffix: `num_compared` losses are counted before the first replaced token, `num_changed` of them differ or are of
-    another distribution; `first_changed` is the position of the first, `first_replaced` that of the first replaced token in
-    the line's order, which counts as changed if its distribution is another one; `largest_change` is in nats. target: of so
-    many replaced tokens, for how many it depends on the token whether its loss was corrected, or else of how
-    many the distribution is another one, though that of the token before is not. mass: of so many losses, how many were picked
-    from what adds up to more than one; `largest_change` is the excess. bound: tokens, all of them
-    changed if they cost less than they can; `largest_change` is what was saved, in nats per token. artifact: losses that
-    were scored after the files were put back. `problem` says why nothing could be compared, `detail` what was found, in
-    words.
+    another distribution; `first_changed` is the position of the first, `first_replaced` that of the first replaced token
+    in the line's order, which counts as changed if its distribution is another one; `largest_change` is in nats. target:
+    of so many replaced tokens, for how many it depends on the token whether its loss was corrected, or else of how many
+    the distribution is another one, though that of the token before is not. mass: of so many losses, how many were picked
+    from what adds up to more than one; `largest_change` is the excess. bound: tokens, all of them changed if they cost
+    less than they can; `largest_change` is what was saved, in nats per token. artifact: losses that were scored after the
+    files were put back. `problem` says why nothing could be compared, `detail` what was found, in words.
     """
 
     cut: float

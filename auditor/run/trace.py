@@ -86,10 +86,11 @@ class Contact:
 class Trace:
     """Everything that one run told.
 
-    Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a checksum
-    of the whole distribution, None if unknown; `masses` what it adds up to where the script made it; `scored_at` the event; `own` whether gradients of that very position had
-    gone into the numbers that the loss was computed from; `with_gradient` whether autograd was on. `summed_in` is where the
-    script sums a loss, by its number. `lines` are (event, text) of standard output.
+    Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a
+    checksum of the whole distribution, None if unknown; `masses` what it adds up to where the script made it; `scored_at`
+    the event; `own` whether gradients of that very position had gone into the numbers that the loss was computed from;
+    `with_gradient` whether autograd was on. `summed_in` is where the script sums a loss, by its number. `lines` are
+    (event, text) of standard output.
     """
 
     positions: list[int] = field(default_factory=list)
