@@ -23,12 +23,11 @@ from . import borders, moves
 from .carried import Carried
 from .locate import Locator
 from .places import script_place
+from .rows import checksums, costs_and_masses
 from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
 
 aten = torch.ops.aten
 _MAX_SUM_HOLDER = 1 << 16  # elements; larger tensors are no accumulators
-_MAX_COLUMNS = 128  # of a row of scores, for its checksum
-_ROUNDING = 1e-3  # of probabilities
 _MIN_CLASSES = 256  # a table with fewer columns holds no scores of a vocabulary
 _INTEGERS = {torch.int64, torch.int32, torch.int16, torch.uint8, torch.uint16, torch.int8, torch.uint32}
 
@@ -187,7 +186,7 @@ class Recorder(TorchDispatchMode):
         event = {"t": "losses", "first": self.num_losses, "positions": positions.tolist()}
         event["values"] = values.reshape(places.shape)[counted].to(torch.float64).tolist()
         if classes is not None:
-            event["rows"] = _checksums(scores, classes)[counted.reshape(-1)].tolist()
+            event["rows"] = checksums(scores, classes)[counted.reshape(-1)].tolist()
         if masses is not None:
             event["masses"] = masses[counted.reshape(-1)].tolist()
         entry = self.shadow.get(scores)
@@ -216,7 +215,8 @@ class Recorder(TorchDispatchMode):
     def _picked(self, scores, index, out) -> None:
         places = self.shadow.view(index, TOKENS)
         if places is not None and scores.shape[-1] >= _MIN_CLASSES and places.numel() == out.numel():
-            numbers = self._losses(places.reshape(out.shape), _costs(scores, out), scores, masses=_masses(scores))
+            costs, masses = costs_and_masses(scores, out)
+            numbers = self._losses(places.reshape(out.shape), costs, scores, masses=masses)
             if numbers is not None:
                 self.shadow.put(out, LOSSES, numbers)
 
@@ -345,38 +345,6 @@ class Recorder(TorchDispatchMode):
         event["values"] = tensor.detach()[numbers >= 0].to(torch.float64).tolist()
         self.emit(event)
         return numbers
-
-
-def _costs(scores, picked):
-    """What was picked from scores as nats: of probabilities the negative logarithm, of logarithms the number."""
-    if _masses(scores) is not None and bool(scores.min() >= 0):
-        return -picked.clamp_min(torch.finfo(picked.dtype).tiny).log()
-    return picked.abs()
-
-
-def _masses(scores):
-    """What each row of scores adds up to as probabilities or their logarithms; None if they are neither.
-
-    Costs are above zero like probabilities, but add up to one only as the exponents of their negatives.
-    """
-    rows = scores.detach().to(torch.float64)
-    if bool(rows.max() <= _ROUNDING):
-        return rows.exp().sum(-1).reshape(-1)
-    if bool(rows.min() < 0):
-        return None
-    as_costs = (-rows).exp().sum(-1).reshape(-1)
-    return None if bool(((as_costs - 1).abs() < _ROUNDING).all()) else rows.sum(-1).reshape(-1)
-
-
-def _checksums(scores, classes):
-    """A number for each row of scores that changes when the row does, from some of its columns.
-
-    Rows are logarithms of a distribution: what changes one entry changes, by the normaliser, all of them.
-    """
-    rows = scores.detach().movedim(classes, -1)
-    step = max(rows.shape[-1] // _MAX_COLUMNS, 1)
-    held = rows[..., ::step].to(torch.float64).contiguous().view(torch.int64)
-    return (held * (2 * torch.arange(held.shape[-1]) + 1)).sum(-1).reshape(-1)
 
 
 def _one_each(numbers, dims, out):
