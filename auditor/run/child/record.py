@@ -206,11 +206,17 @@ class Recorder(TorchDispatchMode):
             self._picked(scores, index, out)
 
     def _pick_indexed(self, func, args, kwargs, out) -> None:
-        """``scores[rows, targets]``."""
+        """``scores[rows, targets]``; under tokens, ``table[before, targets]``, it is a table that is asked."""
         scores, indices = args[:2]
-        by_token = scores.dim() >= 2 and len(indices) == scores.dim() and scores.numel() == out.numel() * scores.shape[-1]
-        if scores.is_floating_point() and by_token and indices[-1] is not None:  # else it is a table that is asked
-            self._picked(scores, indices[-1], out)
+        if not scores.is_floating_point() or scores.dim() < 2 or len(indices) != scores.dim() or indices[-1] is None:
+            return
+        others = [each for each in indices[:-1] if each is not None]
+        if any(self.shadow.view(each, TOKENS) is not None for each in others):
+            return
+        rows = func(scores, indices[:-1]) if others else scores
+        if rows.numel() == out.numel() * rows.shape[-1]:
+            self._mark(rows, [scores], True)
+            self._picked(rows, indices[-1], out)
 
     def _picked(self, scores, index, out) -> None:
         places = self.shadow.view(index, TOKENS)
