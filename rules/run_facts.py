@@ -69,7 +69,9 @@ def later_tokens_reach(submission: Submission, run: RunFacts) -> Answer:
         changed = [each for each in _probed(run, line, "suffix") if each.num_changed]
         changed += [each for each in _probed(run, line, "target") if each.num_changed and each.is_own_distribution]
         if changed and not line.offences:
-            observed.append(Observed(text=_reaching(max(changed, key=lambda each: each.num_changed), line), lines=(line,)))
+            status = Status.REVIEW if all(each.probe == "target" for each in changed) else None
+            worst = max(changed, key=lambda each: each.num_changed)
+            observed.append(Observed(text=_reaching(worst, line), lines=(line,), status=status))
     if observed:
         return Answer(observed=tuple(observed))
     if not is_whole(run):

@@ -44,7 +44,7 @@ PROBES: Mapping[str, tuple[str, ...]] = {
     "PG603": ("bound",),
 }
 """The rules that ask a run, each with the probes that its question is about."""
-CUTS = (0.02, 0.9)  # of the suffix probe; fewer than an audit has, since a case that it decides is decided by more as well
+CUTS = (0.02,)  # of the suffix probe; an audit has more, which decide what one does
 
 _OFFENDED = (Outcome.FAIL, Outcome.REVIEW)
 

@@ -39,6 +39,7 @@ from auditor.run.trace import Trace, read_trace
 CUTS = (0.02, 0.5, 0.9)
 KINDS = ("suffix", "target", "bound", "artifact")
 _FEWEST = 3  # replaced tokens that a finding rests on
+_DEVIATIONS = 5  # standard ones, of a number of rare events
 _ABOVE_ONE = 0.05  # what a distribution adds up to; its logarithms rounded to bfloat16 stay below
 _UNCORRECTED = 1e-5  # nats; rounding of float32 losses
 _CHANCE_NATS = 40.0  # exp(-40): never by chance
@@ -291,22 +292,29 @@ def _compare_corrections(trace: Trace, line: ScoreLine, other: Trace, twin: Scor
 
 def _telling(asked: Sequence[int], changed: set[int], among: Set[int]) -> list[int]:
     """The asked positions that changed, if they are more than what comes from the tokens before explains."""
-    found = [position for position in asked if position in changed]
-    usual = len(asked) * len(changed.difference(asked)) / max(len(among) - len(asked), 1)
+    found, usual = _asked_and_usual(asked, changed, among)
     return found if len(found) >= _FEWEST and len(found) > 4 * usual else []
+
+
+def _asked_and_usual(asked: Sequence[int], changed: set[int], among: Set[int]) -> tuple[list[int], float]:
+    """The asked positions that changed, and how many would have, changed they as often as the others."""
+    rate = len(changed.difference(asked)) / max(len(among) - len(asked), 1)
+    return [position for position in asked if position in changed], rate * len(asked)
 
 
 def _other_distributions(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, asked: Sequence[int]) -> list[int]:
     """The replaced tokens that are scored with another distribution.
 
-    The first one's must be the same. Later ones follow replaced tokens, so those count whose neighbour before is unchanged.
+    The first one's must be the same. Later ones follow replaced tokens, so those count whose neighbour before is unchanged,
+    and a cache may still bring an earlier replacement to some of them: their number must be beyond chance.
     """
     first, second = _scored(trace, line), _scored(other, twin)
     differs = {position: _rows(scored) != _rows(second.get(position, [])) for position, scored in first.items()}
     if asked and differs[asked[0]]:
         return [asked[0]]
     changed = {position for position, is_other in differs.items() if is_other and not differs.get(position - 1, True)}
-    return _telling(asked, changed, differs.keys())
+    found, usual = _asked_and_usual(asked, changed, differs.keys())
+    return found if len(found) > usual + _DEVIATIONS * math.sqrt(usual + 1) else []
 
 
 def _corrected(trace: Trace, line: ScoreLine) -> dict[int, bool]:

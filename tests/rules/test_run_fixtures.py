@@ -20,7 +20,7 @@ from tools.run_fixtures import PROBES, cases, hold
 
 ALWAYS = {
     "PG403-bad_download_at_evaluation",
-    "PG501-miss_block_average",
+    "PG501-hard_targets_in_the_input",
     "PG503-good_delta_learned_on_scored_chunks",
     "PG602-bad_wrong_denominator",
     "PG701-bad_train_then_score",
