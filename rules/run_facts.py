@@ -39,6 +39,8 @@ def scored_again(submission: Submission, run: RunFacts) -> Answer:
     As for the source, this matters only where it reaches the submitted number.
     """
     answer = _influenced(run, lambda offence: offence.again)
+    if not answer.observed and (early := _reached_early(submission, run, lambda offence: True)):
+        return Answer(observed=early, only_confirms=True)  # whether there was a first score, the source tells
     if not answer.observed:  # tables leave no gradients: only the probe speaks for them
         return answer if answer.doubts else SILENT
     is_aside = run.headline is not None and not any(line.is_headline for each in answer.observed for line in each.lines)
@@ -94,11 +96,8 @@ def trained_at_all(submission: Submission, run: RunFacts) -> Answer:
 
     The second is what calibration without gradients leaves, and so does a model that looks ahead: only the source tells.
     """
-    touched = [(line, each) for line in _results(run) for each in line.offences if each.via is Via.PARAMETERS]
-    if touched:
-        return Answer(observed=(_observed(touched),), only_confirms=True)
-    if reaching := later_tokens_reach(submission, run).observed:
-        return Answer(observed=reaching, only_confirms=True)
+    if early := _reached_early(submission, run, lambda offence: offence.via is Via.PARAMETERS):
+        return Answer(observed=early, only_confirms=True)
     if run.num_trained_validation or run.num_trained_unlocated or not _all_followed(run):
         return SILENT
     return Answer(clean="no gradient of a validation token was computed", doubts=False)
@@ -339,6 +338,12 @@ def _is_free(submission: Submission, offence: Offence) -> bool:
     if len(kinds) == 1:
         return kinds == {UpdateKind.DELTA}
     return offence.via is Via.FREE_TENSOR
+
+
+def _reached_early(submission: Submission, run: RunFacts, concerns: Callable[[Offence], bool]) -> tuple[Observed, ...]:
+    """Positions that were trained on before they were scored, else losses that later tokens reach however it may be."""
+    touched = [(line, each) for line in _results(run) for each in line.offences if concerns(each)]
+    return (_observed(touched),) if touched else later_tokens_reach(submission, run).observed
 
 
 def _influenced(run: RunFacts, concerns: Callable[[Offence], bool]) -> Answer:

@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from auditor.engine import run_rule
-from auditor.finding import Basis
+from auditor.finding import Basis, Severity
 from auditor.report import Outcome, RuleResult
 from auditor.rule import Rule, Ruleset, RulesetName
 from auditor.run.facts import RunFacts
@@ -34,7 +34,7 @@ from rules.limits import RULES_AS_OF
 from tools.lay_out_fixtures import Case, find_cases, lay_out
 
 PROBES: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("PG403", "PG503", "PG504", "PG701", "PG702", "PG703", "PG801", "PG802", "PG901", "PG902"), ()),
+    **dict.fromkeys(("PG403", "PG503", "PG504", "PG701", "PG702", "PG703", "PG802", "PG901", "PG902"), ()),
     "PG401": ("suffix",),
     "PG402": ("artifact",),
     "PG501": ("suffix", "target"),
@@ -42,11 +42,15 @@ PROBES: Mapping[str, tuple[str, ...]] = {
     "PG601": ("target", "bound"),
     "PG602": ("bound",),
     "PG603": ("bound",),
+    "PG801": ("suffix",),
 }
 """The rules that ask a run, each with the probes that its question is about."""
 CUTS = (0.02,)  # of the suffix probe; an audit has more, which decide what one does
 
 _OFFENDED = (Outcome.FAIL, Outcome.REVIEW)
+_LEGEND = """*Decided by both*: the source alone and the run each say what the case is. *Same*: so does the outcome of both
+together. *By the run alone*: what the source misses or leaves open. *A run cannot tell*: the case says why, below, and
+the run indeed does not decide it."""
 
 
 class Says(StrEnum):
@@ -125,10 +129,11 @@ def ask(rule: Rule, submission: Submission) -> RuleResult:
 
 
 def says(result: RuleResult) -> Says:
-    """What the run contributed to a result."""
-    if any(f.basis is Basis.RUN or f.message.endswith("a run confirms it") for f in result.findings):
+    """What the run contributed to a result. What it notes beside the submitted number speaks for that number."""
+    of_run = [f for f in result.findings if f.basis is Basis.RUN or f.message.endswith("a run confirms it")]
+    if any(f.severity is not Severity.NOTE for f in of_run):
         return Says.CONFIRMED
-    return Says.CLEAN if Basis.RUN in result.checked else Says.SILENT
+    return Says.CLEAN if of_run or Basis.RUN in result.checked else Says.SILENT
 
 
 def table(held: Iterable[Held]) -> Iterator[str]:
@@ -137,7 +142,8 @@ def table(held: Iterable[Held]) -> Iterator[str]:
     for each in held:
         by_rule[each.case.rule_id].append(each)
     names = {rule.id: rule.name for rule in ALL_RULES}
-    yield "| rule | cases | decided by both | same | misses that the run finds | a run cannot tell |"
+    yield from ("# Fixtures through source and run", "", "    python -m tools.run_fixtures --table FILE", "", _LEGEND, "")
+    yield "| rule | cases | decided by both | same | by the run alone | a run cannot tell |"
     yield "|---|---|---|---|---|---|"
     total = [0] * 5
     for rule_id, mine in by_rule.items():
