@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.command import report_errors
-from trainer.record import LOG_NAME, read_log
+from trainer.record import read_log
+from trainer.run_folder import LOG_NAME
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 COMMAND_LINE = Path(__file__).resolve().parent.parent / "cli.py"
 SEEDS = (1, 2)
 SHORT = ("schedule.iterations=40", "schedule.warmdown_iters=20")
-CHEAT = "PG001-bad_label_and_code_size"
+CHEAT = "PG701-bad_train_then_score"
 MARK = ".pgolf-demo"  # a folder with it is ours and may be emptied
 CLEAN, FINDINGS = 0, 1
 POLL_SECONDS = 0.5
@@ -59,13 +60,13 @@ def demo(output: Path) -> int:
     pages = [output / "record.html"]
     status = _audit([str(record), "--split", str(split), "--run"], Path(), pages[0], show)
     outcomes = [("the record", CLEAN, status)]
-    show.step("The audit of a submission that cheats")
+    show.step("The audit of a submission that trains on the validation tokens before it scores them")
     cheat = _lay_out_cheat(output / "fixture")
     if cheat is None:
         show.line(f"left out: this installation of pgolf comes without the fixtures (it has no {_tool().parent})")
     else:
         pages.append(output / "cheat.html")
-        outcomes.append(("the fixture", FINDINGS, _audit([str(cheat[1])], cheat[0], pages[1], show)))
+        outcomes.append(("the fixture", FINDINGS, _audit([str(cheat[1]), "--run"], cheat[0], pages[1], show)))
     return _conclude(outcomes, pages, show)
 
 

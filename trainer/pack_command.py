@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 from trainer.command import OK, report_errors
 from trainer.config import PRESETS, Config, apply_overrides, from_dict, preset
 from trainer.files import write_atomically
+from trainer.run_folder import ARTIFACT_NAME, CONFIG_NAME
 from trainer.size import SubmissionSize
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from trainer.pack import Packed
-
-CONFIG_NAME = "config.json"  # in the folder of a run
-ARTIFACT_NAME = "final_model.pgolf"
 
 
 def add_pack_parser(commands: Any) -> None:  # noqa: ANN401 - what add_subparsers returns has no public name

@@ -40,10 +40,10 @@ from trainer.files import write_atomically
 from trainer.log import RULE, LineLog, Log, silent, versions
 from trainer.model import GPT, count_parameters
 from trainer.pack import pack
-from trainer.pack_command import ARTIFACT_NAME, CONFIG_NAME
 from trainer.plot import write_curves
 from trainer.prepare import TOKENIZER
-from trainer.record import LOG_NAME, SCRIPT_NAME, About, read_log, render_readme, render_submission
+from trainer.record import About, read_log, render_readme, render_submission
+from trainer.run_folder import ARTIFACT_NAME, CHECKPOINT_FOLDER, CONFIG_NAME, CURVE_NAME, EVENTS_NAME, LOG_NAME, SCRIPT_NAME
 from trainer.schedule import Moment, training_seconds
 from trainer.serialize import load_model, quantization_label, write_artifact
 from trainer.shrink import advise
@@ -53,8 +53,6 @@ from trainer.train import Curve, StopReason, Trainer, grad_accum_steps
 from trainer.ttt import evaluate_with_ttt
 
 NON_RECORD_TRACK = "non_record_16mb"
-CHECKPOINT_FOLDER = "checkpoints"
-EVENTS_NAME = "events.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,7 +360,7 @@ def _draw_curve(folder: Path, trainer: Trainer) -> None:
         "train (one batch)": [(step, loss) for step, loss in trainer.curve.train],
         "validation": [(step, loss) for step, loss, _ in trainer.curve.val],
     }
-    write_curves(folder / "loss.svg", f"{trainer.config.run.name}: loss", "step", "nats per token", curves)
+    write_curves(folder / CURVE_NAME, f"{trainer.config.run.name}: loss", "step", "nats per token", curves)
 
 
 def _describe_run(folder: Path, config: Config) -> None:

@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from trainer.command import OK, report_errors
+from trainer.run_folder import SCRIPT_NAME
 from trainer.size import SubmissionSize
 
-SCRIPT_NAME, LOG_NAME = "train_gpt.py", "train.log"  # in the folder of a run
 LOG_PATTERNS = ("*.log", "*.txt", "logs/*.txt")
 RECORD_TRACK = "10min_16mb"
 TRACKS = (RECORD_TRACK, "non_record_16mb")
