@@ -41,8 +41,8 @@ docs-site: docs  ## the pages of docs/ as a site in build/site; a link to a page
 corpus: $(VENV)/.installed  ## tests over real submissions: make corpus REPO=path/to/parameter-golf.git
 	PGOLF_CORPUS="$(REPO)" $(PY) -m pytest -q -m corpus
 
-run-fixtures: $(VENV)/.installed  ## run every fixture that is a script, and hold what the run says against what it expects
-	OMP_NUM_THREADS=1 $(PY) -m tools.run_fixtures
+run-fixtures: $(VENV)/.installed  ## run every fixture that is a script, and hold source, run and case against each other
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m runs tests/rules/test_run_fixtures.py
 
 bench: $(VENV)/.installed  ## the corpus table: make bench REPO=path/to/parameter-golf.git
 	$(PY) -m bench.corpus --repo "$(REPO)"

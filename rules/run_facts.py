@@ -21,6 +21,7 @@ _MAX_LABELS = 3
 _WINDOW = 256  # tokens: the sequence length of a run
 _PARTIAL = 0.9  # of the stream: windows and chunks of a toy stream leave less than a tenth
 _SAME_BYTES = 1e-3  # relative: other than by the last digit
+_FEW_BYTES = 0.01  # relative: what is counted for each document is more in the short ones of a toy stream than in real ones
 
 
 def trained_before_score(submission: Submission, run: RunFacts) -> Answer:
@@ -39,6 +40,8 @@ def scored_again(submission: Submission, run: RunFacts) -> Answer:
     As for the source, this matters only where it reaches the submitted number.
     """
     answer = _influenced(run, lambda offence: offence.again)
+    if not answer.observed and (early := _reached_early(submission, run, lambda offence: True)):
+        return Answer(observed=early, only_confirms=True)  # whether there was a first score, the source tells
     if not answer.observed:  # tables leave no gradients: only the probe speaks for them
         return answer if answer.doubts else SILENT
     is_aside = run.headline is not None and not any(line.is_headline for each in answer.observed for line in each.lines)
@@ -67,13 +70,11 @@ def later_tokens_reach(submission: Submission, run: RunFacts) -> Answer:
     observed = []
     for line in _results(run):
         changed = [each for each in _probed(run, line, "suffix") if each.num_changed]
+        changed += [each for each in _probed(run, line, "target") if each.num_changed and each.is_own_distribution]
         if changed and not line.offences:
+            status = Status.REVIEW if all(each.probe == "target" for each in changed) else None
             worst = max(changed, key=lambda each: each.num_changed)
-            text = (
-                f"replacing the tokens after {worst.cut:.0%} of the evaluation changed {worst.num_changed:,} of "
-                f"{worst.num_compared:,} earlier losses of `{line.label}`, first at position {worst.first_changed}"
-            )
-            observed.append(Observed(text=text, lines=(line,)))
+            observed.append(Observed(text=_reaching(worst, line), lines=(line,), status=status))
     if observed:
         return Answer(observed=tuple(observed))
     if not is_whole(run):
@@ -82,11 +83,22 @@ def later_tokens_reach(submission: Submission, run: RunFacts) -> Answer:
     return Answer(clean=f"replacing all later tokens at {cuts} cuts left every earlier loss identical", whole=True)
 
 
+def _reaching(found: Comparison, line: RunLine) -> str:
+    if found.is_own_distribution:
+        return f"another token is scored with another distribution ({found.num_changed} replaced tokens of `{line.label}`)"
+    return (
+        f"replacing the tokens after {found.cut:.0%} of the evaluation changed {found.num_changed:,} of "
+        f"{found.num_compared:,} earlier losses of `{line.label}`, first at position {found.first_changed}"
+    )
+
+
 def trained_at_all(submission: Submission, run: RunFacts) -> Answer:
-    """Did gradients of validation tokens go into the scored weights? What was calibrated without gradients is not seen."""
-    touched = [(line, each) for line in _results(run) for each in line.offences if each.via is Via.PARAMETERS]
-    if touched:
-        return Answer(observed=(_observed(touched),), only_confirms=True)
+    """Did gradients of validation tokens go into the scored weights? Or did anything of later tokens reach earlier losses?
+
+    The second is what calibration without gradients leaves, and so does a model that looks ahead: only the source tells.
+    """
+    if early := _reached_early(submission, run, lambda offence: offence.via is Via.PARAMETERS):
+        return Answer(observed=early, only_confirms=True)
     if run.num_trained_validation or run.num_trained_unlocated or not _all_followed(run):
         return SILENT
     return Answer(clean="no gradient of a validation token was computed", doubts=False)
@@ -125,16 +137,20 @@ def bytes_counted(submission: Submission, run: RunFacts) -> Answer:
 
 
 def bytes_overcounted(submission: Submission, run: RunFacts) -> Answer:
-    """Were the printed bits per byte divided by more bytes than the text has?"""
-    return _bytes(run, lambda ratio: ratio > 1 + _SAME_BYTES)
+    """Were the printed bits per byte divided by more bytes than the text has, by so many as there are spaces?"""
+    answer, headline = _bytes(run, lambda ratio: ratio > 1 + _FEW_BYTES), run.headline
+    if answer == SILENT and headline is not None and headline.byte_ratio is not None:
+        return Answer(clean=f"the bytes of `{headline.label}` are not those of doubled spaces", doubts=False)
+    return answer
 
 
 def _bytes(run: RunFacts, is_wrong: Callable[[float], bool]) -> Answer:
     wrong = [line for line in _results(run) if line.byte_ratio is not None and is_wrong(line.byte_ratio)]
     if wrong:
-        ratio = wrong[-1].byte_ratio
+        ratio = wrong[-1].byte_ratio or 1.0
         text = f"the val_bpb of {_labels(wrong)} was divided by {ratio:.4f} times the bytes that its tokens decode to"
-        return Answer(observed=(Observed(text=text, lines=tuple(wrong)),))
+        status = Status.REVIEW if abs(ratio - 1) < _FEW_BYTES else None
+        return Answer(observed=(Observed(text=text, lines=tuple(wrong), status=status),))
     headline = run.headline
     if headline is None or not headline.is_reconciled:
         return SILENT
@@ -182,28 +198,59 @@ def trained_in_epochs(submission: Submission, run: RunFacts) -> Answer:
 
 
 def corrected_by_token(submission: Submission, run: RunFacts) -> Answer:
-    """Does it depend on a token itself whether the loss that the model gave for it was corrected?
+    """Does it depend on a token itself whether the loss that the model gave for it was corrected, or its distribution?
 
     A correction that favours a class of tokens and is normalised over it looks the same, so a person must look.
     """
     text = "whether the loss that the model gave was corrected depends on the very token in {} of {} replacements on {}"
-    return _by_probe(
-        run, "target", Status.REVIEW, text, "replacing single tokens did not decide whether their own losses were corrected"
-    )
+    clean = "replacing single tokens decided neither whether their own losses were corrected nor their distributions"
+    corrected = _by_probe(run, "target", Status.REVIEW, text, clean)
+    return _either(corrected, _own_distribution(run))
+
+
+def _own_distribution(run: RunFacts) -> Answer:
+    """Is a token scored with another distribution if it is another token, though no loss before it changed?"""
+    observed = []
+    for line in _results(run):
+        changed = [each for probe in ("suffix", "target") for each in _probed(run, line, probe) if each.num_changed]
+        own = [each for each in changed if each.is_own_distribution]
+        is_explained = bool(line.offences) or any(each not in own and each.probe == "suffix" for each in changed)
+        if own and not is_explained:
+            text = f"another token is scored with another distribution in {len(own)} probes of `{line.label}`"
+            observed.append(Observed(text=text, lines=(line,), status=Status.REVIEW))
+    return Answer(observed=tuple(observed))
 
 
 def corrected_by_lookup(submission: Submission, run: RunFacts) -> Answer:
-    """As `corrected_by_token`, where the source says that it is a table that was asked under the token."""
-    return replace(corrected_by_token(submission, run), only_confirms=True)
+    """As `corrected_by_token`, where the source says that it is a table that was asked under the token.
+
+    Tokens that share a key share their counts, so the answers add up to more than one, which the bound shows.
+    """
+    answer = _either(corrected_by_token(submission, run), cheaper_than_possible(submission, run))
+    return replace(answer, only_confirms=True)
+
+
+def _either(*answers: Answer) -> Answer:
+    """What any of several questions observed; else what all of them that could be told saw in order."""
+    if observed := tuple(each for answer in answers for each in answer.observed):
+        return Answer(observed=observed)
+    clean = "; ".join(answer.clean for answer in answers if answer.clean)
+    return Answer(clean=clean, doubts=False) if clean else SILENT
 
 
 def cheaper_than_possible(submission: Submission, run: RunFacts) -> Answer:
     """Is a stream of known random source coded in fewer nats than any normalised prediction from the past needs?
 
-    Training on the stream, or looking ahead in it, does the same and is told by other questions; these lines are left out.
+    Or do the probabilities add up to more than one, where the script makes them and takes a token's own from them?
+    Training on the stream, or looking ahead in it, does the same and is told by other questions; these lines are left
+    out.
     """
-    text = "a stream of known random source cost less than any normalised prediction can ({} of {} tokens) on {}"
-    return _by_probe(run, "bound", None, text, "a stream of known random source cost no less than it must")
+    bound = "a stream of known random source cost less than any normalised prediction can ({} of {} tokens) on {}"
+    mass = "what a token's probability was taken from adds up to more than one at {} of {} positions of {}"
+    return _either(
+        _by_probe(run, "mass", None, mass, "what probabilities were taken from adds up to at most one"),
+        _by_probe(run, "bound", None, bound, "a stream of known random source cost no less than it must"),
+    )
 
 
 def mixed_cheaply(submission: Submission, run: RunFacts) -> Answer:
@@ -212,15 +259,18 @@ def mixed_cheaply(submission: Submission, run: RunFacts) -> Answer:
 
 
 def _by_probe(run: RunFacts, probe: str, status: Status | None, text: str, clean: str) -> Answer:
-    """What a probe found on lines that nothing else explains; `text` takes two counts and a label."""
+    """What a probe found on lines that nothing else explains; `text` takes two counts and a label.
+
+    Which tokens a line counts that is not reconciled is not known, nor by which bytes, so a person must look.
+    """
     observed, num_compared = [], 0
     for line in _results(run):
         is_explained = bool(line.offences) or any(each.num_changed for each in _probed(run, line, "suffix"))
         for each in _probed(run, line, probe):
             num_compared += each.num_compared
-            if each.num_changed and not is_explained:
+            if each.num_changed and not each.is_own_distribution and not is_explained:
                 told = text.format(f"{each.num_changed:,}", f"{each.num_compared:,}", f"`{line.label}`")
-                observed.append(Observed(text=told, lines=(line,), status=status))
+                observed.append(Observed(text=told, lines=(line,), status=status if line.is_reconciled else Status.REVIEW))
     if observed:
         return Answer(observed=tuple(observed))
     return Answer(clean=clean, doubts=False) if num_compared and _all_followed(run) else SILENT
@@ -293,6 +343,12 @@ def _is_free(submission: Submission, offence: Offence) -> bool:
     if len(kinds) == 1:
         return kinds == {UpdateKind.DELTA}
     return offence.via is Via.FREE_TENSOR
+
+
+def _reached_early(submission: Submission, run: RunFacts, concerns: Callable[[Offence], bool]) -> tuple[Observed, ...]:
+    """Positions that were trained on before they were scored, else losses that later tokens reach however it may be."""
+    touched = [(line, each) for line in _results(run) for each in line.offences if concerns(each)]
+    return (_observed(touched),) if touched else later_tokens_reach(submission, run).observed
 
 
 def _influenced(run: RunFacts, concerns: Callable[[Offence], bool]) -> Answer:

@@ -12,6 +12,7 @@ a case must be laid out in a folder of its own before it can be audited. Bulk is
     expect = ["PG201", "PG202 note"]                    # findings without a line
     expect_readme = [...]                               # the same under the readme ruleset
     outcome = "pass"                                    # what the rule comes to; default pass for good_ cases
+    run_cannot_tell = "Why a run does not decide the case."   # see tools/run_fixtures.py
     [pull_request]
     changes = ["added records/...", "modified train_gpt.py"]
     [generate]
@@ -72,6 +73,7 @@ class Case:
     changes: tuple[tuple[str, str], ...] | None
     generate: Mapping[str, Mapping[str, object]]
     record: Mapping[str, object] | None = None
+    run_cannot_tell: str | None = None
 
     @property
     def rule_id(self) -> str:
@@ -106,7 +108,8 @@ def find_cases(root: Path = FIXTURES) -> tuple[Case, ...]:
 def load_case(folder: Path) -> Case:
     """Read one case.toml. ValueError for an unknown key or kind, KeyError without `why`."""
     data = tomllib.loads((folder / "case.toml").read_text(encoding="utf-8"))
-    unknown = set(data) - {"why", "path", "expect", "expect_readme", "outcome", "pull_request", "generate", "record"}
+    known = {"why", "path", "expect", "expect_readme", "outcome", "run_cannot_tell", "pull_request", "generate", "record"}
+    unknown = set(data) - known
     if unknown:
         raise ValueError(f"{folder}/case.toml: unknown keys {sorted(unknown)}")
     if folder.name.split("_", 1)[0] not in KINDS:
@@ -122,6 +125,7 @@ def load_case(folder: Path) -> Case:
         changes=None if changes is None else tuple(tuple(change.split(" ", 1)) for change in changes),
         generate=data.get("generate", {}),
         record=data.get("record"),
+        run_cannot_tell=data.get("run_cannot_tell"),
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 
+from auditor.network import reaches_out
 from auditor.run.facts import KeptNumbers, Offence, RankFacts, Reach, RunLine, Via
 from auditor.run.judge import Judgement, ScoreLine
 from auditor.run.sequence import Sources, chunks_of, gradients_by_position, spans_of, steps_after
@@ -22,11 +23,6 @@ from auditor.run.world import BOS_ID
 
 _NETWORK_CALLS = ("socket.connect", "socket.getaddrinfo")
 _LOCAL = re.compile(r"^\(?['\"b]*(?:localhost|127\.|::1|0\.0\.0\.0|/|\\x00|None\b|$)")
-_NETWORK_TOOL = re.compile(
-    r"(?:^|[/\s'\"])(?:(?:curl|wget|apt|apt-get|aria2c|huggingface-cli)(?=['\"\s]|$)"
-    r"|(?:pip3?|conda|uv)\s(?:.*\s)?(?:install|download|create|add|sync)\b"
-    r"|git\s(?:.*\s)?(?:clone|fetch|pull|push|ls-remote|submodule)\b)"
-)
 
 _Kind = tuple[Via, bool, Place | None, bool]
 
@@ -265,4 +261,4 @@ class Lines:
 def _is_network(contact: Contact) -> bool:
     if contact.call in _NETWORK_CALLS:
         return not _LOCAL.match(contact.what)
-    return contact.call != "ctypes.dlopen" and bool(_NETWORK_TOOL.search(contact.what))
+    return contact.call != "ctypes.dlopen" and reaches_out(contact.what)

@@ -20,7 +20,7 @@ from auditor.plain import to_plain
 from auditor.run.facts import RunFacts, RunLine
 from auditor.run.judge import Judgement, ScoreLine, judge
 from auditor.run.lines import Lines
-from auditor.run.probes import CUTS, Comparison, probe
+from auditor.run.probes import CUTS, Comparison, compare_masses, probe
 from auditor.run.runner import NO_TIME, Limits, Outcome
 from auditor.run.sequence import Picture, Sources, draw
 from auditor.run.session import Session, open_session
@@ -108,6 +108,7 @@ def _probe(session: Session, judgement: Judgement, line: ScoreLine | None, optio
            on_phase: Phase) -> Iterator[Comparison]:  # fmt: skip
     if line is None or judgement.failure is not None:
         return
+    yield from compare_masses(judgement.trace, judgement.lines)
     done = 0
     on_phase(f"probes: 0 of {len(options.probes)}")
     last = None

@@ -14,6 +14,9 @@ by bit; where something changed, one more run of the first stream tells influenc
 - *artifact*: trained on other data, but with the first run's files put in the place of what it wrote and reads back: all
   that is scored afterwards must follow the files.
 
+Beside them, *mass* needs no second run: where a script makes probabilities itself, those of all that a token could have
+been must add up to at most one.
+
 Not covered: influence that does not reach a loss at toy scale, or reaches only so few tokens ahead that no cut meets it;
 corrections that favour a class of tokens and are normalised over it look like gates; scripts that behave otherwise when
 watched or when small.
@@ -23,7 +26,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +39,9 @@ from auditor.run.trace import Place, Trace, read_trace
 
 CUTS = (0.02, 0.5, 0.9)
 KINDS = ("suffix", "target", "bound", "artifact")
+_FEWEST = 3  # replaced tokens that a finding rests on
+_DEVIATIONS = 5  # standard ones, of a number of rare events
+_ABOVE_ONE = 0.05  # what a distribution adds up to; its logarithms rounded to bfloat16 stay below
 _UNCORRECTED = 1e-5  # nats; rounding of float32 losses
 _CHANCE_NATS = 40.0  # exp(-40): never by chance
 _UNFOLLOWED_NATS = 0.01  # per token, where it is not known which tokens a printed mean counts
@@ -45,6 +51,7 @@ _OTHER_LINES = "the second run has no such line that is made of losses likewise"
 _NO_SERIES = "the second run's numbers do not add up to its score in the same way"
 _MODEL_CHANGED = "the model's own losses before the cut changed too, so that an order of its own may be the reason"
 _NO_ORDER = "no variable holds the tokens or bytes in turn, so which number belongs to which is not known"
+OWN_DISTRIBUTION = "the distribution that a replaced token is scored with is another one"
 _NOT_REPEATED = "the script does not repeat itself on the same stream either"
 
 
@@ -53,12 +60,13 @@ class Comparison:
     """One reported line under one probe. Something was found if `num_changed` is positive.
 
     suffix: `num_compared` losses are counted before the first replaced token, `num_changed` of them differ or are of
-    another distribution; `first_changed` is the position of the first, `first_replaced` that of the first replaced token in
-    the line's order, which counts as changed if its distribution is another one; `largest_change` is in nats. target: of so
-    many replaced tokens, for how many it depends on the token whether its loss was corrected. bound: tokens, all of them
-    changed if they cost less than they can; `largest_change` is what was saved, in nats per token. artifact: losses that
-    were scored after the files were put back. `problem` says why nothing could be compared, `detail` what was found, in
-    words.
+    another distribution; `first_changed` is the position of the first, `first_replaced` that of the first replaced token
+    in the line's order, which counts as changed if its distribution is another one; `largest_change` is in nats. target:
+    of so many replaced tokens, for how many it depends on the token whether its loss was corrected, or else of how many
+    the distribution is another one, though that of the token before is not. mass: of so many losses, how many were picked
+    from what adds up to more than one; `largest_change` is the excess. bound: tokens, all of them changed if they cost
+    less than they can; `largest_change` is what was saved, in nats per token. artifact: losses that were scored after the
+    files were put back. `problem` says why nothing could be compared, `detail` what was found, in words.
     """
 
     cut: float
@@ -71,6 +79,11 @@ class Comparison:
     largest_change: float = 0.0
     problem: str | None = None
     detail: str | None = None
+
+    @property
+    def is_own_distribution(self) -> bool:
+        """Did nothing change but the distributions that replaced tokens themselves are scored with?"""
+        return self.detail == OWN_DISTRIBUTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +248,11 @@ def probe(session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: 
         yield from probes[kind]()
 
 
+def compare_masses(trace: Trace, lines: Sequence[ScoreLine]) -> Iterator[Comparison]:
+    """Whether what each line's losses were picked from adds up to more than one; only where the script made it."""
+    yield from (found for line in _results(lines) if (found := _compare_masses(trace, line)).num_compared)
+
+
 def _results(lines: Sequence[ScoreLine]) -> Iterator[ScoreLine]:
     yield from (line for line in lines if not line.metric.progress)
 
@@ -263,7 +281,7 @@ def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine
     stopped = order[stop] if stop < len(order) and order[stop] in independent else None
     detail = None
     if not changed and stopped is not None and _rows(first[stopped]) != _rows(second.get(stopped, [])):
-        changed, detail = [stopped], "the distribution for the first replaced token is another one"
+        changed, detail = [stopped], OWN_DISTRIBUTION
     return Comparison(
         cut=cut,
         text=line.metric.text,
@@ -324,12 +342,11 @@ def _distance(first: Sequence[tuple[float, object]], second: Sequence[tuple[floa
 def _compare_corrections(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, replaced: set[int]) -> Comparison:
     first, second = _corrected(trace, line), _corrected(other, twin)
     both = first.keys() & second.keys()
-    asked = sorted(both & replaced)
-    changed = [position for position in asked if first[position] != second[position]]
-    by_itself = sum(first[position] != second[position] for position in both - replaced)
-    usual = len(asked) * by_itself / max(len(both) - len(asked), 1)  # what comes from the tokens before
-    if len(changed) < 3 or len(changed) <= 4 * usual:
-        changed = []
+    asked = [position for position in order_of(trace, line) if position in both & replaced]
+    changed = _telling(asked, {position for position in both if first[position] != second[position]}, both)
+    detail = "whether a loss is corrected depends on the token that it is the loss of"
+    if not changed:
+        changed, detail = _other_distributions(trace, line, other, twin, asked), OWN_DISTRIBUTION
     return Comparison(
         cut=0.0,
         text=line.metric.text,
@@ -338,8 +355,35 @@ def _compare_corrections(trace: Trace, line: ScoreLine, other: Trace, twin: Scor
         num_changed=len(changed),
         first_changed=changed[0] if changed else None,
         first_replaced=asked[0] if asked else None,
-        detail="whether a loss is corrected depends on the token that it is the loss of" if changed else None,
+        detail=detail if changed else None,
     )
+
+
+def _telling(asked: Sequence[int], changed: set[int], among: Set[int]) -> list[int]:
+    """The asked positions that changed, if they are more than what comes from the tokens before explains."""
+    found, usual = _asked_and_usual(asked, changed, among)
+    return found if len(found) >= _FEWEST and len(found) > 4 * usual else []
+
+
+def _asked_and_usual(asked: Sequence[int], changed: set[int], among: Set[int]) -> tuple[list[int], float]:
+    """The asked positions that changed, and how many would have, changed they as often as the others."""
+    rate = len(changed.difference(asked)) / max(len(among) - len(asked), 1)
+    return [position for position in asked if position in changed], rate * len(asked)
+
+
+def _other_distributions(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, asked: Sequence[int]) -> list[int]:
+    """The replaced tokens that are scored with another distribution.
+
+    The first one's must be the same. Later ones follow replaced tokens, so those count whose neighbour before is unchanged,
+    and a cache may still bring an earlier replacement to some of them: their number must be beyond chance.
+    """
+    first, second = _scored(trace, line), _scored(other, twin)
+    differs = {position: _rows(scored) != _rows(second.get(position, [])) for position, scored in first.items()}
+    if asked and differs[asked[0]]:
+        return [asked[0]]
+    changed = {position for position, is_other in differs.items() if is_other and not differs.get(position - 1, True)}
+    found, usual = _asked_and_usual(asked, changed, differs.keys())
+    return found if len(found) > usual + _DEVIATIONS * math.sqrt(usual + 1) else []
 
 
 def _corrected(trace: Trace, line: ScoreLine) -> dict[int, bool]:
@@ -349,6 +393,28 @@ def _corrected(trace: Trace, line: ScoreLine) -> dict[int, bool]:
         for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True):
             found.setdefault(trace.positions[loss], abs(value - trace.values[loss]) > _UNCORRECTED)
     return found
+
+
+def _compare_masses(trace: Trace, line: ScoreLine) -> Comparison:
+    """Losses that were counted as they were picked, by what they were picked from adds up to."""
+    excess = {
+        trace.positions[loss]: mass - 1
+        for number in line.sums or ()
+        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True)
+        if (mass := trace.masses[loss]) is not None and abs(value - trace.values[loss]) <= _UNCORRECTED
+    }
+    above = [position for position, each in excess.items() if each > _ABOVE_ONE]
+    largest = max(excess.values(), default=0.0)
+    return Comparison(
+        cut=0.0,
+        text=line.metric.text,
+        probe="mass",
+        num_compared=len(excess),
+        num_changed=len(above),
+        first_changed=above[0] if above else None,
+        largest_change=largest if above else 0.0,
+        detail=f"what a token's probability was taken from adds up to {1 + largest:.4f}" if above else None,
+    )
 
 
 def _compare_bound(trace: Trace, line: ScoreLine, costs: Sequence[float], num_bytes: int) -> Comparison:

@@ -6,8 +6,9 @@ not is an error that names it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auditor.run.ranks import Event
 
@@ -99,17 +100,18 @@ class Kept:
 class Trace:
     """Everything that one run told.
 
-    Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a checksum
-    of the whole distribution, None if unknown; `scored_at` the event; `own` whether gradients of that very position had
-    gone into the numbers that the loss was computed from, `own_in_weights` whether by parameters of a model;
-    `with_gradient` whether autograd was on. `summed_in` is where the script sums a loss, by its number. `lines` are (event,
-    text) of standard output. Lists by event number: `ranks`, who told it, and `epochs`, the collectives before it. `kept`
-    are plain numbers, by rank and place.
+    Lists by loss number: `positions` in the validation stream; `values` in nats, as the model gave them; `rows` a
+    checksum of the whole distribution, None if unknown; `masses` what it adds up to where the script made it; `scored_at`
+    the event; `own` whether gradients of that very position had gone into the numbers that the loss was computed from,
+    `own_in_weights` whether by parameters of a model; `with_gradient` whether autograd was on. `summed_in` is where the
+    script sums a loss, by its number. `lines` are (event, text) of standard output. Lists by event number: `ranks`, who
+    told it, and `epochs`, the collectives before it. `kept` are plain numbers, by rank and place.
     """
 
     positions: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     rows: list[int | None] = field(default_factory=list)
+    masses: list[float | None] = field(default_factory=list)
     scored_at: list[int] = field(default_factory=list)
     own: list[bool] = field(default_factory=list)
     own_in_weights: list[bool] = field(default_factory=list)
@@ -161,10 +163,25 @@ def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
                 add(trace, at, event)
         except (KeyError, TypeError, IndexError, ValueError) as error:
             raise ValueError(f"event {at} ({str(event)[:80]}): {type(error).__name__} {error}") from error
+    trace.sums = _as_costs(trace.sums)
     outside = [position for position in trace.positions if not 0 <= position < num_positions]
     if outside:
         raise ValueError(f"a loss of position {outside[0]} in a stream of {num_positions} tokens")
     return trace
+
+
+def _as_costs(sums: Sequence[Sum]) -> list[Sum]:
+    """Sums with the values negated that the script sums as logarithms of probabilities.
+
+    By line, not by value: what is called a probability may exceed one, and its cost is then below zero.
+    """
+    totals: defaultdict[object, float] = defaultdict(float)
+    for each in sums:
+        totals[each.place or each.at] += sum(each.values)
+    return [
+        replace(each, values=[-value for value in each.values]) if totals[each.place or each.at] < 0 else each
+        for each in sums
+    ]
 
 
 def _add_losses(trace: Trace, at: int, event: Event) -> None:
@@ -173,11 +190,13 @@ def _add_losses(trace: Trace, at: int, event: Event) -> None:
     if event["first"] != len(trace.positions):
         raise ValueError("its losses are not numbered on")
     values, rows = _floats(event["values"]), [_whole(each) for each in _list(event.get("rows", []))]
-    if len(values) != len(positions) or (rows and len(rows) != len(positions)):
-        raise ValueError("its positions, values and rows do not belong together")
+    masses = _floats(event.get("masses", []))
+    if len(values) != len(positions) or any(each and len(each) != len(positions) for each in (rows, masses)):
+        raise ValueError("its positions, values, rows and masses do not belong together")
     trace.positions += positions
     trace.values += values
     trace.rows += rows or [None] * len(positions)
+    trace.masses += masses or [None] * len(positions)
     trace.scored_at += [at] * len(positions)
     trace.own += [index in own for index in range(len(positions))]
     trace.own_in_weights += [index in in_weights for index in range(len(positions))]

@@ -13,7 +13,7 @@ from auditor.report import Outcome, RuleResult
 from auditor.rule import Rule, Ruleset, RulesetName
 from auditor.run.facts import Chunk, Offence, Reach, RunFacts, RunLine, Via
 from auditor.run.judge import Coverage
-from auditor.run.probes import Comparison
+from auditor.run.probes import OWN_DISTRIBUTION, Comparison
 from auditor.submission.submission import Submission
 from auditor.submission.tree import DirectoryTree
 from rules import ALL_RULES
@@ -201,6 +201,35 @@ def compared(probe: str, num_changed: int, **changes: object) -> RunFacts:
 def test_what_a_probe_changed_is_held_against_the_rule_that_asks_it(asked, name, probe, outcome):
     assert asked(name, compared(probe, 12)).outcome is outcome
     assert asked(name, compared(probe, 0)).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("probe", ["mass", "bound"])
+def test_what_is_no_distribution_is_a_violation_where_the_line_is_reconciled_else_a_person_must_look(asked, probe):
+    name = "PG602-good_closed_form_tilt"
+    assert asked(name, compared(probe, 12)).outcome is Outcome.FAIL
+    unfollowed = replace(LINE, is_reconciled=False, coverage=None)
+    assert asked(name, compared(probe, 12, lines=(unfollowed,))).outcome is Outcome.REVIEW
+
+
+@pytest.mark.parametrize("probe", ["suffix", "target"])
+def test_a_distribution_that_depends_on_its_own_token_needs_a_person_unless_earlier_losses_changed_too(asked, probe):
+    run = compared(probe, 1)
+    (*others, found) = run.comparisons
+    own = replace(found, detail=OWN_DISTRIBUTION)
+    name = "PG502-good_gate_on_entropy"
+    assert asked(name, replace(run, comparisons=(*others, own))).outcome is Outcome.REVIEW
+    ahead = replace(STEADY[0], num_changed=12, first_changed=3, first_replaced=400)
+    assert asked(name, replace(run, comparisons=(*others, ahead, own))).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("name", "probe"),
+    [("PG401-bad_calibrated_on_validation", "suffix"), ("PG601-bad_target_in_the_key", "bound")],
+)
+def test_a_probe_confirms_what_the_source_found_where_it_alone_says_too_little(asked, name, probe):
+    (finding,) = asked(name, compared(probe, 12)).findings
+    assert finding.message.endswith("; a run confirms it")
+    assert not asked(name, compared(probe, 0)).findings[0].message.endswith("; a run confirms it")
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def _reduced(function, array, result, axis, keepdims):
             return followed(result, own if keepdims else own.squeeze(axis))
     if function is np.add:
         for tell in _tell:
-            tell(numbers[numbers >= 0], np.abs(_plain(array)[numbers >= 0]))
+            tell(numbers[numbers >= 0], _plain(array)[numbers >= 0])
     return result
 
 

@@ -59,9 +59,11 @@ class Tee:
         return getattr(self._stream, name)
 
 
-def _told(what: object) -> str:
-    """A command line as it would be typed, other things as Python writes them."""
-    return " ".join(map(str, what)) if isinstance(what, list) else str(what)
+def _told(what) -> str:
+    """An address, a path, or a command with its words joined by spaces."""
+    if isinstance(what, list):
+        return " ".join(map(_told, what))
+    return os.fsdecode(what) if isinstance(what, str | bytes | os.PathLike) else str(what)
 
 
 def watch_system(emit) -> None:

@@ -23,11 +23,11 @@ from . import borders, moves
 from .carried import Carried
 from .locate import Locator
 from .places import script_place
+from .rows import checksums, costs_and_masses
 from .shadow import LOSSES, TOKENS, Shadow, bits, is_whole, mask_of
 
 aten = torch.ops.aten
 _MAX_SUM_HOLDER = 1 << 16  # elements; larger tensors are no accumulators
-_MAX_COLUMNS = 128  # of a row of scores, for its checksum
 _MIN_CLASSES = 256  # a table with fewer columns holds no scores of a vocabulary
 _INTEGERS = {torch.int64, torch.int32, torch.int16, torch.uint8, torch.uint16, torch.int8, torch.uint32}
 
@@ -169,10 +169,11 @@ class Recorder(TorchDispatchMode):
         if count:
             self.emit({"t": "unlocated", "count": count, "gradient": torch.is_grad_enabled(), "of": int(scored.sum())})
 
-    def _losses(self, places, values, scores, classes=-1):
+    def _losses(self, places, values, scores, classes=-1, masses=None):
         """Number the losses of validation tokens and tell them; None if there are none.
 
-        `classes` is the dimension of the vocabulary in `scores`, None where there are no scores by token.
+        `classes` is the dimension of the vocabulary in `scores`, None where there are no scores by token; `masses` is what
+        each row of scores adds up to as probabilities, None where they are normalised by the operation or are none.
         """
         counted = (places >= 0) & (places < self.size)
         count = int(counted.sum())
@@ -184,7 +185,9 @@ class Recorder(TorchDispatchMode):
         event = {"t": "losses", "first": self.num_losses, "positions": positions.tolist()}
         event["values"] = values.reshape(places.shape)[counted].to(torch.float64).tolist()
         if classes is not None:
-            event["rows"] = _checksums(scores, classes)[counted.reshape(-1)].tolist()
+            event["rows"] = checksums(scores, classes)[counted.reshape(-1)].tolist()
+        if masses is not None:
+            event["masses"] = masses[counted.reshape(-1)].tolist()
         entry = self.shadow.get(scores)
         if entry is not None and entry.influence:
             any_way, in_weights = mask_of(entry.influence, 2 * self.size).view(2, -1)
@@ -203,15 +206,23 @@ class Recorder(TorchDispatchMode):
             self._picked(scores, index, out)
 
     def _pick_indexed(self, func, args, kwargs, out) -> None:
-        """``scores[rows, targets]``."""
+        """``scores[rows, targets]``; under tokens, ``table[before, targets]``, it is a table that is asked."""
         scores, indices = args[:2]
-        if scores.is_floating_point() and scores.dim() >= 2 and len(indices) == scores.dim() and indices[-1] is not None:
-            self._picked(scores, indices[-1], out)
+        if not scores.is_floating_point() or scores.dim() < 2 or len(indices) != scores.dim() or indices[-1] is None:
+            return
+        others = [each for each in indices[:-1] if each is not None]
+        if any(self.shadow.view(each, TOKENS) is not None for each in others):
+            return
+        rows = func(scores, indices[:-1]) if others else scores
+        if rows.numel() == out.numel() * rows.shape[-1]:
+            self._mark(rows, [scores], True)
+            self._picked(rows, indices[-1], out)
 
     def _picked(self, scores, index, out) -> None:
         places = self.shadow.view(index, TOKENS)
         if places is not None and scores.shape[-1] >= _MIN_CLASSES and places.numel() == out.numel():
-            numbers = self._losses(places.reshape(out.shape), out.abs(), scores)
+            costs, masses = costs_and_masses(scores, out)
+            numbers = self._losses(places.reshape(out.shape), costs, scores, masses=masses)
             if numbers is not None:
                 self.shadow.put(out, LOSSES, numbers)
 
@@ -268,7 +279,7 @@ class Recorder(TorchDispatchMode):
         if not bool(counted.any()):
             return
         event = {"t": "sum", "id": self.num_sums, "losses": ranges(numbers[counted].tolist()), "place": script_place()}
-        event["values"] = values.reshape(numbers.shape)[counted].to(torch.float64).abs().tolist()
+        event["values"] = values.reshape(numbers.shape)[counted].to(torch.float64).tolist()
         self.emit(event)
         entry = self.shadow.at(out)
         entry.sums |= {self.num_sums}
@@ -342,20 +353,9 @@ class Recorder(TorchDispatchMode):
         if numbers is None or not bool((numbers >= 0).any()):
             return None
         event = {"t": "leaves", "losses": ranges(numbers[numbers >= 0].tolist())}
-        event["values"] = tensor.detach()[numbers >= 0].to(torch.float64).abs().tolist()
+        event["values"] = tensor.detach()[numbers >= 0].to(torch.float64).tolist()
         self.emit(event)
         return numbers
-
-
-def _checksums(scores, classes):
-    """A number for each row of scores that changes when the row does, from some of its columns.
-
-    Rows are logarithms of a distribution: what changes one entry changes, by the normaliser, all of them.
-    """
-    rows = scores.detach().movedim(classes, -1)
-    step = max(rows.shape[-1] // _MAX_COLUMNS, 1)
-    held = rows[..., ::step].to(torch.float64).contiguous().view(torch.int64)
-    return (held * (2 * torch.arange(held.shape[-1]) + 1)).sum(-1).reshape(-1)
 
 
 def _one_each(numbers, dims, out):

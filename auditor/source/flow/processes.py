@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import ast
 import posixpath
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auditor.network import reaches_out
 from auditor.source.flow import values as v
 from auditor.source.flow.machine import Machine
 
 if TYPE_CHECKING:
     from auditor.source.flow.calls import Calls
-
-_NETWORK = re.compile(
-    r"\bpip3?\b.*\binstall\b|\b(?:curl|wget|huggingface-cli)\b|\bgit\b\W+clone|\bapt(?:-get)?\b.*\binstall\b|\bconda\b.*\binstall\b"
-)
 
 
 @dataclass(slots=True)
@@ -30,7 +26,7 @@ class Processes:
         """A command for a shell, as far as its words are known."""
         words = [str(c.value) for c in _constants(v.Sequence([*arguments, *keywords.values()]))]
         command = " ".join(words)
-        if _NETWORK.search(command):
+        if reaches_out(command):
             self.machine.recorder.connect(node, command[:120])
         for word in words:
             if word.endswith(".py"):

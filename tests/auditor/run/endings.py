@@ -48,6 +48,19 @@ SLOT_BESIDE_ADAPTED = (
     "score = Score()", "copied = copy.deepcopy(model)\nopt = torch.optim.SGD(copied.parameters(), lr=0.1)\nscore = Score()"
 ) + SLOT
 
+TABLE_ASKED = """
+for x, y in chunks(val):
+    step(model, x, y, opt)
+counts = torch.ones(VOCAB_SIZE, VOCAB_SIZE)
+score = Score()
+for x, y in chunks(val):
+    with torch.no_grad():
+        p = model(x)[0].log_softmax(-1)[torch.arange(y.numel()), y[0]].exp()
+        share = counts[x[0], y[0]] / counts[x[0]].sum(-1)
+    score.add(-(0.9 * p + 0.1 * share).log(), x, y)
+score.report("final")
+"""
+
 DISCARDED = """
 import copy
 throwaway = copy.deepcopy(model)

@@ -54,6 +54,16 @@ def test_a_line_is_made_of_the_sums_that_went_into_the_number_read_not_of_other_
     assert score.coverage.num_once == 4
 
 
+def test_a_mixture_above_one_costs_less_than_nothing_whichever_sign_the_script_sums(world):
+    positions, costs = [1, 2, 3], [2.0, -0.5, 3.0]
+    printed = line(f"final val_loss:1.50000000 val_bpb:{bpb(world, positions, costs):.8f}")
+    read = {"t": "read", "value": 4.5, "sums": [[0, 1]]}
+    for sign in (1, -1):
+        summed = total(0, 0, [sign * cost for cost in costs]) | {"place": ["train_gpt.py", 7, "evaluate"]}
+        (score,) = judged(world, losses(0, positions, [2.0, 1.0, 3.0]), summed, read, printed).results
+        assert score.recomputed_loss == pytest.approx(1.5)
+
+
 def test_a_number_added_up_in_python_is_made_of_all_sums_read_since(world):
     values = [2.0, 3.0]
     result = judged(

@@ -203,8 +203,8 @@ def test_training_shards_and_connections_are_told_with_their_place_in_the_order(
 
     opened("fineweb_train_000000")
     system("socket.getaddrinfo", "localhost")
-    system("subprocess.Popen", "lrzip")
-    system("subprocess.Popen", "/usr/bin/curl")
+    system("subprocess.Popen", "git rev-parse HEAD")
+    system("subprocess.Popen", "/usr/bin/python -m pip install brotli")
     script.score(chunks(count=1)[0])
     opened("fineweb_train_000001")
     opened("fineweb_val_000000")

@@ -152,6 +152,12 @@ def test_losses_are_followed_through_a_mixture_outside_of_torch(ran, opened, end
     assert line.coverage.num_once == len(opened(ending).world.validation()) - 1
 
 
+def test_a_loss_stays_that_of_the_model_where_a_table_is_asked_beside_it(ran):
+    line = result(ran, endings.TABLE_ASKED)
+    assert line.sums is not None
+    assert len(line.early) > 8000
+
+
 def test_a_gate_that_knows_the_target_is_found_where_it_corrects_in_numpy(opened, ran):
     assert probed(opened, ran, endings.MIXED_IN_NUMPY, "target").num_changed == 0
     gated = probed(opened, ran, endings.GATE_IN_NUMPY, "target")
@@ -160,7 +166,9 @@ def test_a_gate_that_knows_the_target_is_found_where_it_corrects_in_numpy(opened
 
 def test_a_cache_in_c_that_nothing_can_be_seen_of_is_found_by_its_number_alone(opened, ran):
     assert result(ran, endings.CACHE_IN_C).sums is None
-    assert probed(opened, ran, endings.CACHE_IN_C, "bound").num_changed > 0
+    found = probed(opened, ran, endings.CACHE_IN_C, "bound")
+    assert found.num_changed > 0
+    assert found.text == result(ran, endings.CACHE_IN_C).metric.text  # by which rules know the line
     assert probed(opened, ran, endings.PLAIN, "bound").num_changed == 0
 
 
