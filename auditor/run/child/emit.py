@@ -33,26 +33,35 @@ class Emitter:
 
 
 class Tee:
-    """Standard output that also tells each finished line as an event; `before_line` is called first."""
+    """Standard output that also tells each finished line as an event; `before_line` is called first.
+
+    A line is written at once, when it is complete or flushed: those of several ranks lie on one stream.
+    """
 
     def __init__(self, stream, emitter: Emitter, before_line) -> None:
         self._stream = stream
         self._emitter = emitter
         self._before_line = before_line
-        self._rest = ""
+        self._rest = ""  # of the line that is not complete
+        self._held = ""  # of it, what was not written yet
 
     def write(self, text: str) -> int:
-        """Write through, and tell the lines that are complete."""
-        self._stream.write(text)
+        """Write the lines that are complete, and tell them."""
+        self._held += text
         *lines, self._rest = (self._rest + text).split("\n")
         if lines:
+            whole = len(self._held) - len(self._rest)
+            self._stream.write(self._held[:whole])
+            self._held = self._held[whole:]
             self._before_line()
         for line in lines:
             self._emitter.emit({"t": "line", "text": line})
         return len(text)
 
     def flush(self) -> None:
-        """Flush the stream below."""
+        """Write what is left, and flush the stream below."""
+        self._stream.write(self._held)
+        self._held = ""
         self._stream.flush()
 
     def __getattr__(self, name: str):
