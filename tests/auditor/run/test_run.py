@@ -236,8 +236,8 @@ def test_a_variable_from_the_readme_reaches_the_script_and_steers_no_loader(tmp_
 
 def test_a_script_that_does_not_end_is_stopped_with_all_that_it_started(tmp_path):
     (tmp_path / "train_gpt.py").write_text("import subprocess\nsubprocess.run(['sleep', '86321'])\n", encoding="utf-8")
-    session = open_session(next(locate(tmp_path)), tmp_path / "worlds", Path(sys.executable), Limits(seconds=45))
+    session = open_session(next(locate(tmp_path)), tmp_path / "worlds", Path(sys.executable), Limits(seconds=25))
     outcome = session.run()
-    assert outcome.failure == "did not end within 45 s"
+    assert outcome.failure == "did not end within 25 s"
     left = subprocess.run(["pgrep", "-f", "sleep 86321"], capture_output=True, check=False)
     assert left.stdout == b""
