@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from auditor.plain import from_plain
+from auditor.run.comparison import Comparison
 from auditor.run.facts import RunFacts
-from auditor.run.probes import Comparison
 
 START, END = "<!-- runs -->", "<!-- end of runs -->"
 _SECTIONS = {"Pull requests": True, "Records": False}  # whether a name of results is that of a pull request

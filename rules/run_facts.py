@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from auditor.events import Update, UpdateKind
 from auditor.rule import Status
+from auditor.run.comparison import Comparison
 from auditor.run.facts import Offence, RunFacts, RunLine, Via
-from auditor.run.probes import Comparison
 from auditor.submission.submission import Submission
 from rules.confront import SILENT, Answer, Observed
 from rules.flow_facts import place_of

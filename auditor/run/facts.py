@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from auditor.finding import Location
+from auditor.run.comparison import Comparison
 from auditor.run.judge import Coverage
 from auditor.run.overrides import Override
-from auditor.run.probes import Comparison
 from auditor.timeline import Timeline
 
 

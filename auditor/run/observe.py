@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.plain import to_plain
+from auditor.run.comparison import Comparison, compare_masses
 from auditor.run.facts import RunFacts, RunLine
 from auditor.run.judge import Judgement, ScoreLine, judge
 from auditor.run.lines import Lines
-from auditor.run.probes import CUTS, Comparison, compare_masses, probe
+from auditor.run.probes import CUTS, probe
 from auditor.run.runner import NO_TIME, Limits, Outcome
 from auditor.run.sequence import Picture, Sources, draw
 from auditor.run.session import Session, open_session

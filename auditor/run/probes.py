@@ -24,66 +24,32 @@ watched or when small.
 
 from __future__ import annotations
 
-import math
 import tempfile
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from auditor.run.comparison import (
+    Comparison,
+    compare_bound,
+    compare_corrections,
+    compare_costs,
+    compare_prefix,
+    losses_until,
+    places_of,
+)
 from auditor.run.judge import ScoreLine, judge_lines
 from auditor.run.ranks import Event
-from auditor.run.series import Series
 from auditor.run.session import Session
-from auditor.run.streams import boundaries, coded_stream, cut_points, independent_of, order_of, replace_after, replace_apart
-from auditor.run.trace import Place, Trace, read_trace
+from auditor.run.streams import boundaries, coded_stream, cut_points, order_of, replace_after, replace_apart
+from auditor.run.trace import Trace, read_trace
 
 CUTS = (0.02, 0.5, 0.9)
 KINDS = ("suffix", "target", "bound", "artifact")
-_FEWEST = 3  # replaced tokens that a finding rests on
-_DEVIATIONS = 5  # standard ones, of a number of rare events
-_ABOVE_ONE = 0.05  # what a distribution adds up to; its logarithms rounded to bfloat16 stay below
-_UNCORRECTED = 1e-5  # nats; rounding of float32 losses
-_CHANCE_NATS = 40.0  # exp(-40): never by chance
-_UNFOLLOWED_NATS = 0.01  # per token, where it is not known which tokens a printed mean counts
-_MOST = 0.5  # of the losses before a cut, that can be compared
-_SIDE_BY_SIDE = "ranks score side by side, so that most losses before the cut may depend on tokens after it"
 _OTHER_LINES = "the second run has no such line that is made of losses likewise"
 _NO_SERIES = "the second run's numbers do not add up to its score in the same way"
 _MODEL_CHANGED = "the model's own losses before the cut changed too, so that an order of its own may be the reason"
-_NO_ORDER = "no variable holds the tokens or bytes in turn, so which number belongs to which is not known"
-OWN_DISTRIBUTION = "the distribution that a replaced token is scored with is another one"
 _NOT_REPEATED = "the script does not repeat itself on the same stream either"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One reported line under one probe. Something was found if `num_changed` is positive.
-
-    suffix: `num_compared` losses are counted before the first replaced token, `num_changed` of them differ or are of
-    another distribution; `first_changed` is the position of the first, `first_replaced` that of the first replaced token
-    in the line's order, which counts as changed if its distribution is another one; `largest_change` is in nats. target:
-    of so many replaced tokens, for how many it depends on the token whether its loss was corrected, or else of how many
-    the distribution is another one, though that of the token before is not. mass: of so many losses, how many were picked
-    from what adds up to more than one; `largest_change` is the excess. bound: tokens, all of them changed if they cost
-    less than they can; `largest_change` is what was saved, in nats per token. artifact: losses that were scored after the
-    files were put back. `problem` says why nothing could be compared, `detail` what was found, in words.
-    """
-
-    cut: float
-    text: str
-    probe: str = "suffix"
-    num_compared: int = 0
-    num_changed: int = 0
-    first_changed: int | None = None
-    first_replaced: int | None = None
-    largest_change: float = 0.0
-    problem: str | None = None
-    detail: str | None = None
-
-    @property
-    def is_own_distribution(self) -> bool:
-        """Did nothing change but the distributions that replaced tokens themselves are scored with?"""
-        return self.detail == OWN_DISTRIBUTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +86,7 @@ class Prober:
                     yield Comparison(cut=cut, text=line.metric.text, problem=twin)
                 else:
                     assert isinstance(second, _Run)
-                    yield self._steady(_compare_prefix(self.first.trace, line, second.trace, twin, replaced, cut))
+                    yield self._steady(compare_prefix(self.first.trace, line, second.trace, twin, replaced, cut))
             if isinstance(second, _Run):
                 yield from (self._steady(found) for found in self._compare_series(second, min(replaced), cut))
 
@@ -132,10 +98,10 @@ class Prober:
                 continue
             if twin.series is None or twin.metric.label != line.metric.label:
                 yield Comparison(cut=cut, text=line.metric.text, problem=_NO_SERIES)
-            elif _losses_until(self.first.trace, line, replaced) != _losses_until(second.trace, twin, replaced):
+            elif losses_until(self.first.trace, line, replaced) != losses_until(second.trace, twin, replaced):
                 yield Comparison(cut=cut, text=line.metric.text, problem=_MODEL_CHANGED)
             else:
-                yield _compare_costs(line.metric.text, line.series, twin.series, replaced, spelled, cut)
+                yield compare_costs(line.metric.text, line.series, twin.series, replaced, spelled, cut)
 
     def target(self) -> Iterator[Comparison]:
         """Whether corrections depend on the very token, for each line; none where no loss behind the headline is known."""
@@ -148,7 +114,7 @@ class Prober:
                 yield Comparison(cut=0.0, text=line.metric.text, probe="target", problem=twin)
             elif line.sums is not None:
                 assert isinstance(second, _Run)
-                yield self._steady(_compare_corrections(self.first.trace, line, second.trace, twin, replaced))
+                yield self._steady(compare_corrections(self.first.trace, line, second.trace, twin, replaced))
 
     def bound(self) -> Iterator[Comparison]:
         """Each line's score on a stream whose least cost is known."""
@@ -162,7 +128,7 @@ class Prober:
             if twin.metric.label != line.metric.label:
                 yield Comparison(cut=0.0, text=line.metric.text, probe="bound", problem=_OTHER_LINES)
             else:  # the same line has other numbers on it
-                yield replace(_compare_bound(second.trace, twin, costs, num_bytes), text=line.metric.text)
+                yield replace(compare_bound(second.trace, twin, costs, num_bytes), text=line.metric.text)
 
     def artifact(self) -> Iterator[Comparison]:
         """Each line that is scored after files were read back: those of the first run, after training on other data."""
@@ -181,7 +147,7 @@ class Prober:
             assert isinstance(second, _Run)
             last = max(at for at, event in enumerate(second.events) if event.get("t") == "swapped")
             if all(second.trace.scored_at[loss] > last for loss in second.trace.losses_of(twin.behind)):
-                found = _compare_prefix(self.first.trace, line, second.trace, twin, set(), 0.0)
+                found = compare_prefix(self.first.trace, line, second.trace, twin, set(), 0.0)
                 yield self._steady(replace(found, probe="artifact"))
 
     def _run(self, tokens: Sequence[int] | None, *, training: Sequence[Sequence[int]] | None = None,
@@ -207,7 +173,7 @@ class Prober:
                 twin is not None
                 and twin.metric.label == line.metric.label
                 and (twin.sums is None) == (line.sums is None)
-                and _places(second.trace, twin) == _places(self.first.trace, line)
+                and places_of(second.trace, twin) == places_of(self.first.trace, line)
             )
             yield line, twin if twin is not None and fits else _OTHER_LINES
 
@@ -232,7 +198,7 @@ class Prober:
     def _differs(self, line: ScoreLine, twin: ScoreLine | str, again: _Run | str) -> bool:
         if isinstance(twin, str) or isinstance(again, str):
             return True
-        found = _compare_prefix(self.first.trace, line, again.trace, twin, set(), 0.0)
+        found = compare_prefix(self.first.trace, line, again.trace, twin, set(), 0.0)
         return found.num_changed > 0 or found.problem is not None
 
 
@@ -248,196 +214,5 @@ def probe(session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: 
         yield from probes[kind]()
 
 
-def compare_masses(trace: Trace, lines: Sequence[ScoreLine]) -> Iterator[Comparison]:
-    """Whether what each line's losses were picked from adds up to more than one; only where the script made it."""
-    yield from (found for line in _results(lines) if (found := _compare_masses(trace, line)).num_compared)
-
-
 def _results(lines: Sequence[ScoreLine]) -> Iterator[ScoreLine]:
     yield from (line for line in lines if not line.metric.progress)
-
-
-def _scored(trace: Trace, line: ScoreLine) -> dict[int, list[tuple[float, int | None]]]:
-    """For each position that a line counts its losses as counted, with the checksums of their distributions."""
-    found: dict[int, list[tuple[float, int | None]]] = {}
-    for number in line.behind:
-        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True):
-            found.setdefault(trace.positions[loss], []).append((value, trace.rows[loss]))
-    return found
-
-
-def _compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, replaced: set[int],
-                    cut: float) -> Comparison:  # fmt: skip
-    first, second = _scored(trace, line), _scored(other, twin)
-    order, independent = order_of(trace, line), independent_of(trace, line, replaced)
-    stop = next((index for index, position in enumerate(order) if position in replaced), len(order))
-    before = [position for position in order[:stop] if position in independent]
-    if len(before) < stop * _MOST:
-        return Comparison(cut=cut, text=line.metric.text, problem=_SIDE_BY_SIDE)
-    changed = [position for position in before if first[position] != second.get(position)]
-    largest = max((_distance(first[each], second.get(each, [])) for each in changed), default=0.0)
-    if math.isinf(largest):
-        return Comparison(cut=cut, text=line.metric.text, problem="the second run counts other losses in this line")
-    stopped = order[stop] if stop < len(order) and order[stop] in independent else None
-    detail = None
-    if not changed and stopped is not None and _rows(first[stopped]) != _rows(second.get(stopped, [])):
-        changed, detail = [stopped], OWN_DISTRIBUTION
-    return Comparison(
-        cut=cut,
-        text=line.metric.text,
-        num_compared=len(before),
-        num_changed=len(changed),
-        first_changed=changed[0] if changed else None,
-        first_replaced=stopped,
-        largest_change=largest,
-        detail=detail,
-    )
-
-
-def _places(trace: Trace, line: ScoreLine) -> set[Place | None]:
-    """Where the script sums what a line is made of."""
-    return {trace.sums[number].place for number in line.sums or ()}
-
-
-def _losses_until(trace: Trace, line: ScoreLine, position: int) -> dict[int, list[float]]:
-    """The losses before a position that plain numbers may be made of: they left, or were summed without autograd."""
-    found: dict[int, list[float]] = {}
-    left = set(line.behind)
-    for number, each in enumerate(trace.sums):
-        for loss in each.losses if each.at < line.at else ():
-            at = trace.positions[loss]
-            if at < position and (number in left or not trace.with_gradient[loss]):
-                found.setdefault(at, []).append(trace.values[loss])
-    return found
-
-
-def _compare_costs(text: str, first: Series, second: Series, replaced: int, spelled: Sequence[bytes],
-                   cut: float) -> Comparison:  # fmt: skip
-    if not (first.is_ordered and second.is_ordered) or (first.unit, first.first) != (second.unit, second.first):
-        return Comparison(cut=cut, text=text, problem=_NO_ORDER)
-    pairs = list(zip(first.costs, second.costs, strict=False))[: first.index_of(replaced, spelled)]
-    changed = [index for index, (one, other) in enumerate(pairs) if one != other]
-    return Comparison(
-        cut=cut,
-        text=text,
-        num_compared=len(pairs),
-        num_changed=len(changed),
-        first_changed=first.position_of(changed[0], spelled) if changed else None,
-        first_replaced=replaced,
-        largest_change=max((abs(pairs[index][0] - pairs[index][1]) for index in changed), default=0.0),
-        detail=f"of the numbers that the script adds up, one for each of its {first.unit}" if changed else None,
-    )
-
-
-def _rows(scored: Sequence[tuple[float, int | None]]) -> list[int | None]:
-    return [row for _, row in scored]
-
-
-def _distance(first: Sequence[tuple[float, object]], second: Sequence[tuple[float, object]]) -> float:
-    if len(first) != len(second):
-        return float("inf")
-    return max(abs(one - other) for (one, _), (other, _) in zip(first, second, strict=True))
-
-
-def _compare_corrections(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, replaced: set[int]) -> Comparison:
-    first, second = _corrected(trace, line), _corrected(other, twin)
-    both = first.keys() & second.keys()
-    asked = [position for position in order_of(trace, line) if position in both & replaced]
-    changed = _telling(asked, {position for position in both if first[position] != second[position]}, both)
-    detail = "whether a loss is corrected depends on the token that it is the loss of"
-    if not changed:
-        changed, detail = _other_distributions(trace, line, other, twin, asked), OWN_DISTRIBUTION
-    return Comparison(
-        cut=0.0,
-        text=line.metric.text,
-        probe="target",
-        num_compared=len(asked),
-        num_changed=len(changed),
-        first_changed=changed[0] if changed else None,
-        first_replaced=asked[0] if asked else None,
-        detail=detail if changed else None,
-    )
-
-
-def _telling(asked: Sequence[int], changed: set[int], among: Set[int]) -> list[int]:
-    """The asked positions that changed, if they are more than what comes from the tokens before explains."""
-    found, usual = _asked_and_usual(asked, changed, among)
-    return found if len(found) >= _FEWEST and len(found) > 4 * usual else []
-
-
-def _asked_and_usual(asked: Sequence[int], changed: set[int], among: Set[int]) -> tuple[list[int], float]:
-    """The asked positions that changed, and how many would have, changed they as often as the others."""
-    rate = len(changed.difference(asked)) / max(len(among) - len(asked), 1)
-    return [position for position in asked if position in changed], rate * len(asked)
-
-
-def _other_distributions(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, asked: Sequence[int]) -> list[int]:
-    """The replaced tokens that are scored with another distribution.
-
-    The first one's must be the same. Later ones follow replaced tokens, so those count whose neighbour before is unchanged,
-    and a cache may still bring an earlier replacement to some of them: their number must be beyond chance.
-    """
-    first, second = _scored(trace, line), _scored(other, twin)
-    differs = {position: _rows(scored) != _rows(second.get(position, [])) for position, scored in first.items()}
-    if asked and differs[asked[0]]:
-        return [asked[0]]
-    changed = {position for position, is_other in differs.items() if is_other and not differs.get(position - 1, True)}
-    found, usual = _asked_and_usual(asked, changed, differs.keys())
-    return found if len(found) > usual + _DEVIATIONS * math.sqrt(usual + 1) else []
-
-
-def _corrected(trace: Trace, line: ScoreLine) -> dict[int, bool]:
-    """For each position whether what was counted for it is not what the model gave."""
-    found: dict[int, bool] = {}
-    for number in line.behind:
-        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True):
-            found.setdefault(trace.positions[loss], abs(value - trace.values[loss]) > _UNCORRECTED)
-    return found
-
-
-def _compare_masses(trace: Trace, line: ScoreLine) -> Comparison:
-    """Losses that were counted as they were picked, by what they were picked from adds up to."""
-    excess = {
-        trace.positions[loss]: mass - 1
-        for number in line.sums or ()
-        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True)
-        if (mass := trace.masses[loss]) is not None and abs(value - trace.values[loss]) <= _UNCORRECTED
-    }
-    above = [position for position, each in excess.items() if each > _ABOVE_ONE]
-    largest = max(excess.values(), default=0.0)
-    return Comparison(
-        cut=0.0,
-        text=line.metric.text,
-        probe="mass",
-        num_compared=len(excess),
-        num_changed=len(above),
-        first_changed=above[0] if above else None,
-        largest_change=largest if above else 0.0,
-        detail=f"what a token's probability was taken from adds up to {1 + largest:.4f}" if above else None,
-    )
-
-
-def _compare_bound(trace: Trace, line: ScoreLine, costs: Sequence[float], num_bytes: int) -> Comparison:
-    if line.sums is not None:
-        sums = [trace.sums[number] for number in line.sums]
-        count = sum(len(each.losses) for each in sums)
-        spent = sum(value for each in sums for value in each.values)
-        least = sum(costs[trace.positions[loss]] for each in sums for loss in each.losses) - _CHANCE_NATS
-    else:
-        count = len(costs) - 1
-        by_bytes = line.metric.val_bpb * math.log(2) * num_bytes
-        spent = by_bytes if line.metric.val_loss is None else line.metric.val_loss * count
-        least = sum(costs) - _CHANCE_NATS - _UNFOLLOWED_NATS * count
-    saved = (least - spent) / count
-    impossible = (
-        f"{spent / count:.4f} nats a token, where no normalised prediction from the past gets below {least / count:.4f}"
-    )
-    return Comparison(
-        cut=0.0,
-        text=line.metric.text,
-        probe="bound",
-        num_compared=count,
-        num_changed=count if saved > 0 else 0,
-        largest_change=max(saved, 0.0),
-        detail=impossible if saved > 0 else None,
-    )

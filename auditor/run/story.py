@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.output.sanitize import plain
+from auditor.run.comparison import Comparison
 from auditor.run.facts import Chunk, KeptNumbers, RunFacts, RunLine
-from auditor.run.probes import Comparison
 
 _MAX_CHUNKS = 12  # told one by one in the summary
 _MAX_TEXT = 90

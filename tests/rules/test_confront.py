@@ -11,9 +11,9 @@ from auditor.engine import run_rule
 from auditor.finding import Basis, Severity
 from auditor.report import Outcome, RuleResult
 from auditor.rule import Rule, Ruleset, RulesetName
+from auditor.run.comparison import OWN_DISTRIBUTION, Comparison
 from auditor.run.facts import Chunk, Offence, Reach, RunFacts, RunLine, Via
 from auditor.run.judge import Coverage
-from auditor.run.probes import OWN_DISTRIBUTION, Comparison
 from auditor.submission.submission import Submission
 from auditor.submission.tree import DirectoryTree
 from rules import ALL_RULES

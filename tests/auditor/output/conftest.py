@@ -35,10 +35,10 @@ from auditor.report import (
     Unreadable,
 )
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, RulesetName, Status
+from auditor.run.comparison import Comparison
 from auditor.run.facts import Chunk, KeptNumbers, Offence, RankFacts, Reach, RunFacts, RunLine, Via
 from auditor.run.judge import Coverage
 from auditor.run.overrides import Override
-from auditor.run.probes import Comparison
 from auditor.submission.submission import Change, Submission
 from auditor.submission.tree import DirectoryTree
 from auditor.timeline import Action, Timeline
