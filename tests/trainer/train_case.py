@@ -6,6 +6,7 @@ writes `weights.pt` at the end. Run under torchrun it is one of several processe
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -94,3 +95,6 @@ def train(folder: Path, config: Config) -> StopReason:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     train(Path(sys.argv[1]), apply_overrides(CONFIG, sys.argv[2:]))
+    # Not by the end of the interpreter: once a process aborted (SIGABRT), as far as could be told when all was done.
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,6 +1,7 @@
 """A small test-time training that several tests and processes run alike. As a script, the main process prints results."""
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -63,3 +64,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)  # train_case says why
