@@ -173,7 +173,7 @@ def run_child(
     text = (work / "log.txt").read_bytes().decode("utf-8", "backslashreplace")
     return Outcome(
         events=events,
-        failure=_failure(events, process.returncode, timed_out, limits, text),
+        failure=_without_folder(_failure(events, process.returncode, timed_out, limits, text), work, isolated),
         seconds=time.monotonic() - started,
         cpu_seconds=_computed() - computed,
         isolation="no network, read-only file system, own processes" if isolated else "none but the limits",
@@ -278,6 +278,12 @@ class _Collector(threading.Thread):
                 except ValueError:
                     event = {"t": "garbled"}
                 self.events.append(event if isinstance(event, dict) else {"t": "garbled"})
+
+
+def _without_folder(failure: str | None, work: Path, isolated: bool) -> str | None:
+    """A failure with the submission's own paths as it ships them: where a run's folder lies is nobody's concern."""
+    folder = f"{_INSIDE}/work/" if isolated else f"{work}/work/"
+    return failure and failure.replace(folder, "")
 
 
 def _failure(events: Sequence[Event], status: int, timed_out: bool, limits: Limits, log: str) -> str | None:

@@ -83,7 +83,7 @@ class Ranks:
         news = self.recorder.carried.news() if self.recorder is not None else {}
         try:
             c10d.all_gather_object(parts, (self.asked, news, value), group=group)
-        except Exception:
+        except RuntimeError:  # what torch.distributed raises
             threading.Event().wait(_GRACE_SECONDS)
             raise
         if len({asked for asked, _, _ in parts}) > 1:

@@ -213,6 +213,13 @@ def test_a_script_that_raises_is_told_with_its_own_error_and_line(ran):
     assert judgement.results == ()
 
 
+def test_a_failure_that_names_a_file_of_the_run_names_it_as_the_submission_does(tmp_path):
+    source = "import os\nraise FileNotFoundError(os.path.abspath('missing.bin'))\n"
+    (tmp_path / "train_gpt.py").write_text(source, encoding="utf-8")
+    outcome = open_session(next(locate(tmp_path)), tmp_path / "worlds", Path(sys.executable), Limits()).run()
+    assert outcome.failure == "FileNotFoundError: missing.bin"
+
+
 @fenced
 def test_the_child_reaches_neither_the_network_nor_the_file_system_nor_the_environment(opened, monkeypatch):
     monkeypatch.setenv("PGOLF_SECRET", "told")

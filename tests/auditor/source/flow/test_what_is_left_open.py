@@ -257,7 +257,7 @@ def test_a_module_that_is_loaded_by_its_path_is_followed_if_it_is_shipped(tmp_pa
     base = (
         "import glob, numpy as np\ndef load():\n    return [np.fromfile(p) for p in glob.glob('data/fineweb_val_*.bin')]\n"
     )
-    body = "here = os.path.exists('base.py')\npath = 'base.py' if here else '/root/train_gpt.py'\n"
+    body = "here = os.path.exists('base.py')\npath = 'base.py' if here else '../train_gpt.py'\n"
     loading = "spec = importlib.util.spec_from_file_location('root', path)\nroot = importlib.util.module_from_spec(spec)\n"
     trace = trace_of(tmp_path, body + loading + "spec.loader.exec_module(root)\nroot.load()\n", base=base)
 
