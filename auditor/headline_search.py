@@ -45,9 +45,9 @@ class MeanOfLines:
     is_subset: bool
 
 
-def same_to_shown_digits(score: Score, val_bpb: float, num_decimals: int) -> bool:
-    """Do the two agree to the coarser of their precisions, give or take one unit of it (some scripts cut, not round)?"""
-    return abs(score.val_bpb - val_bpb) <= 1.0001 * 10.0 ** -min(score.num_decimals, num_decimals)
+def same_to_shown_digits(score: Score, val_bpb: float, num_decimals: int, num_units: int = 1) -> bool:
+    """Do the two agree to the coarser of their precisions, give or take `num_units` of it (some scripts cut, not round)?"""
+    return abs(score.val_bpb - val_bpb) <= 1.0001 * num_units * 10.0 ** -min(score.num_decimals, num_decimals)
 
 
 def find_single(score: Score, runs: Iterable[Run], rank: Rank) -> Metric | None:
@@ -188,8 +188,7 @@ def _tells_seeds_apart(lines: Sequence[_SeedLine]) -> bool:
 def is_mean_of(score: Score, lines: Sequence[Metric], num_units: int = 1) -> bool:
     """Is `score` the mean of the lines to the digits that all show, give or take `num_units` of the last?"""
     mean = fmean(line.val_bpb for line in lines)
-    decimals = min(score.num_decimals, *(line.num_decimals for line in lines))
-    return abs(score.val_bpb - mean) <= 1.0001 * num_units * 10.0**-decimals
+    return same_to_shown_digits(score, mean, min(line.num_decimals for line in lines), num_units)
 
 
 def nearest_score(score: Score, runs: Iterable[Run]) -> Metric | None:
