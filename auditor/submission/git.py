@@ -116,8 +116,10 @@ def _ask(process: subprocess.Popen[bytes], digest: str, path: str) -> bytes | No
     header = stdout.readline().split()
     if len(header) == 2:
         raise SubmissionError(path, _NOT_HELD)
-    content = stdout.read(int(header[2])) if header else b""
-    return content if header and stdout.read(1) == b"\n" else None
+    if not header:
+        return None
+    content = stdout.read(int(header[2]))
+    return content if stdout.read(1) == b"\n" else None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
