@@ -299,7 +299,7 @@ class ChangeSet:
         if len(self.folders) > 1:
             return ()
         touched = (change.path for change in self.changes if change.kind != "deleted")
-        return tuple(path for path in touched if path.removeprefix("logs/").count("/") == 0 and is_log_path(path))
+        return tuple(path for path in touched if "/" not in path.removeprefix("logs/") and is_log_path(path))
 
     def _rank(self, folder: str) -> tuple[bool, bool, bool, bool, int, bool, str, float, str]:
         tree = GitTree(self.git, self.head, folder)
