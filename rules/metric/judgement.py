@@ -67,8 +67,9 @@ def _judge_printed(line: ScoredLine, printed: int, split: Split) -> Judgement:
             f"{_label(line)} prints {printed:,} as its byte count, which is the number of tokens; the bytes are not logged"
         )
         return Judgement(line, Verdict.TOKENS_AS_BYTES, sentence)
-    told = f"line {line.bytes_line} prints {printed:,} bytes beside the score of" if line.bytes_line else ""
-    prints = f"{told} {_label(line)}" if told else f"{_label(line)} prints {printed:,} bytes"
+    prints = f"{_label(line)} prints {printed:,} bytes"
+    if line.bytes_line is not None:
+        prints = f"line {line.bytes_line} prints {printed:,} bytes beside the score of {_label(line)}"
     sentence = f"{prints}; {split.described} has {shown_bytes(split.num_bytes)}"
     verdict = Verdict.CANONICAL if split.whole.overlaps(Range(printed, printed)) else Verdict.MISMATCH
     return Judgement(line, verdict, sentence, printed)
