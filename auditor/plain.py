@@ -1,6 +1,6 @@
 """Frozen dataclasses as plain data and back, by their declared fields.
 
-For records that are kept as JSON and read again (a run's facts): tuples become lists, enums their words. A key that is not
+For what is kept as JSON and read again (reports, a run's facts): tuples become lists, enums their words. A key that is not
 known is passed over, so that an older reader reads a newer file; one that is missing takes the field's default. Not
 covered: mappings, and unions other than with None.
 """
