@@ -100,7 +100,7 @@ def find_mean(score: Score, runs: Sequence[Run], seeds: Sequence[int], rank: Ran
         variants = [lines for variant in _variants(runs) for lines in _groups(variant)]
         found = [mean for lines in variants if (mean := _mean_of_all(score, lines, seeds))]
     found = found or [mean for lines in groups if (mean := _mean_of_some(score, lines))]
-    return min(found, key=lambda mean: _preference(mean, rank), default=None)
+    return min(found, key=lambda mean: _preference(mean.lines, rank), default=None)
 
 
 def find_mean_of_repetitions(score: Score, runs: Sequence[Run], rank: Rank) -> tuple[Metric, ...]:
@@ -121,7 +121,7 @@ def find_near_mean(score: Score, runs: Sequence[Run], rank: Rank) -> tuple[Metri
 
 
 def _preferred(groups: Iterable[tuple[Metric, ...]], rank: Rank) -> tuple[Metric, ...]:
-    return min(groups, key=lambda lines: _preference(MeanOfLines(lines, is_subset=False), rank), default=())
+    return min(groups, key=lambda lines: _preference(lines, rank), default=())
 
 
 def _results(run: Run) -> Iterator[Metric]:
@@ -143,8 +143,8 @@ def _mean_of_some(score: Score, lines: Sequence[_SeedLine]) -> MeanOfLines | Non
     return MeanOfLines(tuple(line for _, line in found), is_subset=True) if found else None
 
 
-def _preference(mean: MeanOfLines, rank: Rank) -> tuple[bool, int, int, bool]:
-    first = mean.lines[0]
+def _preference(lines: Sequence[Metric], rank: Rank) -> tuple[bool, int, int, bool]:
+    first = lines[0]
     return first.step is not None, rank(first), -first.num_decimals, first.val_loss is None
 
 
