@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from auditor.finding import Location
-from auditor.source.scopes import Scope, Scopes, last_name
+from auditor.source.parse import children, last_name, walk
+from auditor.source.scopes import Scope, Scopes
 from auditor.source.sequence import IDS, UNKNOWN, Layouts, Value, moved, number_of
 
 _ATTENTION = re.compile(r"scaled_dot_product_attention|flash_attn\w*|flash_attention\w*|flex_attention")
@@ -103,7 +104,7 @@ class _Reader:
                 written = self._read(ast.copy_location(ast.BinOp(left=target, op=node.op, right=value), node))
                 self._write(target, written)
             case _:
-                for child in ast.iter_child_nodes(node):
+                for child in children(node):
                     if isinstance(child, ast.expr):
                         self._read(child)
 
@@ -151,7 +152,7 @@ class _Reader:
 
     def _others(self, node: ast.expr) -> Value:
         """What is inside any other expression is read, and its own layout is not told."""
-        for child in ast.iter_child_nodes(node) if not isinstance(node, ast.Lambda) else ():
+        for child in children(node) if not isinstance(node, ast.Lambda) else ():
             if isinstance(child, ast.expr):
                 self._read(child)
         return UNKNOWN
@@ -342,7 +343,7 @@ def _argument(node: ast.Call, name: str, rest: list[ast.expr], place: int) -> as
 
 
 def _names(node: ast.expr) -> set[str]:
-    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    return {inner.id for inner in walk(node) if isinstance(inner, ast.Name)}
 
 
 def _parts(node: ast.expr) -> list[ast.expr]:

@@ -119,6 +119,11 @@ def parents(tree: ast.Module) -> Mapping[ast.AST, ast.AST]:
     return {child: parent for parent in nodes_of(tree) for child in children(parent)}
 
 
+def last_name(node: ast.expr) -> str:
+    """The last part of a dotted name; empty for any other expression."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
 def _may_be_newer(source: str) -> bool:
     lowered = source.lower()
     return "f'" in lowered or 'f"' in lowered

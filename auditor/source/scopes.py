@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from auditor.finding import Location
-from auditor.source.parse import children, snippet_at, walk
+from auditor.source.parse import children, last_name, snippet_at, walk
 from auditor.submission.script import Module, Script
 
 _LIBRARIES = frozenset(["torch", "np", "numpy", "math", "F", "nn", "dist", "os", "sys", "time", "json", "random"])
@@ -144,7 +144,7 @@ class Scopes:
         """Every ``owner.name`` that stands in the script's functions of that name, nested ones included."""
         for scope in self._named.get(function, []):
             if scope.node is not None:
-                yield from (node for node in ast.walk(scope.node) if isinstance(node, ast.Attribute))
+                yield from (node for node in walk(scope.node) if isinstance(node, ast.Attribute))
 
     def callers(self, scope: Scope) -> list[CallSite]:
         """Every call in the script that can reach `scope`."""
@@ -191,11 +191,6 @@ def argument_of(call: ast.Call, callee: Scope, parameter: str) -> ast.expr | Non
     if len(leading) <= position or any(isinstance(argument, ast.Starred) for argument in leading):
         return None
     return leading[position]
-
-
-def last_name(node: ast.expr) -> str:
-    """The last part of a dotted name; empty for any other expression."""
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 class _Collector(ast.NodeVisitor):

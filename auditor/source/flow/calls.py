@@ -17,8 +17,7 @@ from auditor.source.flow.library import FACTORY, LOSSES, LibraryCalls
 from auditor.source.flow.machine import MAX_DEPTH, Machine, bind_method, default_names
 from auditor.source.flow.methods import Methods
 from auditor.source.flow.statements import Outcome, StatementEvaluator
-from auditor.source.parse import walk
-from auditor.source.scopes import last_name
+from auditor.source.parse import last_name, walk
 from auditor.submission.script import Module
 
 _MAX_RECURSION = 2

@@ -29,7 +29,7 @@ from auditor.source.flow.stores import NO_REGIONS as NO_REGIONS
 from auditor.source.flow.stores import Numbers as Numbers
 from auditor.source.flow.stores import Regions as Regions
 from auditor.source.flow.stores import Store as Store
-from auditor.source.scopes import last_name
+from auditor.source.parse import last_name
 
 if TYPE_CHECKING:
     from auditor.submission.script import Module
