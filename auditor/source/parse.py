@@ -12,14 +12,18 @@ import ast
 import io
 import tokenize
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import TypeVar, cast
 
 from auditor.source.requote import requote
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024  # ours: twenty times the largest real script
 _WIDTH = 160  # ours: characters of a line that are quoted
 MAX_DEPTH = 150  # ours: real scripts reach 30 levels; walks over the tree that recurse fail at several hundred
+
+_Node = TypeVar("_Node", bound=ast.AST)
+_Answer = TypeVar("_Answer")
 
 
 def parse_source(source: str) -> tuple[ast.Module | None, str | None]:
@@ -117,6 +121,20 @@ def nodes_of(tree: ast.Module) -> tuple[ast.AST, ...]:
 def parents(tree: ast.Module) -> Mapping[ast.AST, ast.AST]:
     """The node right above each node of a module."""
     return {child: parent for parent in nodes_of(tree) for child in children(parent)}
+
+
+class Answers:
+    """What was asked of the syntax of functions, each worked out once: a function is called many times."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ast.AST], object] = {}
+
+    def of(self, question: Callable[[_Node], _Answer], node: _Node) -> _Answer:
+        """The answer to `question(node)`."""
+        key = (question, node)
+        if key not in self._known:
+            self._known[key] = question(node)
+        return cast("_Answer", self._known[key])
 
 
 def last_name(node: ast.expr) -> str:
