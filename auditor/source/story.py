@@ -134,8 +134,7 @@ def tell_change(update: Update, trace: Trace) -> str:
 
 def _asks(score: Score, update: Update, trace: Trace) -> bool:
     """Does a table that the update fills shape the score, though what it held then could not be told?"""
-    asked = {event.table for number in score.lookups if isinstance(event := trace.events[number], Lookup)}
-    return update.kind is UpdateKind.TABLE and bool(asked & set(update.states))
+    return update.kind is UpdateKind.TABLE and not _tables(score, trace).isdisjoint(update.states)
 
 
 def tell_score(score: Score, trace: Trace) -> str:
@@ -154,9 +153,13 @@ def _mixed_with(score: Score, trace: Trace) -> str:
     """What shaped the loss beside the model: a predictor of bytes, or tables."""
     if score.byte_mixture is not None:
         return " and a predictor of bytes"
-    asked = {event.table for number in score.lookups if isinstance(event := trace.events[number], Lookup)}
-    named = sorted("a table" if table == "table" else f"table {table}" for table in asked)
+    named = sorted("a table" if table == "table" else f"table {table}" for table in _tables(score, trace))
     return f" and what {', '.join(named)} said" if named else ""
+
+
+def _tables(score: Score, trace: Trace) -> set[str]:
+    """The tables that were asked for the loss."""
+    return {event.table for number in score.lookups if isinstance(event := trace.events[number], Lookup)}
 
 
 def _update(trace: Trace, number: int) -> Update:
