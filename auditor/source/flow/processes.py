@@ -39,11 +39,11 @@ class Processes:
         found = [module for module in modules[1:] if module.path.endswith(path.lstrip("./"))]
         for module in found:
             self.calls.run_module(module, as_main=True)
-        name = posixpath.basename(path)
-        is_shipped = any(posixpath.basename(module.path) == name for module in modules)
         if not found:
-            which = "and is not followed" if is_shipped else "and is not shipped"
-            self.machine.recorder.elsewhere(node, f"{name} is started here, {which}")
+            name = posixpath.basename(path)
+            is_shipped = any(posixpath.basename(module.path) == name for module in modules)
+            which = "followed" if is_shipped else "shipped"
+            self.machine.recorder.elsewhere(node, f"{name} is started here, and is not {which}")
 
     def thread(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """``threading.Thread(target=function, args=...)``: what the function does is taken to happen where it is made."""
