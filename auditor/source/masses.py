@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from auditor.finding import Location
 from auditor.source.parse import children, last_name
 from auditor.source.polynomials import POSITIVE, VOCABULARY_SIZE, Quotient, constant, quantity
-from auditor.source.scopes import Scope
+from auditor.source.scopes import Scope, is_library
 
 _GUARD = 1e-3  # ours: no bonus is smaller, no guard of a logarithm larger
 _NEARLY_ONE = 0.9
@@ -193,7 +193,7 @@ class _Reader:
     def _call(self, node: ast.Call) -> Value:
         name = last_name(node.func)
         given = [self._read(argument) for argument in node.args]
-        is_method = isinstance(node.func, ast.Attribute) and not _is_library(node.func.value)
+        is_method = isinstance(node.func, ast.Attribute) and not is_library(node.func.value)
         value = self._read(node.func.value) if is_method and isinstance(node.func, ast.Attribute) else _first(given)
         rest = node.args if is_method else node.args[1:]
         match name:
@@ -360,10 +360,6 @@ def _short(value: Value) -> Value:
 
 def _first(given: list[Value]) -> Value:
     return given[0] if given else _UNKNOWN
-
-
-def _is_library(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id in ("torch", "np", "numpy", "math", "F", "nn")
 
 
 def _is_no_choice(part: ast.expr) -> bool:

@@ -109,7 +109,7 @@ class Scopes:
         if depth > 3:
             return []
         if isinstance(function, ast.Attribute):
-            if isinstance(function.value, ast.Name) and function.value.id in _LIBRARIES:
+            if is_library(function.value):
                 return []
             return [found for found in self._named.get(function.attr, []) if found.is_method or found.parent is None]
         if isinstance(function, ast.IfExp):
@@ -174,6 +174,11 @@ class Scopes:
 
     def _calls(self) -> Iterator[CallSite]:
         return (CallSite(call, scope) for scope in self.all for call in scope.calls)
+
+
+def is_library(node: ast.expr) -> bool:
+    """Is it the usual name of a library's module, so that what is called on it is no method?"""
+    return isinstance(node, ast.Name) and node.id in _LIBRARIES
 
 
 def argument_of(call: ast.Call, callee: Scope, parameter: str) -> ast.expr | None:
