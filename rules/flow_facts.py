@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from auditor.events import Event, Read, Report, Role, Score, Update, Write
-from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Severity, Statement, Step, Unestablished
+from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Place, Severity, Statement, Step, Unestablished
 from auditor.rule import Rule, Ruleset, Status
 from auditor.source.flow.analysis import Flow, Trace
 from auditor.source.flow.record import Meeting
@@ -33,7 +33,6 @@ _COMPILED_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".rs", ".so")
 _MAX_NAMED = 3  # ours: enough to know where to look
 
 Search = Callable[[Trace], Iterable[Breach]]
-Place = tuple[str, int | None]  # file and line
 
 
 def judge(
@@ -123,8 +122,8 @@ def _no_score(submission: Submission, trace: Trace) -> Iterator[Unestablished]:
 
 def _printed_from_elsewhere(submission: Submission, trace: Trace) -> Unestablished | None:
     """What code that is not shipped has to do with the number that is printed where the submitted one is."""
-    sites = {place_of(line.print_site) for line in submission.headline.lines if line.print_site}
-    found = [told for told in trace.elsewhere if place_of(told[0]) in sites]
+    sites = {line.print_site.place for line in submission.headline.lines if line.print_site}
+    found = [told for told in trace.elsewhere if told[0].place in sites]
     return _elsewhere(found[-1]) if found else None
 
 
@@ -157,7 +156,7 @@ def _by_place(breaches: Iterable[Breach]) -> dict[Place, Breach]:
     """One breach for each place, over all the scores that it touches."""
     found: dict[Place, Breach] = {}
     for breach in breaches:
-        key = place_of(breach.location)
+        key = breach.location.place
         known = found.get(key)
         if known is None:
             found[key] = breach
@@ -257,11 +256,6 @@ def artifact_writes(trace: Trace) -> list[Write]:
     return [write for write in writes if not write.in_memory] or writes
 
 
-def place_of(location: Location) -> Place:
-    """The line that a location is on, for what is told once a line."""
-    return location.path, location.line
-
-
 def step(event: Event, text: str) -> Step:
     """One step of a path."""
     return Step(location=event.location, text=text)
@@ -292,5 +286,5 @@ def reported_meetings(trace: Trace) -> Iterator[tuple[Meeting, Update, Score]]:
 
 def is_scored_first(trace: Trace, update: Update) -> bool:
     """Are the tokens of an update counted, in its own turn, where a reported score is counted?"""
-    places = {place_of(score.location) for score in trace.scores()}
-    return any(place_of(trace.events[number].location) in places for number in update.scored_by)
+    places = {score.location.place for score in trace.scores()}
+    return any(trace.events[number].location.place in places for number in update.scored_by)

@@ -25,7 +25,7 @@ from auditor.events import (
     roles_of,
     validation,
 )
-from auditor.finding import Location
+from auditor.finding import Location, Place
 from auditor.source.flow.analysis import Flow, Trace
 
 _WIDTH = 60
@@ -53,8 +53,8 @@ def _told(trace: Trace) -> Iterator[str]:
     for event in trace.events:
         text = _sentence(event, trace)
         label = event.label if isinstance(event, Report) else event.what if isinstance(event, Read) else ""
-        way = tuple((call.path, call.line) for call in event.calls) if isinstance(event, Score | Update) else ()
-        key = (type(event).__name__, event.location.path, event.location.line, label, way)
+        way = tuple(call.place for call in event.calls) if isinstance(event, Score | Update) else ()
+        key = (type(event).__name__, event.location.place, label, way)
         news = (*key, text) if isinstance(event, Score) else key  # a later turn may score with more than the first
         if text is None or news in seen:
             continue
@@ -76,9 +76,9 @@ def _headings(event: Event, trace: Trace, open_loops: list[Location]) -> Iterato
 
 
 def _dead(events: Sequence[Event], trace: Trace) -> Iterator[str]:
-    seen: set[tuple[str, int | None]] = set()
+    seen: set[Place] = set()
     for event in events:
-        place = (event.location.path, event.location.line)
+        place = event.location.place
         text = _sentence(event, trace)
         if text is None or place in seen:
             continue
