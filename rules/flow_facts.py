@@ -12,6 +12,7 @@ from auditor.rule import Rule, Ruleset, Status
 from auditor.source.flow.analysis import Flow, Trace
 from auditor.source.flow.record import Meeting
 from auditor.source.reach import label_of, prints, submitted_scores
+from auditor.submission.script import Script
 from auditor.submission.submission import Submission
 
 
@@ -71,23 +72,20 @@ def established(submission: Submission, flow: Flow, message: str | None) -> Iter
     trace = flow.submitted
     scores = trace.scores()
     script = submission.script
+    unprinted = [line.metric for line in submission.headline.lines if line.printable is False]
     if trace.error:
         yield Unestablished(message=f"the source could not be followed to its end: {trace.error.splitlines()[-1]}")
     elif not scores:
         yield from _no_score(submission, trace)
     elif message is None:
         yield _no_weights(trace, scores)
-    elif (
-        script is not None
-        and not submission.evaluator
-        and any(line.printable is False for line in submission.headline.lines)
-    ):
-        line = submission.headline.lines[0].metric
+    elif script is not None and unprinted and not submission.evaluator:
+        line = unprinted[0]
         yield Unestablished(
             message=f"the submitted number is on a line ({line.log}:{line.line}) that {script.path} does not print"
         )
     elif script is not None and script.missing:
-        yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
+        yield _missing(script)
     else:
         if submission.headline.lines and not submitted_scores(trace, submission.headline):
             yield _printed_from_elsewhere(submission, trace) or Unestablished(
@@ -111,13 +109,17 @@ def _no_score(submission: Submission, trace: Trace) -> Iterator[Unestablished]:
     elif trace.problems:
         yield from _problems(trace)
     elif script is not None and script.missing:
-        yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
+        yield _missing(script)
     elif trace.elsewhere:
         yield _printed_from_elsewhere(submission, trace) or _elsewhere(trace.elsewhere[-1])
     elif not any(isinstance(event, Read) and event.role is Role.VALIDATION for event in trace.events):
         yield Unestablished(message="no file of validation tokens that is read was found in the source")
     else:
         yield Unestablished(message="no score of validation tokens that is printed was found in the source")
+
+
+def _missing(script: Script) -> Unestablished:
+    return Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
 
 
 def _printed_from_elsewhere(submission: Submission, trace: Trace) -> Unestablished | None:
