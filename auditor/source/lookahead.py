@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from auditor.finding import Location
-from auditor.source.parse import children, last_name, walk
+from auditor.source.parse import children, last_name, names_in
 from auditor.source.scopes import Scope, Scopes
 from auditor.source.sequence import IDS, UNKNOWN, Layouts, Value, moved, number_of
 
@@ -217,7 +217,11 @@ class _Reader:
         if name == "unflatten":
             return bool(rest) and value.number(number_of(rest[0])) == value.axis
         divided = [part for size in rest for part in _parts(size) if isinstance(part, ast.BinOp)]
-        by_length = [part for part in divided if isinstance(part.op, ast.FloorDiv) and _names(part) & self.layouts.lengths]
+        by_length = [
+            part
+            for part in divided
+            if isinstance(part.op, ast.FloorDiv) and not self.layouts.lengths.isdisjoint(names_in(part))
+        ]
         return name == "unfold" or (name in ("view", "reshape") and bool(by_length))
 
     def _along(self, node: ast.Call, name: str, value: Value, rest: list[ast.expr]) -> Value:
@@ -340,10 +344,6 @@ def _base(node: ast.Call) -> str:
 def _argument(node: ast.Call, name: str, rest: list[ast.expr], place: int) -> ast.expr | None:
     named = next((keyword.value for keyword in node.keywords if keyword.arg == name), None)
     return named if named is not None else rest[place] if place < len(rest) else None
-
-
-def _names(node: ast.expr) -> set[str]:
-    return {inner.id for inner in walk(node) if isinstance(inner, ast.Name)}
 
 
 def _parts(node: ast.expr) -> list[ast.expr]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from auditor.finding import Location
-from auditor.source.parse import children, last_name, lines_of, walk
+from auditor.source.parse import children, last_name, lines_of, names_in
 from auditor.source.scopes import Scope, Scopes
 
 _SHIFTS = re.compile(r":\s*-1\b|\broll\(")
@@ -153,7 +153,7 @@ class _Reader:
     def _comparison(self, node: ast.Compare) -> _Seen:
         text = ast.unparse(node)
         equal = any(isinstance(op, ast.Eq | ast.NotEq) for op in node.ops)
-        tokens = any(_TOKENS.search(name.id) for name in walk(node) if isinstance(name, ast.Name))
+        tokens = any(map(_TOKENS.search, names_in(node)))
         return _Seen(masked=equal and (tokens or re.search("bos", text, re.IGNORECASE) is not None))
 
     def _sum(self, node: ast.expr, left: _Seen, right: _Seen) -> _Seen:

@@ -111,6 +111,11 @@ def walk(node: ast.AST) -> list[ast.AST]:
     return found
 
 
+def names_in(*nodes: ast.AST) -> list[str]:
+    """The variables that syntax names, as `walk` comes to them."""
+    return [inner.id for node in nodes for inner in walk(node) if isinstance(inner, ast.Name)]
+
+
 @lru_cache(maxsize=4)
 def nodes_of(tree: ast.Module) -> tuple[ast.AST, ...]:
     """All nodes of a module as `walk` gives them, which many questions are put to."""

@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from auditor.finding import Location
-from auditor.source.parse import children, last_name, snippet_at, walk
+from auditor.source.parse import children, last_name, names_in, snippet_at, walk
 from auditor.submission.script import Module, Script
 
 _LIBRARIES = frozenset(["torch", "np", "numpy", "math", "F", "nn", "dist", "os", "sys", "time", "json", "random"])
@@ -326,15 +326,11 @@ class _Collector(ast.NodeVisitor):
                     self._define(inner.id, Definition(line, Binding.ELEMENT, value, index))
 
     def _bind_unknown(self, target: ast.expr, line: int) -> None:
-        for name in _names(target):
+        for name in names_in(target):
             self._define(name, Definition(line, Binding.OTHER))
 
     def _define(self, name: str, definition: Definition) -> None:
         self._scope.definitions[name].append(replace(definition, branches=self._branches))
-
-
-def _names(target: ast.expr) -> Iterator[str]:
-    return (node.id for node in walk(target) if isinstance(node, ast.Name))
 
 
 def _defaults(arguments: ast.arguments) -> dict[str, ast.expr]:

@@ -17,7 +17,7 @@ from auditor.source.flow.library import FACTORY, LOSSES, LibraryCalls
 from auditor.source.flow.machine import MAX_DEPTH, Machine, bind_method, default_names
 from auditor.source.flow.methods import Methods
 from auditor.source.flow.statements import Outcome, StatementEvaluator
-from auditor.source.parse import Answers, last_name, walk
+from auditor.source.parse import Answers, last_name, names_in, walk
 from auditor.submission.script import Module
 
 _MAX_RECURSION = 2
@@ -288,17 +288,13 @@ def _target_names(forward: ast.FunctionDef) -> set[str]:
     targets = [call.args[1] for call in calls if len(call.args) > 1]
     targets += [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "target"]
     assignments = [node for node in walk(forward) if isinstance(node, ast.Assign)]
-    found = _names_in(targets)
+    found = set(names_in(*targets))
     while True:
-        made = [node.value for node in assignments if _names_in(node.targets) & found]
-        reached = found | _names_in(made)
+        made = [node.value for node in assignments if not found.isdisjoint(names_in(*node.targets))]
+        reached = found.union(names_in(*made))
         if reached == found:
             return found
         found = reached
-
-
-def _names_in(nodes: Iterable[ast.expr]) -> set[str]:
-    return {inner.id for node in nodes for inner in walk(node) if isinstance(inner, ast.Name)}
 
 
 def _trains(node: ast.AST) -> bool:
