@@ -39,6 +39,10 @@ class Basis(StrEnum):
     RUN = "run"
 
 
+Place = tuple[str, int | None]
+"""A file and a line in it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
     """A place in a submission.
@@ -56,6 +60,11 @@ class Location:
     snippet: str | None = None
     outer_path: str | None = None
     outer_line: int | None = None
+
+    @property
+    def place(self) -> Place:
+        """The line that it is on, for what is told once a line."""
+        return self.path, self.line
 
     def __str__(self) -> str:
         return self.path if self.line is None else f"{self.path}:{self.line}"

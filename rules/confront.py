@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Severity, Statement, Step
+from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Place, Severity, Statement, Step
 from auditor.rule import SEVERITY_OF_STATUS, Rule, Ruleset, Status
 from auditor.run.facts import RunFacts, RunLine
 from auditor.submission.submission import Submission
-from rules.flow_facts import Place, place_of, remedy_of
+from rules.flow_facts import remedy_of
 
 LIMITS = "toy scale, one process, two training steps"
 
@@ -102,14 +102,14 @@ def _decides(finding: Finding) -> bool:
 
 def _match(observed: Observed, findings: Sequence[Finding]) -> Finding | None:
     """The finding about the line that was observed, else the first."""
-    place = place_of(observed.location) if observed.location else None
+    place = observed.location.place if observed.location else None
     there = (finding for finding in findings if place is not None and place in _places(finding))
     return next(there, next(iter(findings), None))
 
 
 def _places(finding: Finding) -> set[Place]:
     own = [finding.location] if finding.location else []
-    return {place_of(location) for location in (*own, *(step.location for step in finding.steps))}
+    return {location.place for location in (*own, *(step.location for step in finding.steps))}
 
 
 def _with_steps(rule: Rule, ruleset: Ruleset, finding: Finding, observed: Sequence[Observed], run: RunFacts) -> Finding:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from auditor.events import Event, Read, Report, Role, Score, Update, Write
-from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Severity, Statement, Step, Unestablished
+from auditor.finding import Basis, Confidence, Evidence, Finding, Location, Place, Severity, Statement, Step, Unestablished
 from auditor.rule import Rule, Ruleset, Status
 from auditor.source.flow.analysis import Flow, Trace
 from auditor.source.flow.record import Meeting
 from auditor.source.reach import label_of, prints, submitted_scores
+from auditor.submission.script import Script
 from auditor.submission.submission import Submission
 
 
@@ -33,7 +34,6 @@ _COMPILED_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".cu", ".rs", ".so")
 _MAX_NAMED = 3  # ours: enough to know where to look
 
 Search = Callable[[Trace], Iterable[Breach]]
-Place = tuple[str, int | None]  # file and line
 
 
 def judge(
@@ -72,23 +72,20 @@ def established(submission: Submission, flow: Flow, message: str | None) -> Iter
     trace = flow.submitted
     scores = trace.scores()
     script = submission.script
+    unprinted = [line.metric for line in submission.headline.lines if line.printable is False]
     if trace.error:
         yield Unestablished(message=f"the source could not be followed to its end: {trace.error.splitlines()[-1]}")
     elif not scores:
         yield from _no_score(submission, trace)
     elif message is None:
         yield _no_weights(trace, scores)
-    elif (
-        script is not None
-        and not submission.evaluator
-        and any(line.printable is False for line in submission.headline.lines)
-    ):
-        line = submission.headline.lines[0].metric
+    elif script is not None and unprinted and not submission.evaluator:
+        line = unprinted[0]
         yield Unestablished(
             message=f"the submitted number is on a line ({line.log}:{line.line}) that {script.path} does not print"
         )
     elif script is not None and script.missing:
-        yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
+        yield _missing(script)
     else:
         if submission.headline.lines and not submitted_scores(trace, submission.headline):
             yield _printed_from_elsewhere(submission, trace) or Unestablished(
@@ -112,7 +109,7 @@ def _no_score(submission: Submission, trace: Trace) -> Iterator[Unestablished]:
     elif trace.problems:
         yield from _problems(trace)
     elif script is not None and script.missing:
-        yield Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
+        yield _missing(script)
     elif trace.elsewhere:
         yield _printed_from_elsewhere(submission, trace) or _elsewhere(trace.elsewhere[-1])
     elif not any(isinstance(event, Read) and event.role is Role.VALIDATION for event in trace.events):
@@ -121,10 +118,14 @@ def _no_score(submission: Submission, trace: Trace) -> Iterator[Unestablished]:
         yield Unestablished(message="no score of validation tokens that is printed was found in the source")
 
 
+def _missing(script: Script) -> Unestablished:
+    return Unestablished(message=f"the script uses {', '.join(script.missing)}, which is not shipped")
+
+
 def _printed_from_elsewhere(submission: Submission, trace: Trace) -> Unestablished | None:
     """What code that is not shipped has to do with the number that is printed where the submitted one is."""
-    sites = {place_of(line.print_site) for line in submission.headline.lines if line.print_site}
-    found = [told for told in trace.elsewhere if place_of(told[0]) in sites]
+    sites = {line.print_site.place for line in submission.headline.lines if line.print_site}
+    found = [told for told in trace.elsewhere if told[0].place in sites]
     return _elsewhere(found[-1]) if found else None
 
 
@@ -157,7 +158,7 @@ def _by_place(breaches: Iterable[Breach]) -> dict[Place, Breach]:
     """One breach for each place, over all the scores that it touches."""
     found: dict[Place, Breach] = {}
     for breach in breaches:
-        key = place_of(breach.location)
+        key = breach.location.place
         known = found.get(key)
         if known is None:
             found[key] = breach
@@ -257,11 +258,6 @@ def artifact_writes(trace: Trace) -> list[Write]:
     return [write for write in writes if not write.in_memory] or writes
 
 
-def place_of(location: Location) -> Place:
-    """The line that a location is on, for what is told once a line."""
-    return location.path, location.line
-
-
 def step(event: Event, text: str) -> Step:
     """One step of a path."""
     return Step(location=event.location, text=text)
@@ -292,5 +288,5 @@ def reported_meetings(trace: Trace) -> Iterator[tuple[Meeting, Update, Score]]:
 
 def is_scored_first(trace: Trace, update: Update) -> bool:
     """Are the tokens of an update counted, in its own turn, where a reported score is counted?"""
-    places = {place_of(score.location) for score in trace.scores()}
-    return any(place_of(trace.events[number].location) in places for number in update.scored_by)
+    places = {score.location.place for score in trace.scores()}
+    return any(trace.events[number].location.place in places for number in update.scored_by)

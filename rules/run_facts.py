@@ -15,7 +15,6 @@ from auditor.run.comparison import Comparison
 from auditor.run.facts import Offence, RunFacts, RunLine, Via
 from auditor.submission.submission import Submission
 from rules.confront import SILENT, Answer, Observed
-from rules.flow_facts import place_of
 
 _MAX_LABELS = 3
 _WINDOW = 256  # tokens: the sequence length of a run
@@ -337,7 +336,7 @@ def _is_free(submission: Submission, offence: Offence) -> bool:
     """Is what was changed no parameter of a model? The source knows more about it than the run, where it read the line."""
     flow, place = submission.flow, offence.place
     updates = [e for e in flow.submitted.events if isinstance(e, Update)] if flow is not None and place else []
-    at_line = {update.kind for update in updates if place and place_of(update.location) == place_of(place)}
+    at_line = {update.kind for update in updates if place and update.location.place == place.place}
     in_function = {update.kind for update in updates if place and update.location.symbol == place.symbol}
     kinds = at_line or in_function  # a change by hand stands on another line than its gradients
     if len(kinds) == 1:

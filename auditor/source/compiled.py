@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from auditor.finding import Location
-from auditor.source.parse import nodes_of
+from auditor.source.parse import lines_of, nodes_of, snippet_at
 from auditor.submission.errors import SubmissionError
 from auditor.submission.script import Module
 from auditor.submission.tree import FileTree
@@ -56,7 +56,7 @@ def _spreads_in(path: str, first_line: int, source: str) -> Iterator[Location]:
         here = rf"\b({'|'.join(_float_arrays(text)) or '$'})\s*\[\s*{loop[1]}\s*\]"
         for spread in re.finditer(rf"{here}\s*/(?!/)|\bpowf?\s*\(\s*{here}\s*,[^;]*/", body):
             line = text.count("\n", 0, loop.end() + spread.start())
-            snippet = source.split("\n")[line].strip()
+            snippet = lines_of(source)[line].strip()
             at = max(snippet.find(spread[0]) - 40, 0)
             yield Location(path=path, line=first_line + line, snippet=snippet[at : at + 160])
 
@@ -75,7 +75,6 @@ def _text(files: FileTree, path: str) -> str:
 
 def _gates_in(path: str, source: str) -> Iterator[Location]:
     text = _COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), source)
-    lines = source.split("\n")
     seen: set[int] = set()
     for loop in _LOOP.finditer(text):
         body = text[loop.end() : _closing(text, loop.end() - 1, "{}")]
@@ -83,7 +82,7 @@ def _gates_in(path: str, source: str) -> Iterator[Location]:
             line = text.count("\n", 0, loop.end() + offset) + 1
             if line not in seen:
                 seen.add(line)
-                yield Location(path=path, line=line, snippet=lines[line - 1].strip()[:160])
+                yield Location(path=path, line=line, snippet=snippet_at(source, line))
 
 
 def _tests(body: str, counter: str) -> Iterator[int]:

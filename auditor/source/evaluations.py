@@ -12,6 +12,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from auditor.source.parse import children, last_name
 from auditor.source.scopes import Branches, Definition, Scope, Scopes, argument_of
 from auditor.source.texts import Context
 
@@ -64,7 +65,7 @@ class _Tracer:
                     return
 
     def _call(self, node: ast.Call, at: ast.Call, context: Context, steps: int) -> Iterator[Evaluation]:
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = last_name(node.func)
         callees = self.scopes.callees(node.func, context.scope)
         if callees:
             handed = self._handed(node, callees[0], context)
@@ -141,7 +142,7 @@ def _parts(value: ast.expr) -> Iterable[ast.expr]:
 
 
 def _operands(node: ast.expr) -> Iterable[ast.expr]:
-    return [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+    return [child for child in children(node) if isinstance(child, ast.expr)]
 
 
 def _reaching(definitions: Iterable[Definition], line: int, branches: Branches) -> Iterator[Definition]:

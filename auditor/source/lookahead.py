@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from auditor.finding import Location
-from auditor.source.scopes import Scope, Scopes, last_name
+from auditor.source.parse import children, last_name, names_in
+from auditor.source.scopes import Scope, Scopes
 from auditor.source.sequence import IDS, UNKNOWN, Layouts, Value, moved, number_of
 
 _ATTENTION = re.compile(r"scaled_dot_product_attention|flash_attn\w*|flash_attention\w*|flex_attention")
@@ -103,7 +104,7 @@ class _Reader:
                 written = self._read(ast.copy_location(ast.BinOp(left=target, op=node.op, right=value), node))
                 self._write(target, written)
             case _:
-                for child in ast.iter_child_nodes(node):
+                for child in children(node):
                     if isinstance(child, ast.expr):
                         self._read(child)
 
@@ -151,7 +152,7 @@ class _Reader:
 
     def _others(self, node: ast.expr) -> Value:
         """What is inside any other expression is read, and its own layout is not told."""
-        for child in ast.iter_child_nodes(node) if not isinstance(node, ast.Lambda) else ():
+        for child in children(node) if not isinstance(node, ast.Lambda) else ():
             if isinstance(child, ast.expr):
                 self._read(child)
         return UNKNOWN
@@ -216,7 +217,11 @@ class _Reader:
         if name == "unflatten":
             return bool(rest) and value.number(number_of(rest[0])) == value.axis
         divided = [part for size in rest for part in _parts(size) if isinstance(part, ast.BinOp)]
-        by_length = [part for part in divided if isinstance(part.op, ast.FloorDiv) and _names(part) & self.layouts.lengths]
+        by_length = [
+            part
+            for part in divided
+            if isinstance(part.op, ast.FloorDiv) and not self.layouts.lengths.isdisjoint(names_in(part))
+        ]
         return name == "unfold" or (name in ("view", "reshape") and bool(by_length))
 
     def _along(self, node: ast.Call, name: str, value: Value, rest: list[ast.expr]) -> Value:
@@ -339,10 +344,6 @@ def _base(node: ast.Call) -> str:
 def _argument(node: ast.Call, name: str, rest: list[ast.expr], place: int) -> ast.expr | None:
     named = next((keyword.value for keyword in node.keywords if keyword.arg == name), None)
     return named if named is not None else rest[place] if place < len(rest) else None
-
-
-def _names(node: ast.expr) -> set[str]:
-    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
 
 
 def _parts(node: ast.expr) -> list[ast.expr]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from auditor.finding import Location
-from auditor.source.parse import lines_of
+from auditor.source.parse import children, last_name, lines_of, names_in
 from auditor.source.scopes import Scope, Scopes
 
 _SHIFTS = re.compile(r":\s*-1\b|\broll\(")
@@ -91,7 +91,7 @@ class _Reader:
                 case ast.AugAssign(target=target, op=op, value=value):
                     self._augment(target, op, value)
                 case _:
-                    for child in ast.iter_child_nodes(statement):
+                    for child in children(statement):
                         if isinstance(child, ast.expr):
                             self._read(child)
             for inner in ("body", "orelse", "finalbody"):
@@ -135,7 +135,7 @@ class _Reader:
             case ast.Lambda():
                 return _Seen()
             case _:
-                return _all(self._read(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))
+                return _all(self._read(child) for child in children(node) if isinstance(child, ast.expr))
 
     def _name(self, name: str) -> _Seen:
         if name in self.names:
@@ -153,7 +153,7 @@ class _Reader:
     def _comparison(self, node: ast.Compare) -> _Seen:
         text = ast.unparse(node)
         equal = any(isinstance(op, ast.Eq | ast.NotEq) for op in node.ops)
-        tokens = any(_TOKENS.search(name.id) for name in ast.walk(node) if isinstance(name, ast.Name))
+        tokens = any(map(_TOKENS.search, names_in(node)))
         return _Seen(masked=equal and (tokens or re.search("bos", text, re.IGNORECASE) is not None))
 
     def _sum(self, node: ast.expr, left: _Seen, right: _Seen) -> _Seen:
@@ -163,7 +163,7 @@ class _Reader:
         return _Seen(plain=left.plain | right.plain) if mixed else left | right
 
     def _call(self, node: ast.Call) -> _Seen:
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        called = last_name(node.func)
         values = [*node.args, *(keyword.value for keyword in node.keywords)]
         if called in _FRESH:
             return _Seen()

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from auditor.finding import Location
+from auditor.source.parse import children, last_name
 from auditor.source.polynomials import POSITIVE, VOCABULARY_SIZE, Quotient, constant, quantity
-from auditor.source.scopes import Scope, last_name
+from auditor.source.scopes import Scope, is_library
 
 _GUARD = 1e-3  # ours: no bonus is smaller, no guard of a logarithm larger
 _NEARLY_ONE = 0.9
@@ -108,7 +109,7 @@ class _Reader:
                     self._others(node)
 
     def _others(self, node: ast.stmt) -> None:
-        for child in ast.iter_child_nodes(node):
+        for child in children(node):
             if isinstance(child, ast.expr):
                 self._read(child)
         for inner in ("body", "orelse", "finalbody"):
@@ -153,7 +154,7 @@ class _Reader:
             case ast.Call():
                 return _short(self._call(node))
             case _:
-                inside = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+                inside = [child for child in children(node) if isinstance(child, ast.expr)]
                 for child in [] if isinstance(node, ast.Lambda) else inside:
                     self._read(child)
                 return _UNKNOWN
@@ -192,7 +193,7 @@ class _Reader:
     def _call(self, node: ast.Call) -> Value:
         name = last_name(node.func)
         given = [self._read(argument) for argument in node.args]
-        is_method = isinstance(node.func, ast.Attribute) and not _is_library(node.func.value)
+        is_method = isinstance(node.func, ast.Attribute) and not is_library(node.func.value)
         value = self._read(node.func.value) if is_method and isinstance(node.func, ast.Attribute) else _first(given)
         rest = node.args if is_method else node.args[1:]
         match name:
@@ -359,10 +360,6 @@ def _short(value: Value) -> Value:
 
 def _first(given: list[Value]) -> Value:
     return given[0] if given else _UNKNOWN
-
-
-def _is_library(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id in ("torch", "np", "numpy", "math", "F", "nn")
 
 
 def _is_no_choice(part: ast.expr) -> bool:

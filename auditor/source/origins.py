@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 
+from auditor.source.parse import walk
 from auditor.source.scopes import Scopes, argument_of
 from auditor.source.texts import Context
 
@@ -26,7 +27,7 @@ def words_behind(source: str, context: Context, scopes: Scopes) -> frozenset[str
 
 
 def _gather(expression: ast.expr, context: Context, scopes: Scopes, words: set[str], steps: int) -> None:
-    for node in ast.walk(expression):
+    for node in walk(expression):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             words.add(node.value)
         elif isinstance(node, ast.Attribute):

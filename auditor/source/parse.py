@@ -12,14 +12,18 @@ import ast
 import io
 import tokenize
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import TypeVar, cast
 
 from auditor.source.requote import requote
 
 MAX_SOURCE_BYTES = 4 * 1024 * 1024  # ours: twenty times the largest real script
 _WIDTH = 160  # ours: characters of a line that are quoted
 MAX_DEPTH = 150  # ours: real scripts reach 30 levels; walks over the tree that recurse fail at several hundred
+
+_Node = TypeVar("_Node", bound=ast.AST)
+_Answer = TypeVar("_Answer")
 
 
 def parse_source(source: str) -> tuple[ast.Module | None, str | None]:
@@ -107,6 +111,11 @@ def walk(node: ast.AST) -> list[ast.AST]:
     return found
 
 
+def names_in(*nodes: ast.AST) -> list[str]:
+    """The variables that syntax names, as `walk` comes to them."""
+    return [inner.id for node in nodes for inner in walk(node) if isinstance(inner, ast.Name)]
+
+
 @lru_cache(maxsize=4)
 def nodes_of(tree: ast.Module) -> tuple[ast.AST, ...]:
     """All nodes of a module as `walk` gives them, which many questions are put to."""
@@ -117,6 +126,25 @@ def nodes_of(tree: ast.Module) -> tuple[ast.AST, ...]:
 def parents(tree: ast.Module) -> Mapping[ast.AST, ast.AST]:
     """The node right above each node of a module."""
     return {child: parent for parent in nodes_of(tree) for child in children(parent)}
+
+
+class Answers:
+    """What was asked of the syntax of functions, each worked out once: a function is called many times."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ast.AST], object] = {}
+
+    def of(self, question: Callable[[_Node], _Answer], node: _Node) -> _Answer:
+        """The answer to `question(node)`."""
+        key = (question, node)
+        if key not in self._known:
+            self._known[key] = question(node)
+        return cast("_Answer", self._known[key])
+
+
+def last_name(node: ast.expr) -> str:
+    """The last part of a dotted name; empty for any other expression."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _may_be_newer(source: str) -> bool:

@@ -23,7 +23,10 @@ def _first_word(text: str) -> str:
 
 
 def prints(event: Report, label: str | None, site: Location | None) -> bool:
-    """Is it the print with that label (computed parts, ``..``, are left open), or one at `site` without a fixed label?"""
+    """Is it the print with that label (computed parts, ``..``, are left open)?
+
+    One near `site` is, too, if its label is computed or names `label` among others.
+    """
     word, known = label_of(event), _first_word(label or "")
     if known and (word.partition(":")[0] == known or re.fullmatch(re.escape(word).replace(r"\.\.", ".+"), known)):
         return True

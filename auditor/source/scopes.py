@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from auditor.finding import Location
-from auditor.source.parse import children, snippet_at, walk
+from auditor.source.parse import children, last_name, names_in, snippet_at, walk
 from auditor.submission.script import Module, Script
 
 _LIBRARIES = frozenset(["torch", "np", "numpy", "math", "F", "nn", "dist", "os", "sys", "time", "json", "random"])
@@ -109,7 +109,7 @@ class Scopes:
         if depth > 3:
             return []
         if isinstance(function, ast.Attribute):
-            if isinstance(function.value, ast.Name) and function.value.id in _LIBRARIES:
+            if is_library(function.value):
                 return []
             return [found for found in self._named.get(function.attr, []) if found.is_method or found.parent is None]
         if isinstance(function, ast.IfExp):
@@ -144,7 +144,7 @@ class Scopes:
         """Every ``owner.name`` that stands in the script's functions of that name, nested ones included."""
         for scope in self._named.get(function, []):
             if scope.node is not None:
-                yield from (node for node in ast.walk(scope.node) if isinstance(node, ast.Attribute))
+                yield from (node for node in walk(scope.node) if isinstance(node, ast.Attribute))
 
     def callers(self, scope: Scope) -> list[CallSite]:
         """Every call in the script that can reach `scope`."""
@@ -176,6 +176,11 @@ class Scopes:
         return (CallSite(call, scope) for scope in self.all for call in scope.calls)
 
 
+def is_library(node: ast.expr) -> bool:
+    """Is it the usual name of a library's module, so that what is called on it is no method?"""
+    return isinstance(node, ast.Name) and node.id in _LIBRARIES
+
+
 def argument_of(call: ast.Call, callee: Scope, parameter: str) -> ast.expr | None:
     """The expression that `call` passes for `parameter`; None if it passes none, or if unpacking hides it."""
     for keyword in call.keywords:
@@ -191,11 +196,6 @@ def argument_of(call: ast.Call, callee: Scope, parameter: str) -> ast.expr | Non
     if len(leading) <= position or any(isinstance(argument, ast.Starred) for argument in leading):
         return None
     return leading[position]
-
-
-def last_name(node: ast.expr) -> str:
-    """The last part of a dotted name; empty for any other expression."""
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 class _Collector(ast.NodeVisitor):
@@ -326,15 +326,11 @@ class _Collector(ast.NodeVisitor):
                     self._define(inner.id, Definition(line, Binding.ELEMENT, value, index))
 
     def _bind_unknown(self, target: ast.expr, line: int) -> None:
-        for name in _names(target):
+        for name in names_in(target):
             self._define(name, Definition(line, Binding.OTHER))
 
     def _define(self, name: str, definition: Definition) -> None:
         self._scope.definitions[name].append(replace(definition, branches=self._branches))
-
-
-def _names(target: ast.expr) -> Iterator[str]:
-    return (node.id for node in walk(target) if isinstance(node, ast.Name))
 
 
 def _defaults(arguments: ast.arguments) -> dict[str, ast.expr]:

@@ -25,7 +25,7 @@ from auditor.events import (
     roles_of,
     validation,
 )
-from auditor.finding import Location
+from auditor.finding import Location, Place
 from auditor.source.flow.analysis import Flow, Trace
 
 _WIDTH = 60
@@ -53,8 +53,8 @@ def _told(trace: Trace) -> Iterator[str]:
     for event in trace.events:
         text = _sentence(event, trace)
         label = event.label if isinstance(event, Report) else event.what if isinstance(event, Read) else ""
-        way = tuple((call.path, call.line) for call in event.calls) if isinstance(event, Score | Update) else ()
-        key = (type(event).__name__, event.location.path, event.location.line, label, way)
+        way = tuple(call.place for call in event.calls) if isinstance(event, Score | Update) else ()
+        key = (type(event).__name__, event.location.place, label, way)
         news = (*key, text) if isinstance(event, Score) else key  # a later turn may score with more than the first
         if text is None or news in seen:
             continue
@@ -76,9 +76,9 @@ def _headings(event: Event, trace: Trace, open_loops: list[Location]) -> Iterato
 
 
 def _dead(events: Sequence[Event], trace: Trace) -> Iterator[str]:
-    seen: set[tuple[str, int | None]] = set()
+    seen: set[Place] = set()
     for event in events:
-        place = (event.location.path, event.location.line)
+        place = event.location.place
         text = _sentence(event, trace)
         if text is None or place in seen:
             continue
@@ -134,8 +134,7 @@ def tell_change(update: Update, trace: Trace) -> str:
 
 def _asks(score: Score, update: Update, trace: Trace) -> bool:
     """Does a table that the update fills shape the score, though what it held then could not be told?"""
-    asked = {event.table for number in score.lookups if isinstance(event := trace.events[number], Lookup)}
-    return update.kind is UpdateKind.TABLE and bool(asked & set(update.states))
+    return update.kind is UpdateKind.TABLE and not _tables(score, trace).isdisjoint(update.states)
 
 
 def tell_score(score: Score, trace: Trace) -> str:
@@ -154,9 +153,13 @@ def _mixed_with(score: Score, trace: Trace) -> str:
     """What shaped the loss beside the model: a predictor of bytes, or tables."""
     if score.byte_mixture is not None:
         return " and a predictor of bytes"
-    asked = {event.table for number in score.lookups if isinstance(event := trace.events[number], Lookup)}
-    named = sorted("a table" if table == "table" else f"table {table}" for table in asked)
+    named = sorted("a table" if table == "table" else f"table {table}" for table in _tables(score, trace))
     return f" and what {', '.join(named)} said" if named else ""
+
+
+def _tables(score: Score, trace: Trace) -> set[str]:
+    """The tables that were asked for the loss."""
+    return {event.table for number in score.lookups if isinstance(event := trace.events[number], Lookup)}
 
 
 def _update(trace: Trace, number: int) -> Update:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 from auditor.events import Event, Report, Role, Score, Statistics, Update, roles_of, validation
-from auditor.finding import Basis
+from auditor.finding import Basis, Place
 from auditor.headline import Headline
 from auditor.source.flow.analysis import Trace
 from auditor.source.reach import label_of, submitted_scores
@@ -155,10 +155,10 @@ class _Drawing:
 
     def with_restores(self, laid: Iterable[tuple[_Touch, Step]]) -> Iterator[Step]:
         """The steps, and between them where a score of trained state carries nothing of that training any more."""
-        trained: dict[tuple[str, int | None], tuple[Update, Step]] = {}
+        trained: dict[Place, tuple[Update, Step]] = {}
         for event, step in laid:
             if isinstance(event, Update):
-                trained[_place(event)] = (event, step)
+                trained[event.location.place] = (event, step)
             elif trained and self._is_restored(event, [update for update, _ in trained.values()]):
                 lows, highs = zip(*(span for _, before in trained.values() for span in before.spans), strict=True)
                 text = "the next score carries nothing of what was trained before"
@@ -167,13 +167,9 @@ class _Drawing:
             yield step
 
     def _is_restored(self, score: Score, updates: Sequence[Update]) -> bool:
-        carried = {_place(self.trace.events[number]) for number in score.influences | score.lookups}
+        carried = {self.trace.events[number].location.place for number in score.influences | score.lookups}
         same_state = any(set(update.states) & set(score.states) for update in updates)
-        return same_state and not any(_place(update) in carried for update in updates)
-
-
-def _place(event: Event) -> tuple[str, int | None]:
-    return event.location.path, event.location.line
+        return same_state and not any(update.location.place in carried for update in updates)
 
 
 def _selects(loop: int, events: Iterable[_Touch]) -> bool:

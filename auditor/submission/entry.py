@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from auditor.report import Unreadable
-from auditor.source.parse import nodes_of
+from auditor.source.parse import last_name, nodes_of
 from auditor.submission.errors import SubmissionError
 from auditor.submission.script import Module, Script
 from auditor.submission.tree import FileTree
@@ -198,7 +198,7 @@ def _module_files(name: str, *folders: str) -> Iterator[str]:
 
 
 def _import_by_name(node: ast.Call) -> str | None:
-    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    function = last_name(node.func)
     if function in ("import_module", "__import__", "run_module") and node.args and isinstance(node.args[0], ast.Constant):
         return str(node.args[0].value).lstrip(".")
     return None

@@ -11,7 +11,7 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, every
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.confront import confront
-from rules.flow_facts import Breach, effect_on_headline, is_scored_first, judge, place_of, reported_meetings, steps_of
+from rules.flow_facts import Breach, effect_on_headline, is_scored_first, judge, reported_meetings, steps_of
 from rules.run_facts import trained_before_score
 
 
@@ -90,8 +90,8 @@ def _score_first(submission: Submission, trace: Trace) -> Iterator[Evidence]:
     again = {location for location, _ in met & counted}
     updates = [e for e in trained if e.location not in again]  # no later epoch counts the tokens there
     found = [e for e in updates if e.number in apart or is_scored_first(trace, e)]
-    for place in dict.fromkeys(place_of(e.location) for e in found):
-        same = [e for e in found if place_of(e.location) == place]
+    for place in dict.fromkeys(e.location.place for e in found):
+        same = [e for e in found if e.location.place == place]
         numbers = {e.number for e in same}
         scores = frozenset(s.number for s in trace.scores() if s.influences & numbers)
         scored = {trace.events[number].location.line for e in same for number in e.scored_by}

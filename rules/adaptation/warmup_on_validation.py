@@ -11,7 +11,7 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, every
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.confront import confront
-from rules.flow_facts import Breach, judge, place_of, reported_meetings, steps_of
+from rules.flow_facts import Breach, judge, reported_meetings, steps_of
 from rules.run_facts import warmed_up
 
 
@@ -90,8 +90,8 @@ def _passed(trace: Trace) -> str:
 def _dropped(trace: Trace) -> Iterator[Evidence]:
     """Warm-ups on validation tokens of which nothing reaches a reported score."""
     kept = {update.number for _, update, _ in reported_meetings(trace)}
-    kept_places = {place_of(e.location) for e in trace.events if e.number in kept}
-    found = {place_of(e.location): e for e in trace.events if isinstance(e, Update) and _is_warm_up(e)}
+    kept_places = {e.location.place for e in trace.events if e.number in kept}
+    found = {e.location.place: e for e in trace.events if isinstance(e, Update) and _is_warm_up(e)}
     for place, update in found.items():
         if place not in kept_places:
             who = f"{update.location.symbol} warms {', '.join(update.states)}"

@@ -13,6 +13,7 @@ from auditor.finding import Basis, Confidence, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.flow.analysis import Trace
 from auditor.source.lookahead import Mixing, find_mixing
+from auditor.source.parse import walk
 from auditor.source.scopes import CallSite, Scope
 from auditor.submission.submission import Submission, fact
 from rules.causality.networks import scored_with
@@ -105,7 +106,7 @@ def _truth(submission: Submission, node: ast.expr, scope: Scope, depth: int = 0)
         given = [_given(site, node.id, scope) for site in submission.scopes.callers(scope)]
         told = {None if value is None else _truth(submission, value, where, depth + 1) for value, where in given}
         return told.pop() if len(told) == 1 else None
-    if any(isinstance(inner, ast.Name) and inner.id in scope.parameters for inner in ast.walk(node)):
+    if any(isinstance(inner, ast.Name) and inner.id in scope.parameters for inner in walk(node)):
         return None
     known = submission.configuration.evaluate(node, scope)
     return None if known is None else bool(known.value)

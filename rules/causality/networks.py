@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from auditor.source.flow.analysis import Trace
-from auditor.source.parse import nodes_of
+from auditor.source.parse import names_in, nodes_of
 from auditor.source.scopes import Scope
 from auditor.submission.submission import Submission, fact
 
@@ -44,5 +44,5 @@ def _parts(name: str, classes: dict[str, ast.ClassDef]) -> set[str]:
         current = waiting.pop()
         if current in classes and current not in found:
             found.add(current)
-            waiting += [inner.id for inner in ast.walk(classes[current]) if isinstance(inner, ast.Name)]
+            waiting += names_in(classes[current])
     return found

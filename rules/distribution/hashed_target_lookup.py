@@ -11,7 +11,7 @@ from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, every
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
 from rules.confront import confront
-from rules.flow_facts import Breach, judge, place_of, step
+from rules.flow_facts import Breach, judge, step
 from rules.run_facts import corrected_by_lookup
 
 
@@ -79,7 +79,7 @@ def _picked(trace: Trace) -> Iterator[Unestablished]:
     """Lookups for many tokens of which the realised one's count was taken without a sum over the others."""
     used = {number for score in trace.scores() for number in score.lookups}
     found = [e for e in trace.events if isinstance(e, Lookup) and e.picked and not e.over_alphabet and e.number in used]
-    for lookup in {place_of(e.location): e for e in found}.values():
+    for lookup in {e.location.place: e for e in found}.values():
         yield Unestablished(
             message="the realised token's count is taken out of a hashed table's, and no sum over the alphabet was found "
             "that would normalise it",

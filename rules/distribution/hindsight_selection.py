@@ -10,7 +10,7 @@ from auditor.finding import Basis, Statement, Unestablished
 from auditor.rule import Authority, AuthorityLevel, Rule, Ruleset, Status, everywhere
 from auditor.source.flow.analysis import Trace
 from auditor.submission.submission import Submission
-from rules.flow_facts import Breach, judge, place_of, step
+from rules.flow_facts import Breach, judge, step
 
 
 class HindsightSelection(Rule):
@@ -70,7 +70,7 @@ def _breaches(trace: Trace) -> Iterator[Breach]:
 
 def _cancelled(trace: Trace) -> Iterator[Unestablished]:
     found = [choice for _, choice in _choices(trace) if choice.cancels]
-    for choice in {place_of(e.location): e for e in found}.values():
+    for choice in {e.location.place: e for e in found}.values():
         yield Unestablished(
             message=f"whether `{choice.text}`, taken out before an exponential, cancels out of the loss is not told",
             location=choice.location,

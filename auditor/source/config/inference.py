@@ -16,6 +16,7 @@ from auditor.finding import Location
 from auditor.source.config.labels import PrintedLines, Taken
 from auditor.source.config.lazy import LazyEvaluator
 from auditor.source.config.values import Unknown, is_plain, truth
+from auditor.source.parse import walk
 from auditor.source.scopes import Binding, Scope
 
 _MAX_DEPTH = 6
@@ -128,7 +129,7 @@ def _text_of(data: object, holds: bool) -> str | None:
 
 def _reads_directly(test: ast.expr) -> bool:
     """Is the environment read in the condition itself?"""
-    return any(isinstance(node, ast.Call) for node in ast.walk(test)) and len(list(ast.walk(test))) <= 24
+    return any(isinstance(node, ast.Call) for node in walk(test)) and len(walk(test)) <= 24
 
 
 def _flag_text(test: ast.expr, holds: bool) -> str:

@@ -39,7 +39,7 @@ from auditor.source.config.values import (
     truth,
     unknown,
 )
-from auditor.source.parse import walk
+from auditor.source.parse import Answers, walk
 from auditor.submission.script import Module
 
 _MAX_STATEMENTS = 12_000  # ours: per script; the configuration of the largest real one takes about 1,500
@@ -74,7 +74,7 @@ class Interpreter(Evaluator):
     _in_program: bool = False
     _returned: Value = field(default_factory=lambda: Value(None))
     _may_have_returned: bool = False
-    _answers: dict[tuple[Callable[[ast.AST], bool], ast.AST], bool] = field(default_factory=dict)
+    _answers: Answers = field(default_factory=Answers)
 
     def load(self, module: Module, name: str = "__main__") -> Namespace:
         """Run a module's body once and return its names."""
@@ -326,7 +326,7 @@ class Interpreter(Evaluator):
     def call_function(self, function: Function, call: Call) -> Value:
         """Run one of the script's functions with the arguments given, if it is worth it."""
         node = function.node
-        if self._calls >= _MAX_CALLS or not self._is_worth_entering(function, call) or self._asked(is_generator, node):
+        if self._calls >= _MAX_CALLS or not self._is_worth_entering(function, call) or self._answers.of(is_generator, node):
             return unknown(f"the result of {function.name}", *call.values)
         inner = Namespace(function.around.module, bound_arguments(self, function, call), function.around)
         if isinstance(node, ast.Lambda):
@@ -349,14 +349,7 @@ class Interpreter(Evaluator):
         if not self._in_program or isinstance(function.node, ast.Lambda) or function.kind == "property":
             return True
         starts = not call.positional and not call.keywords and function.owner is None
-        return starts or self._asked(mentions_configuration, function.node)
-
-    def _asked(self, question: Callable[[ast.AST], bool], node: ast.AST) -> bool:
-        """A question to the syntax of a function, answered once: a function is called many times."""
-        key = (question, node)
-        if key not in self._answers:
-            self._answers[key] = question(node)
-        return self._answers[key]
+        return starts or self._answers.of(mentions_configuration, function.node)
 
     def call_library(self, name: str, call: Call) -> Value | None:
         """Builtins and library calls that work on objects."""

@@ -61,11 +61,9 @@ class Flow:
 
     def dead_events(self) -> list[Event]:
         """Events that only another setting reaches, marked so."""
-        live = {(type(event), event.location.path, event.location.line) for event in self.submitted.events}
+        live = {(type(event), event.location.place) for event in self.submitted.events}
         return [
-            replace(event, live=False)
-            for event in self.possible.events
-            if (type(event), event.location.path, event.location.line) not in live
+            replace(event, live=False) for event in self.possible.events if (type(event), event.location.place) not in live
         ]
 
 

@@ -17,8 +17,7 @@ from auditor.source.flow.library import FACTORY, LOSSES, LibraryCalls
 from auditor.source.flow.machine import MAX_DEPTH, Machine, bind_method, default_names
 from auditor.source.flow.methods import Methods
 from auditor.source.flow.statements import Outcome, StatementEvaluator
-from auditor.source.parse import walk
-from auditor.source.scopes import last_name
+from auditor.source.parse import Answers, last_name, names_in, walk
 from auditor.submission.script import Module
 
 _MAX_RECURSION = 2
@@ -30,21 +29,13 @@ class Calls:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._answers: dict[tuple[Callable[[ast.AST], bool], ast.AST], bool] = {}
-        self._targets: dict[ast.AST, set[str]] = {}
+        self._answers = Answers()
         self.expressions = Expressions(machine)
         self.methods = Methods(machine, self.expressions)
         self.assignments = Assignments(machine, self.expressions)
         self.statements = StatementEvaluator(machine, self.expressions, self.assignments)
         self.library = LibraryCalls(machine, self.expressions, self)
         self.expressions.calls, self.expressions.methods = self, self.methods
-
-    def _asked(self, question: Callable[[ast.AST], bool], node: ast.AST) -> bool:
-        """A question about syntax, answered once for each node."""
-        key = (question, node)
-        if key not in self._answers:
-            self._answers[key] = question(node)
-        return self._answers[key]
 
     # ---- call expressions ----
 
@@ -125,7 +116,7 @@ class Calls:
         bound = function.bound
         if isinstance(bound, v.Instance) and bound.store and self._is_forward(function):
             return self.forward(bound, arguments, keywords, function.node)
-        if isinstance(function.node, ast.AsyncFunctionDef | ast.FunctionDef) and self._asked(
+        if isinstance(function.node, ast.AsyncFunctionDef | ast.FunctionDef) and self._answers.of(
             _is_custom_kernel, function.node
         ):
             return v.merged([*arguments, *keywords.values()])
@@ -156,7 +147,7 @@ class Calls:
                 activation.on_yield = on_yield
                 if isinstance(function.node, ast.Lambda):
                     return self.expressions.value(function.node.body, env)
-                without = self._asked(_runs_without_gradient, function.node)
+                without = self._answers.of(_runs_without_gradient, function.node)
                 machine.no_grad += without
                 ended = self.statements.block(function.node.body, env)
                 machine.no_grad -= without
@@ -188,7 +179,7 @@ class Calls:
 
     def _is_forward(self, function: v.Function) -> bool:
         """A forward pass is summarised, unless something is trained in it."""
-        return function.name.startswith(("forward", "__call__")) and not self._asked(_trains, function.node)
+        return function.name.startswith(("forward", "__call__")) and not self._answers.of(_trains, function.node)
 
     # ---- objects ----
 
@@ -196,7 +187,7 @@ class Calls:
         """Make an object of a class of the script."""
         if cls.is_optimizer:
             return v.Optimizer(v.stores_in(v.Sequence([*arguments, *keywords.values()])), cls.name)
-        if cls.is_module and not self._asked(_trains, cls.node):
+        if cls.is_module and not self._answers.of(_trains, cls.node):
             instance = v.Instance(cls, store=self.machine.new_store(cls.name))
             instance.attributes.update({name: value for name, value in keywords.items() if isinstance(value, v.Const)})
             return instance
@@ -219,7 +210,7 @@ class Calls:
     def _apply_instance(self, instance: v.Instance, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         if instance.store is not None:
             forward = instance.cls.lookup("forward")
-            if not (isinstance(forward, v.Function) and self._asked(_trains, forward.node)):
+            if not (isinstance(forward, v.Function) and self._answers.of(_trains, forward.node)):
                 return self.forward(instance, arguments, keywords, getattr(forward, "node", None))
             return self.enter(bind_method(forward, instance), arguments, keywords, node)
         return self.expressions.call_method(instance, "__call__", arguments, keywords, node)
@@ -243,11 +234,10 @@ class Calls:
 
     def _targets_within(self, node: ast.FunctionDef, arguments: v.Arguments, keywords: v.Keywords) -> v.Regions:
         """The tokens of which a forward pass computes the loss itself, if it takes its targets out of what it is given."""
-        if node not in self._targets:
-            self._targets[node] = _target_names(node)
+        names = self._answers.of(_target_names, node)
         parameters = [argument.arg for argument in node.args.args][1:]
         given = {**dict(zip(parameters, arguments, strict=False)), **keywords}
-        used = [v.summary(value) for name, value in given.items() if name in self._targets[node]]
+        used = [v.summary(value) for name, value in given.items() if name in names]
         return frozenset(region for data in used if not data.losses for region in data.tokens)
 
     # ---- modules ----
@@ -297,17 +287,14 @@ def _target_names(forward: ast.FunctionDef) -> set[str]:
     calls = [node for node in walk(forward) if isinstance(node, ast.Call) and last_name(node.func) in LOSSES]
     targets = [call.args[1] for call in calls if len(call.args) > 1]
     targets += [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "target"]
-    found = _names_in(targets)
+    assignments = [node for node in walk(forward) if isinstance(node, ast.Assign)]
+    found = set(names_in(*targets))
     while True:
-        made = [node.value for node in walk(forward) if isinstance(node, ast.Assign) and _names_in(node.targets) & found]
-        reached = found | _names_in(made)
+        made = [node.value for node in assignments if not found.isdisjoint(names_in(*node.targets))]
+        reached = found.union(names_in(*made))
         if reached == found:
             return found
         found = reached
-
-
-def _names_in(nodes: Iterable[ast.expr]) -> set[str]:
-    return {inner.id for node in nodes for inner in walk(node) if isinstance(inner, ast.Name)}
 
 
 def _trains(node: ast.AST) -> bool:

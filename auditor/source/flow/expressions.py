@@ -154,7 +154,7 @@ class Expressions(Places):
             bound = ast.unparse(node.comparators[0])
             result.span = (None, bound) if isinstance(op, ast.Lt | ast.LtE) else (bound, None)
         if isinstance(result, v.Data) and self._tests_word(left, right, op):
-            result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
+            result.gates |= {self.machine.recorder.gate(node)}
             result.table_word = False
         if isinstance(result, v.Data) and result.judged:
             result.hindsight |= hindsight.of_comparison(left, right, node, self.machine.recorder)

@@ -52,4 +52,4 @@ def of_key(by: v.Data, node: ast.AST, recorder: Recorder) -> v.Numbers:
 
 def _choice(losses: Iterable[v.Data], node: ast.AST, recorder: Recorder) -> v.Numbers:
     tokens = frozenset(region for data in losses for region in recorder.current(data.losses))
-    return frozenset((recorder.choice(node, ast.unparse(node)[:120], tokens),))
+    return frozenset((recorder.choice(node, tokens),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from auditor.source.parse import children, walk
+from auditor.source.parse import children, names_in, walk
 
 
 def joined_lists(node: ast.expr) -> list[ast.expr]:
@@ -47,7 +47,7 @@ def assigned(body: Sequence[ast.stmt]) -> set[str]:
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.For)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
     ]
-    return {node.id for target in targets for node in walk(target) if isinstance(node, ast.Name)}
+    return set(names_in(*targets))
 
 
 def breaks_off(body: Sequence[ast.stmt]) -> bool:

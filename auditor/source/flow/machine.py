@@ -131,7 +131,7 @@ class Machine:
         recorder.choices.append(test.hindsight if test is not None else frozenset())
         recorder.gates.append(test.gates if test is not None else frozenset())
         if test is not None and node is not None and test.by_token and validation(test.tokens):
-            recorder.token_tests.append((recorder.gate(node, ast.unparse(node)[:120]), test.tokens))
+            recorder.token_tests.append((recorder.gate(node), test.tokens))
         try:
             yield
         finally:

@@ -39,11 +39,11 @@ class Processes:
         found = [module for module in modules[1:] if module.path.endswith(path.lstrip("./"))]
         for module in found:
             self.calls.run_module(module, as_main=True)
-        name = posixpath.basename(path)
-        is_shipped = any(posixpath.basename(module.path) == name for module in modules)
         if not found:
-            which = "and is not followed" if is_shipped else "and is not shipped"
-            self.machine.recorder.elsewhere(node, f"{name} is started here, {which}")
+            name = posixpath.basename(path)
+            is_shipped = any(posixpath.basename(module.path) == name for module in modules)
+            which = "followed" if is_shipped else "shipped"
+            self.machine.recorder.elsewhere(node, f"{name} is started here, and is not {which}")
 
     def thread(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """``threading.Thread(target=function, args=...)``: what the function does is taken to happen where it is made."""
@@ -60,10 +60,10 @@ class Processes:
         return self._run_named(_path_of(path), node)
 
     def _run_named(self, name: str, node: ast.AST) -> v.Value:
-        stem = posixpath.basename(name).removesuffix(".py")
+        stem = _stem(name)
         here = self.machine.recorder.frames[-1].module
         for module in self.machine.script.modules:
-            if stem and module is not here and posixpath.basename(module.path).removesuffix(".py") == stem:
+            if stem and module is not here and _stem(module.path) == stem:
                 return self.calls.run_module(module, as_main=True)
         named = name.replace("\0", "..") or "a script"
         self.machine.recorder.unknown(node, named, "is run here, and is not shipped or not named")
@@ -72,7 +72,7 @@ class Processes:
     def module_of_file(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         """``importlib.util.spec_from_file_location(name, path)``: the module there, a shipped one if it may be."""
         path = arguments[1] if len(arguments) > 1 else keywords.get("location", v.NONE)
-        stems = [posixpath.basename(_path_of(option)).removesuffix(".py") for option in v.options(path)]
+        stems = [_stem(_path_of(option)) for option in v.options(path)]
         found = (self.calls.imported(stem) for stem in stems if stem)
         module = next((module for module in found if module is not None), None)
         return module if module is not None else v.Library(next(filter(None, stems), "a module"))
@@ -89,6 +89,11 @@ class Processes:
 def _path_of(value: v.Value) -> str:
     """The text of a path; empty if it is not known."""
     return value.path if isinstance(value, v.File) else str(value.value) if isinstance(value, v.Const) else ""
+
+
+def _stem(path: str) -> str:
+    """The name that a script at a path is imported by."""
+    return posixpath.basename(path).removesuffix(".py")
 
 
 def _constants(value: v.Value, depth: int = 0) -> list[v.Const]:

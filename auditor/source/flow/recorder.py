@@ -37,6 +37,8 @@ from auditor.finding import Location
 from auditor.source.flow.record import Meeting, Record
 from auditor.source.flow.values import Data, Numbers, Regions, Store
 
+_MAX_QUOTED = 120  # ours: characters of an expression that are quoted
+
 
 class Recorder(Record):
     """Collects the events of one evaluation of a script."""
@@ -156,26 +158,26 @@ class Recorder(Record):
         """What these lookups said is summed over."""
         self._summed |= rows
 
-    def gate(self, node: ast.AST, text: str) -> int:
+    def gate(self, node: ast.AST) -> int:
         """A choice depends on what a table says about the realised token."""
         key = ("gate", id(node))
         if key in self._seen:
             return self._seen[key]
-        return self._add(Gate(**self._common(node), text=text), key)  # type: ignore[arg-type]
+        return self._add(Gate(**self._common(node), text=_text(node)), key)  # type: ignore[arg-type]
 
-    def choice(self, node: ast.AST, text: str, tokens: Regions) -> int:
+    def choice(self, node: ast.AST, tokens: Regions) -> int:
         """Losses of `tokens` decide something."""
         key = ("choice", id(node), self.turns, tokens)
         if key in self._seen:
             return self._seen[key]
-        return self._add(Choice(**self._common(node), text=text, tokens=tokens), key)  # type: ignore[arg-type]
+        return self._add(Choice(**self._common(node), text=_text(node), tokens=tokens), key)  # type: ignore[arg-type]
 
-    def blend(self, node: ast.AST, text: str) -> int:
+    def blend(self, node: ast.AST) -> int:
         """Targets and inputs are picked from, position by position."""
         key = ("blend", id(node))
         if key in self._seen:
             return self._seen[key]
-        return self._add(Blend(**self._common(node), text=text), key)  # type: ignore[arg-type]
+        return self._add(Blend(**self._common(node), text=_text(node)), key)  # type: ignore[arg-type]
 
     def report(self, node: ast.AST, label: str, value: Data, is_metric: bool, origin: Location | None) -> None:
         """A number was printed; `origin` is where its text was put together."""
@@ -236,6 +238,11 @@ class Recorder(Record):
         if key not in self._seen and self.frames:
             self._seen[key] = -1
             self.problems.append(Unknown(**self._common(node), construct=construct, reason=reason))  # type: ignore[arg-type]
+
+
+def _text(node: ast.AST) -> str:
+    """What stands there, as far as a message quotes it."""
+    return ast.unparse(node)[:_MAX_QUOTED]
 
 
 def targets(tokens: Iterable[Region]) -> Regions:

@@ -142,14 +142,14 @@ class TensorFunctions:
     def _where(self, arguments: v.Arguments, keywords: v.Keywords, node: ast.AST) -> v.Value:
         result = v.merged(arguments)
         if arguments and self._tells_target(v.summary(arguments[0])):
-            result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
+            result.gates |= {self.machine.recorder.gate(node)}
         if len(arguments) > 1:
             inside = [v.summary(argument) for argument in arguments[1:]]
             result.shift = next((data.shift for data in inside if data.shift is not None), None)
             result.mask = all(data.mask for data in inside)
             result.table_word = any(data.table_word for data in inside)
             if _blends(inside):
-                result.blends |= {self.machine.recorder.blend(node, ast.unparse(node)[:120])}
+                result.blends |= {self.machine.recorder.blend(node)}
         return result
 
     def _tells_target(self, condition: v.Data) -> bool:

@@ -201,7 +201,7 @@ class Tensors:
         for loss, weight in ((left, right), (right, left)):
             tells = (weight.hit and not loss.native) or not weight.spelled <= set(self.machine.recorder.active)
             if tells and not weight.losses and validation(loss.losses):
-                result.gates |= {self.machine.recorder.gate(node, ast.unparse(node)[:120])}
+                result.gates |= {self.machine.recorder.gate(node)}
 
     def _scatter(self, data: v.Data, key: v.Data, source: v.Data, node: ast.AST) -> v.Value:
         if validation(key.tokens):

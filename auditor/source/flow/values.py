@@ -29,7 +29,7 @@ from auditor.source.flow.stores import NO_REGIONS as NO_REGIONS
 from auditor.source.flow.stores import Numbers as Numbers
 from auditor.source.flow.stores import Regions as Regions
 from auditor.source.flow.stores import Store as Store
-from auditor.source.scopes import last_name
+from auditor.source.parse import last_name
 
 if TYPE_CHECKING:
     from auditor.submission.script import Module
@@ -245,12 +245,12 @@ def choice(values: Iterable[Value]) -> Value:
     if data:
         joined = data[0] if len(data) == 1 else _joined(data)
         if all(isinstance(value, Const) for value in distinct):
-            return replace(joined, optional=True) if NONE in distinct and _is_number(joined) else joined
+            return replace(joined, optional=True) if NONE in distinct and _is_scalar(joined) else joined
         distinct.append(joined)
     return distinct[0] if len(distinct) == 1 else Choice(tuple(distinct[:8]))
 
 
-def _is_number(data: Data) -> bool:
+def _is_scalar(data: Data) -> bool:
     """A text or a number, which nobody writes into, and not of the data or the weights."""
     held = data.tokens or data.losses or data.scores or data.stores or data.alias or data.table or data.base
     return data.text is not None or not held

@@ -11,6 +11,7 @@ from auditor.source.flow.analysis import Flow, Trace
 from auditor.source.story import tell
 from auditor.submission.submission import Submission
 from auditor.submission.tree import DirectoryTree
+from tests.auditor.source.flow.scripts import followed, submission_of
 
 HEAD = """
 import copy, glob, os
@@ -52,11 +53,7 @@ def train(model, tokens, epochs=1):
 
 
 def flow_of(tmp_path: Path, body: str) -> Flow:
-    (tmp_path / "train_gpt.py").write_text(HEAD + body)
-    flow = Submission("records/x", DirectoryTree(tmp_path)).flow
-    assert flow is not None
-    assert flow.submitted.error is None
-    return flow
+    return followed(submission_of(tmp_path, HEAD + body))
 
 
 def trace_of(tmp_path: Path, body: str) -> Trace:

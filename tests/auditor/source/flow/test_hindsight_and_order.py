@@ -9,8 +9,7 @@ import pytest
 
 from auditor.events import Score, Update, validation
 from auditor.source.flow.analysis import Trace
-from auditor.submission.submission import Submission
-from auditor.submission.tree import DirectoryTree
+from tests.auditor.source.flow.scripts import followed, submission_of
 
 HEAD = """
 import glob, random
@@ -41,11 +40,7 @@ for start in range(0, val_tokens.numel() - 1, 64):
 
 
 def traced(tmp_path: Path, body: str) -> Trace:
-    (tmp_path / "train_gpt.py").write_text(HEAD + body + TAIL)
-    flow = Submission("records/x", DirectoryTree(tmp_path)).flow
-    assert flow is not None
-    assert flow.submitted.error is None
-    return flow.submitted
+    return followed(submission_of(tmp_path, HEAD + body + TAIL)).submitted
 
 
 def in_loop(body: str) -> str:

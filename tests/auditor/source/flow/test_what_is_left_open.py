@@ -12,10 +12,10 @@ from auditor.rule import Ruleset, RulesetName
 from auditor.source.flow.analysis import Trace
 from auditor.source.reach import prints
 from auditor.submission.submission import Submission
-from auditor.submission.tree import DirectoryTree
 from rules.access.training_data_at_evaluation import TrainingDataAtEvaluation
 from rules.access.validation_in_training import ValidationInTraining
 from rules.limits import RULES_AS_OF
+from tests.auditor.source.flow.scripts import followed, submission_of
 
 HEAD = """
 import glob, importlib.util, math, os, runpy, subprocess, sys, zipfile
@@ -58,17 +58,11 @@ print(f"final val_bpb:{evaluate(lambda chunk: model(chunk[:-1], chunk[1:]), val_
 
 
 def submission(tmp_path: Path, body: str, **others: str) -> Submission:
-    (tmp_path / "train_gpt.py").write_text(HEAD + body)
-    for name, source in others.items():
-        (tmp_path / f"{name}.py").write_text(source)
-    return Submission("records/x", DirectoryTree(tmp_path))
+    return submission_of(tmp_path, HEAD + body, **others)
 
 
 def trace_of(tmp_path: Path, body: str, **others: str) -> Trace:
-    flow = submission(tmp_path, body, **others).flow
-    assert flow is not None
-    assert flow.submitted.error is None
-    return flow.submitted
+    return followed(submission(tmp_path, body, **others)).submitted
 
 
 def trained_on(trace: Trace) -> set[Role]:
@@ -265,9 +259,7 @@ def test_a_module_that_is_loaded_by_its_path_is_followed_if_it_is_shipped(tmp_pa
 
 
 def test_an_empty_script_is_told_as_such(tmp_path: Path):
-    (tmp_path / "train_gpt.py").write_text("\n")
-
-    assert left_open(Submission("records/x", DirectoryTree(tmp_path))) == ["train_gpt.py is empty"]
+    assert left_open(submission_of(tmp_path, "\n")) == ["train_gpt.py is empty"]
 
 
 def test_a_script_that_is_started_beside_the_evaluation_leaves_nothing_open(tmp_path: Path):
