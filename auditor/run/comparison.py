@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from auditor.run.judge import ScoreLine
+from auditor.run.judge import ScoreLine, results
 from auditor.run.series import Series
 from auditor.run.streams import independent_of, order_of
 from auditor.run.trace import Place, Trace
@@ -60,8 +60,7 @@ class Comparison:
 
 def compare_masses(trace: Trace, lines: Sequence[ScoreLine]) -> Iterator[Comparison]:
     """Whether what each line's losses were picked from adds up to more than one; only where the script made it."""
-    results = (line for line in lines if not line.metric.progress)
-    yield from (found for line in results if (found := _compare_masses(trace, line)).num_compared)
+    yield from (found for line in results(lines) if (found := _compare_masses(trace, line)).num_compared)
 
 
 def _scored(trace: Trace, line: ScoreLine) -> dict[int, list[tuple[float, int | None]]]:

@@ -101,7 +101,12 @@ class Judgement:
     @property
     def results(self) -> tuple[ScoreLine, ...]:
         """Reported scores that are results, not progress."""
-        return tuple(line for line in self.lines if not line.metric.progress)
+        return results(self.lines)
+
+
+def results(lines: Iterable[ScoreLine]) -> tuple[ScoreLine, ...]:
+    """Those of some reported scores that are results, not progress."""
+    return tuple(line for line in lines if not line.metric.progress)
 
 
 def judge(outcome: Outcome, world: World) -> Judgement:
