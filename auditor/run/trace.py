@@ -150,6 +150,11 @@ class Trace:
         """The numbers of the losses in some sums, in order of summing."""
         return [number for each in sums for number in self.sums[each].losses]
 
+    def counted(self, sums: Iterable[int]) -> Iterator[tuple[int, float]]:
+        """The losses in some sums, in order of summing: the number of each, and the value that was summed."""
+        for each in sums:
+            yield from zip(self.sums[each].losses, self.sums[each].values, strict=True)
+
 
 def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
     """The facts in a run's events on a stream of so many tokens. ValueError for an event that does not have its shape."""
