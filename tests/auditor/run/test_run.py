@@ -21,21 +21,7 @@ from auditor.submission.locate import locate
 from tests.auditor.run import endings
 
 pytestmark = pytest.mark.torch
-BASE = (Path(__file__).parent / "base_script.txt").read_text(encoding="utf-8")
 fenced = pytest.mark.skipif(not can_isolate(), reason="this system gives no namespaces")
-
-
-@pytest.fixture(scope="session")
-def opened(tmp_path_factory):
-    cache_folder = tmp_path_factory.mktemp("worlds")
-
-    @cache
-    def session(ending):
-        folder = tmp_path_factory.mktemp("submission")
-        (folder / "train_gpt.py").write_text(BASE + ending, encoding="utf-8")
-        return open_session(next(locate(folder)), cache_folder, Path(sys.executable), Limits())
-
-    return session
 
 
 @pytest.fixture(scope="session")
@@ -209,7 +195,7 @@ def test_a_script_that_raises_is_told_with_its_own_error_and_line(ran):
     outcome, judgement = ran(endings.CRASHES)
     assert outcome.failure == "KeyError: 'own bug'"
     (failed,) = [event for event in outcome.events if event["t"] == "failed"]
-    assert failed["frames"][-1][:2] == ["train_gpt.py", BASE.count("\n") + 1]
+    assert failed["frames"][-1][:2] == ["train_gpt.py", endings.BASE.count("\n") + 1]
     assert judgement.results == ()
 
 
