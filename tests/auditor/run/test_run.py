@@ -15,7 +15,6 @@ from auditor.run.judge import judge
 from auditor.run.probes import probe
 from auditor.run.runner import Limits, can_isolate
 from auditor.run.session import open_session
-from auditor.run.trace import read_trace
 from auditor.run.world import BOS_ID
 from auditor.submission.locate import locate
 from tests.auditor.run import endings
@@ -42,9 +41,8 @@ def result(ran, ending, label="final"):
 
 
 def changed(opened, ran, ending, cut):
-    outcome, judgement = ran(ending)
-    trace = read_trace(outcome.events, len(opened(ending).world.validation()))
-    return list(probe(opened(ending), trace, judgement.lines, judgement.results[-1], ["suffix"], [cut]))
+    judgement = ran(ending)[1]
+    return list(probe(opened(ending), judgement.trace, judgement.lines, judgement.results[-1], ["suffix"], [cut]))
 
 
 def test_a_reported_score_is_the_mean_of_the_recorded_losses_over_our_own_byte_count(ran, opened):
@@ -126,8 +124,7 @@ def test_what_reaches_a_score_from_a_later_token_is_seen_without_knowing_how(ope
 def probed(opened, ran, ending, kind):
     outcome, judgement = ran(ending)
     assert outcome.failure is None, outcome.log
-    trace = read_trace(outcome.events, len(opened(ending).world.validation()))
-    (comparison,) = probe(opened(ending), trace, judgement.lines, judgement.results[-1], [kind])
+    (comparison,) = probe(opened(ending), judgement.trace, judgement.lines, judgement.results[-1], [kind])
     return comparison
 
 
