@@ -42,7 +42,7 @@ corpus: $(VENV)/.installed  ## tests over real submissions: make corpus REPO=pat
 	PGOLF_CORPUS="$(REPO)" $(PY) -m pytest -q -m corpus
 
 run-fixtures: $(VENV)/.installed  ## run every fixture that is a script, and hold source, run and case against each other
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m runs tests/rules/test_run_fixtures.py
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m torch tests/rules/test_run_fixtures.py
 
 bench: $(VENV)/.installed  ## the corpus table: make bench REPO=path/to/parameter-golf.git
 	$(PY) -m bench.corpus --repo "$(REPO)"

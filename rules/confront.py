@@ -17,8 +17,6 @@ from auditor.run.facts import RunFacts, RunLine
 from auditor.submission.submission import Submission
 from rules.flow_facts import remedy_of
 
-LIMITS = "toy scale, one process, two training steps"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
@@ -63,7 +61,7 @@ def confront(
     elif answer.clean is not None:
         yield from (_doubted(each, answer.clean, run) if answer.doubts else each for each in found)
         if answer.doubts or not any(isinstance(each, Finding) and _decides(each) for each in found):
-            yield Evidence(basis=Basis.RUN, message=f"a run ({LIMITS}): {answer.clean}", complete=answer.whole)
+            yield Evidence(basis=Basis.RUN, message=f"a run ({_limits(run)}): {answer.clean}", complete=answer.whole)
     else:
         yield from found
 
@@ -135,8 +133,14 @@ def _doubted(statement: Statement, clean: str, run: RunFacts) -> Statement:
         message=f"{statement.message}; a run did not show it, so a person must look",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
-        steps=(Step(location=where, text=f"not seen in a run ({LIMITS}): {clean}"), *statement.steps),
+        steps=(Step(location=where, text=f"not seen in a run ({_limits(run)}): {clean}"), *statement.steps),
     )
+
+
+def _limits(run: RunFacts) -> str:
+    """What a run does not go beyond, in words."""
+    processes = f"{len(run.ranks)} processes" if run.ranks else "one process"
+    return f"toy scale, {processes}, two training steps"
 
 
 def effect(run: RunFacts, lines: Sequence[RunLine]) -> str:

@@ -179,8 +179,7 @@ def warmed_up(submission: Submission, run: RunFacts) -> Answer:
 
     That any early training, not only a warm-up, does: only the source tells them apart.
     """
-    touched = [(line, each) for line in _results(run) for each in line.offences]
-    if touched:
+    if touched := _touched(run, lambda offence: True):
         return Answer(observed=(_observed(touched),), only_confirms=True)
     if not _all_followed(run):
         return SILENT
@@ -344,16 +343,20 @@ def _is_free(submission: Submission, offence: Offence) -> bool:
     return offence.via is Via.FREE_TENSOR
 
 
+def _touched(run: RunFacts, concerns: Callable[[Offence], bool]) -> list[tuple[RunLine, Offence]]:
+    """The offences that concern a question, each with the reported score that it touches."""
+    return [(line, each) for line in _results(run) for each in line.offences if concerns(each)]
+
+
 def _reached_early(submission: Submission, run: RunFacts, concerns: Callable[[Offence], bool]) -> tuple[Observed, ...]:
     """Positions that were trained on before they were scored, else losses that later tokens reach however it may be."""
-    touched = [(line, each) for line in _results(run) for each in line.offences if concerns(each)]
+    touched = _touched(run, concerns)
     return (_observed(touched),) if touched else later_tokens_reach(submission, run).observed
 
 
 def _influenced(run: RunFacts, concerns: Callable[[Offence], bool]) -> Answer:
     """Positions that were trained on before they were scored, in a way that concerns the question."""
-    touched = [(line, each) for line in _results(run) for each in line.offences if concerns(each)]
-    if touched:
+    if touched := _touched(run, concerns):
         return Answer(observed=(_observed(touched),))
     if not _all_followed(run) or any(line.offences for line in run.lines):
         return SILENT

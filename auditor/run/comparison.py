@@ -7,10 +7,11 @@ comparison means. Not covered: whether a script repeats itself at all, which the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from auditor.run.judge import ScoreLine
+from auditor.run.judge import ScoreLine, results
 from auditor.run.series import Series
 from auditor.run.streams import independent_of, order_of
 from auditor.run.trace import Place, Trace
@@ -60,21 +61,19 @@ class Comparison:
 
 def compare_masses(trace: Trace, lines: Sequence[ScoreLine]) -> Iterator[Comparison]:
     """Whether what each line's losses were picked from adds up to more than one; only where the script made it."""
-    results = (line for line in lines if not line.metric.progress)
-    yield from (found for line in results if (found := _compare_masses(trace, line)).num_compared)
+    yield from (found for line in results(lines) if (found := _compare_masses(trace, line)).num_compared)
 
 
 def _scored(trace: Trace, line: ScoreLine) -> dict[int, list[tuple[float, int | None]]]:
     """For each position that a line counts its losses as counted, with the checksums of their distributions."""
     found: dict[int, list[tuple[float, int | None]]] = {}
-    for number in line.behind:
-        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True):
-            found.setdefault(trace.positions[loss], []).append((value, trace.rows[loss]))
+    for loss, value in trace.counted(line.behind):
+        found.setdefault(trace.positions[loss], []).append((value, trace.rows[loss]))
     return found
 
 
 def compare_prefix(trace: Trace, line: ScoreLine, other: Trace, twin: ScoreLine, replaced: set[int],
-                    cut: float) -> Comparison:  # fmt: skip
+                   cut: float) -> Comparison:  # fmt: skip
     """Suffix: the losses that a line counts before the first `replaced` position, and that position's distribution."""
     first, second = _scored(trace, line), _scored(other, twin)
     order, independent = order_of(trace, line), independent_of(trace, line, replaced)
@@ -120,7 +119,7 @@ def losses_until(trace: Trace, line: ScoreLine, position: int) -> dict[int, list
 
 
 def compare_costs(text: str, first: Series, second: Series, replaced: int, spelled: Sequence[bytes],
-                   cut: float) -> Comparison:  # fmt: skip
+                  cut: float) -> Comparison:  # fmt: skip
     """Suffix: the plain numbers, in nats, that stand for what comes before the position `replaced`."""
     if not (first.is_ordered and second.is_ordered) or (first.unit, first.first) != (second.unit, second.first):
         return Comparison(cut=cut, text=text, problem=_NO_ORDER)
@@ -169,13 +168,13 @@ def compare_corrections(trace: Trace, line: ScoreLine, other: Trace, twin: Score
     )
 
 
-def _telling(asked: Sequence[int], changed: set[int], among: Set[int]) -> list[int]:
+def _telling(asked: Sequence[int], changed: set[int], among: AbstractSet[int]) -> list[int]:
     """The asked positions that changed, if they are more than what comes from the tokens before explains."""
     found, usual = _asked_and_usual(asked, changed, among)
     return found if len(found) >= _FEWEST and len(found) > 4 * usual else []
 
 
-def _asked_and_usual(asked: Sequence[int], changed: set[int], among: Set[int]) -> tuple[list[int], float]:
+def _asked_and_usual(asked: Sequence[int], changed: set[int], among: AbstractSet[int]) -> tuple[list[int], float]:
     """The asked positions that changed, and how many would have, changed they as often as the others."""
     rate = len(changed.difference(asked)) / max(len(among) - len(asked), 1)
     return [position for position in asked if position in changed], rate * len(asked)
@@ -199,9 +198,8 @@ def _other_distributions(trace: Trace, line: ScoreLine, other: Trace, twin: Scor
 def _corrected(trace: Trace, line: ScoreLine) -> dict[int, bool]:
     """For each position whether what was counted for it is not what the model gave."""
     found: dict[int, bool] = {}
-    for number in line.behind:
-        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True):
-            found.setdefault(trace.positions[loss], abs(value - trace.values[loss]) > _UNCORRECTED)
+    for loss, value in trace.counted(line.behind):
+        found.setdefault(trace.positions[loss], abs(value - trace.values[loss]) > _UNCORRECTED)
     return found
 
 
@@ -209,8 +207,7 @@ def _compare_masses(trace: Trace, line: ScoreLine) -> Comparison:
     """Losses that were counted as they were picked, by what they were picked from adds up to."""
     excess = {
         trace.positions[loss]: mass - 1
-        for number in line.sums or ()
-        for loss, value in zip(trace.sums[number].losses, trace.sums[number].values, strict=True)
+        for loss, value in trace.counted(line.sums or ())
         if (mass := trace.masses[loss]) is not None and abs(value - trace.values[loss]) <= _UNCORRECTED
     }
     above = [position for position, each in excess.items() if each > _ABOVE_ONE]
@@ -230,10 +227,10 @@ def _compare_masses(trace: Trace, line: ScoreLine) -> Comparison:
 def compare_bound(trace: Trace, line: ScoreLine, costs: Sequence[float], num_bytes: int) -> Comparison:
     """Bound: what a line's tokens cost against `costs`, the least nats of each; `num_bytes` are those of the stream."""
     if line.sums is not None:
-        sums = [trace.sums[number] for number in line.sums]
-        count = sum(len(each.losses) for each in sums)
-        spent = sum(value for each in sums for value in each.values)
-        least = sum(costs[trace.positions[loss]] for each in sums for loss in each.losses) - _CHANCE_NATS
+        counted = list(trace.counted(line.sums))
+        count = len(counted)
+        spent = sum(value for _, value in counted)
+        least = sum(costs[trace.positions[loss]] for loss, _ in counted) - _CHANCE_NATS
     else:
         count = len(costs) - 1
         by_bytes = line.metric.val_bpb * math.log(2) * num_bytes

@@ -101,7 +101,12 @@ class Judgement:
     @property
     def results(self) -> tuple[ScoreLine, ...]:
         """Reported scores that are results, not progress."""
-        return tuple(line for line in self.lines if not line.metric.progress)
+        return results(self.lines)
+
+
+def results(lines: Iterable[ScoreLine]) -> tuple[ScoreLine, ...]:
+    """Those of some reported scores that are results, not progress."""
+    return tuple(line for line in lines if not line.metric.progress)
 
 
 def judge(outcome: Outcome, world: World) -> Judgement:
@@ -126,10 +131,10 @@ def judge_lines(trace: Trace, world: World, tokens: Sequence[int], like: Sequenc
     `like` are the scores of an earlier run of the same script: where several sets of sums fit a number, those are meant
     that were meant there.
     """
-    ledger = _Ledger(trace, world.count_bytes(tokens))
+    stream = Stream(tokens, world.spell(tokens))
+    ledger = _Ledger(trace, [len(each) for each in stream.spelled])
     before = last = 0
     meant = iter(like)
-    stream = Stream(tokens, world.spell(tokens))
     for at, text in trace.lines:
         for metric in read_metrics(Line(number=at, text=text), "stdout", 0):
             model = next(meant, None)

@@ -105,7 +105,7 @@ class Lines:
             num_early_bos=line.num_early_bos,
             num_left=line.num_left,
             with_gradient=line.with_gradient,
-            chunks=chunks_of(self.trace, losses),
+            chunks=chunks_of(self.trace, losses, self._gradients_of),
             num_free_fits=self._num_free_fits(index),
             num_unordered=self._num_unordered(index),
             kept=self._kept(line.series),

@@ -38,7 +38,7 @@ from auditor.run.comparison import (
     losses_until,
     places_of,
 )
-from auditor.run.judge import ScoreLine, judge_lines
+from auditor.run.judge import ScoreLine, judge_lines, results
 from auditor.run.ranks import Event
 from auditor.run.session import Session
 from auditor.run.streams import boundaries, coded_stream, cut_points, order_of, replace_after, replace_apart
@@ -54,11 +54,12 @@ _NOT_REPEATED = "the script does not repeat itself on the same stream either"
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run: its facts and its reported lines."""
+    """One run: its facts and its reported lines, or the problem for which there is nothing to compare."""
 
     trace: Trace
-    lines: Sequence[ScoreLine]
+    lines: Sequence[ScoreLine] = ()
     events: Sequence[Event] = ()
+    problem: str | None = None
 
 
 class Prober:
@@ -85,15 +86,13 @@ class Prober:
                 if isinstance(twin, str):
                     yield Comparison(cut=cut, text=line.metric.text, problem=twin)
                 else:
-                    assert isinstance(second, _Run)
                     yield self._steady(compare_prefix(self.first.trace, line, second.trace, twin, replaced, cut))
-            if isinstance(second, _Run):
-                yield from (self._steady(found) for found in self._compare_series(second, min(replaced), cut))
+            yield from (self._steady(found) for found in self._compare_series(second, min(replaced), cut))
 
     def _compare_series(self, second: _Run, replaced: int, cut: float) -> Iterator[Comparison]:
         """Each line that is made of plain numbers: those before the first replaced position."""
         spelled = self.session.world.spell(self.session.world.validation())
-        for line, twin in zip(_results(self.first.lines), _results(second.lines), strict=False):
+        for line, twin in zip(results(self.first.lines), results(second.lines), strict=False):
             if line.series is None:
                 continue
             if twin.series is None or twin.metric.label != line.metric.label:
@@ -113,18 +112,17 @@ class Prober:
             if isinstance(twin, str):
                 yield Comparison(cut=0.0, text=line.metric.text, probe="target", problem=twin)
             elif line.sums is not None:
-                assert isinstance(second, _Run)
                 yield self._steady(compare_corrections(self.first.trace, line, second.trace, twin, replaced))
 
     def bound(self) -> Iterator[Comparison]:
         """Each line's score on a stream whose least cost is known."""
         tokens, costs = coded_stream(self.session.world)
         second = self._run(tokens)
-        if isinstance(second, str):
-            yield Comparison(cut=0.0, text=self.headline.metric.text, probe="bound", problem=second)
+        if second.problem is not None:
+            yield Comparison(cut=0.0, text=self.headline.metric.text, probe="bound", problem=second.problem)
             return
         num_bytes = sum(self.session.world.count_bytes(tokens))
-        for line, twin in zip(_results(self.first.lines), _results(second.lines), strict=False):
+        for line, twin in zip(results(self.first.lines), results(second.lines), strict=False):
             if twin.metric.label != line.metric.label:
                 yield Comparison(cut=0.0, text=line.metric.text, probe="bound", problem=_OTHER_LINES)
             else:  # the same line has other numbers on it
@@ -135,38 +133,38 @@ class Prober:
         with tempfile.TemporaryDirectory(prefix="pgolf-made-") as folder:
             again = self._run(None, collect=Path(folder))
             self._note_unsteady(again)
-            second: _Run | str = "it writes no file that it could read back"
             if any(Path(folder).iterdir()):
                 second = self._run(None, training=self.session.world.other_training(), swap=Path(folder))
-        if isinstance(second, _Run) and not any(event.get("t") == "swapped" for event in second.events):
-            second = "it reads back none of the files that it writes"
+            else:
+                second = _without("it writes no file that it could read back")
+        swapped = [at for at, event in enumerate(second.events) if event.get("t") == "swapped"]
+        if second.problem is None and not swapped:
+            second = _without("it reads back none of the files that it writes")
         for line, twin in self._pairs(second):
             if isinstance(twin, str):
                 yield Comparison(cut=0.0, text=line.metric.text, probe="artifact", problem=twin)
                 continue
-            assert isinstance(second, _Run)
-            last = max(at for at, event in enumerate(second.events) if event.get("t") == "swapped")
-            if all(second.trace.scored_at[loss] > last for loss in second.trace.losses_of(twin.behind)):
+            if all(second.trace.scored_at[loss] > swapped[-1] for loss in second.trace.losses_of(twin.behind)):
                 found = compare_prefix(self.first.trace, line, second.trace, twin, set(), 0.0)
                 yield self._steady(replace(found, probe="artifact"))
 
     def _run(self, tokens: Sequence[int] | None, *, training: Sequence[Sequence[int]] | None = None,
-             collect: Path | None = None, swap: Path | None = None) -> _Run | str:  # fmt: skip
+             collect: Path | None = None, swap: Path | None = None) -> _Run:  # fmt: skip
         outcome = self.session.run(tokens, training=training, collect=collect, swap=swap)
         if outcome.failure is not None:
-            return f"the second run: {outcome.failure}"
+            return _without(f"the second run: {outcome.failure}")
         tokens = self.session.world.validation() if tokens is None else tokens
         trace = read_trace(outcome.events, len(tokens))
         lines = tuple(judge_lines(trace, self.session.world, tokens, self.first.lines))
         return _Run(trace, lines, outcome.events)
 
-    def _pairs(self, second: _Run | str) -> Iterator[tuple[ScoreLine, ScoreLine | str]]:
+    def _pairs(self, second: _Run) -> Iterator[tuple[ScoreLine, ScoreLine | str]]:
         """Each result of the first run that losses are known of, with the same line of the second or why there is none."""
         for index, line in enumerate(self.first.lines):
             if not line.behind or line.metric.progress:
                 continue
-            if isinstance(second, str):
-                yield line, second
+            if second.problem is not None:
+                yield line, second.problem
                 continue
             twin = second.lines[index] if index < len(second.lines) else None
             fits = (
@@ -188,15 +186,13 @@ class Prober:
             return found
         return Comparison(cut=found.cut, text=found.text, probe=found.probe, problem=_NOT_REPEATED)
 
-    def _note_unsteady(self, again: _Run | str) -> None:
+    def _note_unsteady(self, again: _Run) -> None:
         self._unsteady = {line.metric.text for line, twin in self._pairs(again) if self._differs(line, twin, again)}
-        if isinstance(again, _Run):
-            end = len(self.session.world.validation())
-            found = self._compare_series(again, end, 0.0)
-            self._unsteady |= {each.text for each in found if each.num_changed or each.problem is not None}
+        found = self._compare_series(again, len(self.session.world.validation()), 0.0)
+        self._unsteady |= {each.text for each in found if each.num_changed or each.problem is not None}
 
-    def _differs(self, line: ScoreLine, twin: ScoreLine | str, again: _Run | str) -> bool:
-        if isinstance(twin, str) or isinstance(again, str):
+    def _differs(self, line: ScoreLine, twin: ScoreLine | str, again: _Run) -> bool:
+        if isinstance(twin, str):
             return True
         found = compare_prefix(self.first.trace, line, again.trace, twin, set(), 0.0)
         return found.num_changed > 0 or found.problem is not None
@@ -214,5 +210,5 @@ def probe(session: Session, trace: Trace, lines: Sequence[ScoreLine], headline: 
         yield from probes[kind]()
 
 
-def _results(lines: Sequence[ScoreLine]) -> Iterator[ScoreLine]:
-    yield from (line for line in lines if not line.metric.progress)
+def _without(problem: str) -> _Run:
+    return _Run(Trace(), problem=problem)

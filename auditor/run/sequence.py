@@ -84,8 +84,11 @@ def _add_score(trace: Trace, turn: Turn, number: int, excused: AbstractSet[int])
         turn.early.add(position)
 
 
-def chunks_of(trace: Trace, losses: Sequence[int]) -> tuple[Chunk, ...]:
-    """What each turn of training uses for the first time, where it alternates with the scoring of these losses."""
+def chunks_of(trace: Trace, losses: Sequence[int], trained: Mapping[int, Sequence[int]]) -> tuple[Chunk, ...]:
+    """What each turn of training uses for the first time, where it alternates with the scoring of these losses.
+
+    `trained` are the events of the gradients of each position (`gradients_by_position`).
+    """
     turns = turns_of(trace, dict.fromkeys(losses, 0))
     scores = [index for index, turn in enumerate(turns) if turn.action is Action.SCORE]
     if not scores or scores[-1] - scores[0] < 2:  # nothing was trained on in between
@@ -93,7 +96,6 @@ def chunks_of(trace: Trace, losses: Sequence[int]) -> tuple[Chunk, ...]:
     scored: dict[int, tuple[int, bool]] = {}
     for number in losses:
         scored.setdefault(trace.positions[number], (trace.scored_at[number], trace.with_gradient[number]))
-    trained = gradients_by_position(trace)
     used: set[int] = set()
     found = []
     for index, turn in enumerate(turns):

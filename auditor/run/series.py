@@ -73,9 +73,10 @@ def find_series(trace: Trace, at: int, begins: Sequence[int], stream: Stream, fi
     `fits` says whether a mean loss in nats (per token) and bits per byte are what was printed.
     """
     found = None
-    for blocks in trace.kept.values():
+    own = (blocks for (rank, _), blocks in trace.kept.items() if rank == trace.ranks[at])
+    for blocks in own:
         for begin in dict.fromkeys(begins):
-            held = [each for each in blocks if begin < each.at < at and each.rank == trace.ranks[at]]
+            held = [each for each in blocks if begin < each.at < at]
             series = _fitting(held, stream, fits) if held else None
             if series is not None and series.is_ordered:
                 return series

@@ -77,14 +77,14 @@ def _ran(run: RunFacts) -> str:
     if not run.isolation:
         return f"not run: {plain(run.failure or '')}"
     end = "ran to its end" if run.failure is None else f"did not reach its end: {plain(run.failure)}"
-    newer = "; newer f-strings were rewritten as it was read" if run.rewritten else ""
+    aside = "; newer f-strings were rewritten as it was read" if run.rewritten else ""
+    aside += f"; without {', '.join(map(plain, run.left_out))}, whose content is not there" if run.left_out else ""
     processes = (
         f"{len(run.ranks)} processes that {run.num_collectives:,} collectives put in order" if run.ranks else "one process"
     )
-    newer += f"; without {', '.join(map(plain, run.left_out))}, whose content is not there" if run.left_out else ""
     return (
         f"the shipped script {end} ({run.seconds:.0f} s, {run.cpu_seconds:.0f} s computing), on a toy data set of "
-        f"{run.num_positions:,} validation tokens, in {processes}; isolation: {run.isolation}{newer}"
+        f"{run.num_positions:,} validation tokens, in {processes}; isolation: {run.isolation}{aside}"
     )
 
 
@@ -109,15 +109,7 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
     start = f"{plain(line.label or line.text[:_MAX_TEXT])}{mark}: "
     coverage = line.coverage
     if coverage is None:
-        ratio = (
-            f"; its bits per byte were divided by {line.byte_ratio:.4f} times the bytes that we count"
-            if line.byte_ratio
-            else ""
-        )
-        if line.kept is not None:
-            yield start + _kept(line.kept)
-            return
-        yield f"{start}not reconciled with the recorded losses, so nothing is claimed about it{ratio}"
+        yield start + (_kept(line.kept) if line.kept is not None else _unreconciled(line))
         return
     twice = f", {coverage.num_repeated:,} more than once" if coverage.num_repeated else ""
     never = f", {coverage.num_missing:,} never (from {coverage.first_missing:,} on)" if coverage.first_missing else ""
@@ -128,6 +120,13 @@ def _line(line: RunLine, run: RunFacts) -> Iterator[str]:
     )
     if line.is_score_first:
         yield from _chunks(line.chunks)
+
+
+def _unreconciled(line: RunLine) -> str:
+    told = "not reconciled with the recorded losses, so nothing is claimed about it"
+    if line.byte_ratio:
+        told += f"; its bits per byte were divided by {line.byte_ratio:.4f} times the bytes that we count"
+    return told
 
 
 def _kept(kept: KeptNumbers) -> str:

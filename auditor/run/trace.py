@@ -84,13 +84,12 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Numbers that one place of the script added up, appended or stored one by one, and who did: `rank`.
+    """Numbers that one place of the script added up, appended or stored one by one.
 
     `names` are variables there that held a small whole number each time: those numbers.
     """
 
     at: int
-    rank: int
     values: Sequence[float]
     names: Mapping[str, Sequence[int]]
     place: Place | None = None
@@ -149,6 +148,11 @@ class Trace:
     def losses_of(self, sums: Iterable[int]) -> list[int]:
         """The numbers of the losses in some sums, in order of summing."""
         return [number for each in sums for number in self.sums[each].losses]
+
+    def counted(self, sums: Iterable[int]) -> Iterator[tuple[int, float]]:
+        """The losses in some sums, in order of summing: the number of each, and the value that was summed."""
+        for each in sums:
+            yield from zip(self.sums[each].losses, self.sums[each].values, strict=True)
 
 
 def read_trace(events: Sequence[Event], num_positions: int) -> Trace:
@@ -249,8 +253,7 @@ def _add_kept(trace: Trace, at: int, event: Event) -> None:
     held = {str(name): [_whole(each) for each in _list(numbers)] for name, numbers in names.items()}
     if any(len(numbers) != len(values) for numbers in held.values()):
         raise ValueError("its values and variables do not belong together")
-    rank = trace.ranks[at]
-    trace.kept.setdefault((rank, _whole(event["id"])), []).append(Kept(at, rank, values, held, _place(event)))
+    trace.kept.setdefault((trace.ranks[at], _whole(event["id"])), []).append(Kept(at, values, held, _place(event)))
 
 
 def _add_unlocated(trace: Trace, at: int, event: Event) -> None:

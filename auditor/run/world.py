@@ -112,10 +112,12 @@ def pieces(vocab_size: int) -> list[tuple[str, int]]:
 
 
 def spell(tokens: Sequence[int], vocabulary: Sequence[tuple[str, int]]) -> list[bytes]:
-    """The bytes that each token of a stream stands for, as `count_bytes` counts them."""
+    """The bytes of each token of a stream, as the challenge counts: a leading space only after what is no control token."""
     own = [_bytes_of(piece, kind) for piece, kind in vocabulary]
-    counts = count_bytes(tokens, vocabulary)
-    return [b" " * (count - len(own[token])) + own[token] for token, count in zip(tokens, counts, strict=True)]
+    spaced = [kind == NORMAL and piece.startswith(SPACE) for piece, kind in vocabulary]
+    is_text = [kind in (NORMAL, BYTE) for _, kind in vocabulary]
+    before = [BOS_ID, *tokens]
+    return [b" " * (spaced[token] and is_text[last]) + own[token] for last, token in zip(before, tokens, strict=False)]
 
 
 def _bytes_of(piece: str, kind: int) -> bytes:
@@ -125,12 +127,8 @@ def _bytes_of(piece: str, kind: int) -> bytes:
 
 
 def count_bytes(tokens: Sequence[int], vocabulary: Sequence[tuple[str, int]]) -> list[int]:
-    """Bytes per token of a stream, as the challenge counts: a leading space only where no control token stands before."""
-    own = [len(piece.removeprefix(SPACE).encode()) if kind == NORMAL else int(kind == BYTE) for piece, kind in vocabulary]
-    spaced = [kind == NORMAL and piece.startswith(SPACE) for piece, kind in vocabulary]
-    is_text = [kind in (NORMAL, BYTE) for _, kind in vocabulary]
-    before = [BOS_ID, *tokens]
-    return [own[token] + (spaced[token] and is_text[last]) for last, token in zip(before, tokens, strict=False)]
+    """How many bytes each token of a stream stands for."""
+    return [len(each) for each in spell(tokens, vocabulary)]
 
 
 class _Writer:

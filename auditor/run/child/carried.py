@@ -65,5 +65,9 @@ def _digest(tensor):
     flat = tensor.detach().reshape(-1)
     if bool((flat == flat[0]).all()):
         return None
-    content = flat.contiguous().view(torch.uint8).numpy().tobytes()
-    return hashlib.blake2b(content, digest_size=16).digest()
+    return hashlib.blake2b(content_of(flat), digest_size=16).digest()
+
+
+def content_of(tensor) -> bytes:
+    """What a tensor holds, element by element."""
+    return tensor.detach().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()

@@ -201,5 +201,6 @@ def _install_module(num_devices) -> None:
     torch.cuda.nvtx = types.SimpleNamespace(
         range_push=lambda *_: None, range_pop=lambda: None, range=contextlib.nullcontext
     )
+    torch.cuda.nccl.version = lambda: (2, 27, 3)  # torch.distributed itself asks for it when a collective fails
     torch.version.cuda = "12.8"
     torch.__version__ = torch.torch_version.TorchVersion(str(torch.__version__).partition("+")[0] + "+cu128")

@@ -92,12 +92,8 @@ class Kept:
                 self._tell(line)
 
     def _tell(self, line) -> None:
-        names = {name: list(numbers) for name, numbers in line.names.items()}
-        event = {"t": "kept", "id": line.number, "place": line.place, "values": list(line.values), "names": names}
-        self._emit(event)
-        line.values.clear()
-        for numbers in line.names.values():
-            numbers.clear()
+        self._emit({"t": "kept", "id": line.number, "place": line.place, "values": line.values, "names": line.names})
+        line.values, line.names = [], {name: [] for name in line.names}
 
 
 def _whole(value):

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
 from .borders import pause
-from .carried import tensors_below
+from .carried import content_of, tensors_below
 
 _NUMBERS = 1 << 32  # of losses and of sums, for each rank
 _GRACE_SECONDS = 5.0  # another rank is gone: it told why, and whoever started us ends us meanwhile
@@ -102,9 +102,7 @@ class Ranks:
         if entry is not None:
             values = self.recorder.shadow.view(tensor)
             known = entry.kind, None if values is None else values.tolist(), entry.sums, entry.influence
-        flat = tensor.detach().reshape(-1).contiguous()
-        content = flat.view(torch.uint8).numpy().tobytes()
-        return str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), content, known
+        return str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), content_of(tensor), known
 
     def _unpack(self, packed):
         name, shape, content, known = packed

@@ -9,8 +9,9 @@ from outside (numpy, lists, buffers): their tokens are recognised by content (`l
 State that leaves through numpy or a file is recognised by its content when it comes back unchanged (`carried`); losses are
 followed through numpy arrays (`arrays`).
 
-Told, not judged: the parent decides. Not covered: state that is repacked outside of torch, Python numbers, other processes
-(a loss that leaves is told), influence of tokens as inputs only, scripts that take the mode away.
+Told, not judged: the parent decides. Not covered: state that is repacked outside of torch, what influences Python numbers
+(`kept` tells those of the script's lines), processes beside the ranks (a loss that leaves is told), influence of tokens as
+inputs only, scripts that take the mode away.
 """
 
 from __future__ import annotations

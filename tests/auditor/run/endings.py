@@ -1,4 +1,8 @@
-"""Endings of the toy script: one per thing that a run must tell apart. Each is appended to ``base_script.txt``."""
+"""Endings of the toy script: one per thing that a run must tell apart. Each is appended to `BASE`."""
+
+from pathlib import Path
+
+BASE = (Path(__file__).parent / "base_script.txt").read_text(encoding="utf-8")
 
 PLAIN = 'evaluate(model, val, "final")\n'
 

@@ -8,12 +8,6 @@ import pytest
 from auditor.run.judge import judge, judge_lines
 from auditor.run.runner import Outcome
 from auditor.run.trace import read_trace
-from auditor.run.world import toy_world
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return toy_world(1024, False, tmp_path_factory.mktemp("worlds"))
 
 
 def losses(first, positions, values, own=()):

@@ -10,7 +10,6 @@ from auditor.run.judge import judge
 from auditor.run.lines import Lines
 from auditor.run.runner import Outcome
 from auditor.run.sequence import Picture, Sources, draw, spans_of
-from auditor.run.world import toy_world
 from auditor.timeline import Action
 
 SOURCES = Sources(script="train_gpt.py", ran="train_gpt.py")
@@ -63,11 +62,6 @@ class Script:
             Outcome(events=tuple(self.events), failure=None, seconds=1.0, cpu_seconds=1.0, isolation="", log=""), self.world
         )
         return Lines(judgement, self.world.validation(), frozenset(labels), SOURCES)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return toy_world(1024, False, tmp_path_factory.mktemp("worlds"))
 
 
 @pytest.fixture

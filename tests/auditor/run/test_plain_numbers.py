@@ -1,8 +1,6 @@
 """Real processes: scores that small models of our own compute in plain Python, followed and probed."""
 
-import sys
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -11,26 +9,9 @@ pytest.importorskip("sentencepiece")
 
 from auditor.run.judge import judge
 from auditor.run.probes import probe
-from auditor.run.runner import Limits
-from auditor.run.session import open_session
-from auditor.submission.locate import locate
 from tests.auditor.run import endings
 
 pytestmark = pytest.mark.torch
-BASE = (Path(__file__).parent / "base_script.txt").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory):
-    cache_folder = tmp_path_factory.mktemp("worlds")
-
-    @cache
-    def session(ending):
-        folder = tmp_path_factory.mktemp("submission")
-        (folder / "train_gpt.py").write_text(BASE + ending, encoding="utf-8")
-        return open_session(next(locate(folder)), cache_folder, Path(sys.executable), Limits())
-
-    return session
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,8 @@ from auditor.run.runner import Outcome
 from auditor.run.sequence import Sources
 from auditor.run.streams import independent_of, order_of
 from auditor.run.trace import read_trace
-from auditor.run.world import toy_world
 
 OF_RANK_1 = 1 << 32
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return toy_world(1024, False, tmp_path_factory.mktemp("worlds"))
 
 
 class Rank:

@@ -15,27 +15,12 @@ from auditor.run.judge import judge
 from auditor.run.probes import probe
 from auditor.run.runner import Limits, can_isolate
 from auditor.run.session import open_session
-from auditor.run.trace import read_trace
 from auditor.run.world import BOS_ID
 from auditor.submission.locate import locate
 from tests.auditor.run import endings
 
 pytestmark = pytest.mark.torch
-BASE = (Path(__file__).parent / "base_script.txt").read_text(encoding="utf-8")
 fenced = pytest.mark.skipif(not can_isolate(), reason="this system gives no namespaces")
-
-
-@pytest.fixture(scope="session")
-def opened(tmp_path_factory):
-    cache_folder = tmp_path_factory.mktemp("worlds")
-
-    @cache
-    def session(ending):
-        folder = tmp_path_factory.mktemp("submission")
-        (folder / "train_gpt.py").write_text(BASE + ending, encoding="utf-8")
-        return open_session(next(locate(folder)), cache_folder, Path(sys.executable), Limits())
-
-    return session
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +41,8 @@ def result(ran, ending, label="final"):
 
 
 def changed(opened, ran, ending, cut):
-    outcome, judgement = ran(ending)
-    trace = read_trace(outcome.events, len(opened(ending).world.validation()))
-    return list(probe(opened(ending), trace, judgement.lines, judgement.results[-1], ["suffix"], [cut]))
+    judgement = ran(ending)[1]
+    return list(probe(opened(ending), judgement.trace, judgement.lines, judgement.results[-1], ["suffix"], [cut]))
 
 
 def test_a_reported_score_is_the_mean_of_the_recorded_losses_over_our_own_byte_count(ran, opened):
@@ -140,8 +124,7 @@ def test_what_reaches_a_score_from_a_later_token_is_seen_without_knowing_how(ope
 def probed(opened, ran, ending, kind):
     outcome, judgement = ran(ending)
     assert outcome.failure is None, outcome.log
-    trace = read_trace(outcome.events, len(opened(ending).world.validation()))
-    (comparison,) = probe(opened(ending), trace, judgement.lines, judgement.results[-1], [kind])
+    (comparison,) = probe(opened(ending), judgement.trace, judgement.lines, judgement.results[-1], [kind])
     return comparison
 
 
@@ -209,7 +192,7 @@ def test_a_script_that_raises_is_told_with_its_own_error_and_line(ran):
     outcome, judgement = ran(endings.CRASHES)
     assert outcome.failure == "KeyError: 'own bug'"
     (failed,) = [event for event in outcome.events if event["t"] == "failed"]
-    assert failed["frames"][-1][:2] == ["train_gpt.py", BASE.count("\n") + 1]
+    assert failed["frames"][-1][:2] == ["train_gpt.py", endings.BASE.count("\n") + 1]
     assert judgement.results == ()
 
 

@@ -7,14 +7,8 @@ import pytest
 from auditor.run.judge import judge
 from auditor.run.runner import Outcome
 from auditor.run.trace import read_trace
-from auditor.run.world import toy_world
 
 PLACE = ["train_gpt.py", 7, "mix"]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return toy_world(1024, False, tmp_path_factory.mktemp("worlds"))
 
 
 def kept(values, number=0, **names):

@@ -4,12 +4,7 @@ from collections import Counter
 import pytest
 
 from auditor.run.streams import coded_stream, replace_after, replace_apart
-from auditor.run.world import BOS_ID, GRAM, toy_world
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return toy_world(1024, False, tmp_path_factory.mktemp("worlds"))
+from auditor.run.world import BOS_ID, GRAM
 
 
 def test_a_suffix_is_replaced_in_the_order_of_evaluation_and_documents_keep_their_beginnings(world):

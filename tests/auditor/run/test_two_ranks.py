@@ -1,8 +1,6 @@
 """Two real processes that exchange over gloo: small scripts of our own, run, merged and judged."""
 
-import sys
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -15,27 +13,10 @@ from auditor.run.facts import Via
 from auditor.run.judge import judge
 from auditor.run.lines import Lines
 from auditor.run.probes import probe
-from auditor.run.runner import Limits
 from auditor.run.sequence import Sources
-from auditor.run.session import open_session
-from auditor.submission.locate import locate
 from tests.auditor.run import endings
 
 pytestmark = pytest.mark.torch
-BASE = (Path(__file__).parent / "base_script.txt").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory):
-    cache_folder = tmp_path_factory.mktemp("worlds")
-
-    @cache
-    def session(ending, num_ranks):
-        folder = tmp_path_factory.mktemp("submission")
-        (folder / "train_gpt.py").write_text(BASE + ending, encoding="utf-8")
-        return open_session(next(locate(folder)), cache_folder, Path(sys.executable), Limits(), num_ranks)
-
-    return session
 
 
 @pytest.fixture(scope="module")
